@@ -1,0 +1,85 @@
+package handoff
+
+import (
+	"time"
+
+	"sluice/internal/report"
+)
+
+// Version of the wire format. A gws and an engine that differ refuse each other
+// with a Bye that names both, so that a half-done upgrade is seen and not guessed at.
+const Version = 1
+
+// Message is one of the types below; each travels as one SEQPACKET datagram of at
+// most MaxMessage bytes.
+type Message interface{ kind() byte }
+
+// Hello is the first message on a connection, engine to gws. A Report with Query 0
+// follows it: what the engine carries already.
+type Hello struct {
+	Version uint64
+	Engine  string // unique among the engines of one gws: "1", "2", …
+	PID     int
+	Build   string // version of the program
+	Started time.Time
+}
+
+// Welcome accepts a Hello, gws to engine.
+type Welcome struct {
+	Version uint64
+	PID     int // of gws
+}
+
+// Bye says why the sender is about to close the connection, either way.
+type Bye struct{ Reason string }
+
+// Attach hands a client's socket over, gws to engine; the descriptor travels with
+// it as SCM_RIGHTS. The engine answers with exactly one Started or Refused of the
+// same ID. An ID that the engine has seen is refused.
+type Attach struct {
+	ID     uint64
+	Source string // uri.End as a URL: udp://239.1.1.1:5000
+	Peer   string // the client's address and port
+	Head   []byte // what the engine writes before the first byte of the stream
+}
+
+// Started says that data flows: the head is written and the socket is the
+// engine's alone, engine to gws. gws closes its copy.
+type Started struct{ ID uint64 }
+
+// Refused says that nothing was written and that the engine has closed its copy,
+// engine to gws. Code is the HTTP status that gws answers with.
+type Refused struct {
+	ID     uint64
+	Code   int
+	Reason string
+}
+
+// ClientEnd says that a started client is gone, engine to gws.
+type ClientEnd struct {
+	ID     uint64
+	Bytes  uint64
+	Reason string
+}
+
+// ChannelOpen says that a channel's source was opened, engine to gws.
+type ChannelOpen struct{ Tag string }
+
+// ChannelEnd says that a channel was closed, engine to gws.
+type ChannelEnd struct {
+	Tag    string
+	Reason string
+}
+
+// Query asks for a Report, gws to engine. Query IDs start at 1.
+type Query struct{ ID uint64 }
+
+// Report is all an engine carries, or a part of it: parts follow each other, a
+// channel whose clients do not fit is repeated with the next ones, Last ends them.
+// With Query 0 it was not asked for: it replaces what gws believed (after Hello, and
+// when events were lost because gws did not read).
+type Report struct {
+	Query  uint64
+	Last   bool
+	Engine report.Engine
+}
