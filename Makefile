@@ -1,0 +1,71 @@
+# sluice: `make` alone says what there is. `make run` and `make test` set up what they need.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  = -s -w -X sluice/internal/app.version=$(VERSION)
+
+FUZZTIME  ?= 30s
+BENCH     ?=
+PLATFORMS  = linux/amd64 linux/arm64 linux/arm linux/mipsle freebsd/amd64
+
+LINT = bin/tools/golangci-lint
+
+# Packages with tests behind the build tag e2e: they need other programs (make setup).
+E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -rn1 dirname | sort -u)
+
+.PHONY: help run build check test fuzz bench setup fmt lint cross unit e2e clean
+
+help: ## this text
+	@echo "sluice: multicast in, any number of HTTP clients out"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make fuzz FUZZTIME=5m    longer        make bench BENCH='-runs 1'    options of ./bench"
+
+run: build ## a live channel made here, to watch in VLC or a browser's admin page
+	bin/sluice demo
+
+build: ## bin/sluice, and bin/gws and bin/gng as links to it
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice .
+	ln -sf sluice bin/gws
+	ln -sf sluice bin/gng
+
+check: lint cross ## fast: format, lint, house rules, unit tests, every platform compiles
+	$(GO) test ./...
+
+test: setup lint cross unit e2e ## everything a change must pass
+
+fuzz: ## each fuzz target for FUZZTIME
+	GO=$(GO) scripts/fuzz.sh $(FUZZTIME)
+
+bench: build ## what a relayed gigabyte costs, beside a yardstick of the same run
+	$(GO) run ./bench $(BENCH)
+
+setup: ## install what the tests need, or say what is missing
+	@scripts/setup.sh
+
+fmt: $(LINT) ## format the sources (gofumpt)
+	$(LINT) fmt
+
+clean: ## remove what make built
+	rm -rf bin
+
+# Parts of check and test.
+
+lint: $(LINT)
+	$(LINT) run
+
+cross:
+	@GO=$(GO) scripts/cross.sh $(PLATFORMS)
+
+unit:
+	$(GO) test -race ./...
+
+e2e:
+	$(GO) test -race -tags e2e -count 1 -p 1 -timeout 20m $(E2E)
+
+# Built once, of the versions that scripts/tools/go.mod names; takes some minutes.
+$(LINT): scripts/tools/go.mod scripts/tools/go.sum
+	@echo "building $@ (once, some minutes)"
+	cd scripts/tools && GOFLAGS= $(GO) build -buildvcs=false -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@

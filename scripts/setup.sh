@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs the programs that the end-to-end tests drive, where it may; otherwise it says
+# which are missing. With CI=true a missing program is a failure.
+set -euo pipefail
+
+# program:package (Debian and its children)
+needs=(
+	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl wget:wget busybox:busybox
+	ip:iproute2 tcpdump:tcpdump nsenter:util-linux setpriv:util-linux pgrep:procps
+	chromium:chromium gcc:gcc git:git
+)
+# No program tells that these are there.
+files=(
+	/usr/lib/*/vlc/plugins/access/libhttp_plugin.so:vlc-plugin-base
+	/usr/include/stdlib.h:libc6-dev
+	/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
+)
+
+missing() {
+	local n
+	for n in "${needs[@]}"; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "${n%%:*}" >/dev/null || echo "${n##*:}"
+	done
+	for n in "${files[@]}"; do
+		compgen -G "${n%%:*}" >/dev/null || echo "${n##*:}"
+	done
+}
+
+packages=$(missing | sort -u | tr '\n' ' ')
+[ -n "$packages" ] || exit 0
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+	as_root="sudo -n"
+	sudo -n true 2>/dev/null || as_root=no
+fi
+if command -v apt-get >/dev/null && [ "$as_root" != no ]; then
+	echo "installing: $packages"
+	export DEBIAN_FRONTEND=noninteractive
+	# shellcheck disable=SC2086 # both are lists of words
+	{
+		$as_root apt-get update -qq &&
+			$as_root apt-get install -qq -y --no-install-recommends $packages
+	} >/dev/null || true
+	packages=$(missing | sort -u | tr '\n' ' ')
+fi
+if [ -n "$packages" ]; then
+	echo "missing: $packages" >&2
+	echo "install these packages (Debian's names); tests that need them are left out until then" >&2
+	[ "${CI:-}" != true ] || exit 1
+fi
