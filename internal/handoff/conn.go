@@ -23,7 +23,8 @@ var ErrDescriptor = errors.New("descriptor and message do not belong together")
 // Conn is one end of the connection between gws and an engine. Any number of
 // goroutines may send; one receives.
 type Conn struct {
-	c *net.UnixConn
+	c       *net.UnixConn
+	timeout time.Duration // sendTimeout; tests shorten it
 
 	mu  sync.Mutex // guards out, and keeps messages in the order of Send
 	out []byte
@@ -35,7 +36,7 @@ type Conn struct {
 // NewConn makes a Conn of a connected socket of type SEQPACKET ("unixpacket") and
 // owns it from then on.
 func NewConn(c *net.UnixConn) *Conn {
-	return &Conn{c: c, in: make([]byte, MaxMessage)}
+	return &Conn{c: c, timeout: sendTimeout, in: make([]byte, MaxMessage)}
 }
 
 // Dial connects to the gws that listens on path.
@@ -75,7 +76,7 @@ func (c *Conn) send(m Message, sock syscall.Conn) error {
 	if c.out, err = Encode(c.out[:0], m); err != nil {
 		return err
 	}
-	if err = c.c.SetWriteDeadline(time.Now().Add(sendTimeout)); err == nil {
+	if err = c.c.SetWriteDeadline(time.Now().Add(c.timeout)); err == nil {
 		err = netx.SendFD(c.c, c.out, sock)
 	}
 	switch {
@@ -83,14 +84,14 @@ func (c *Conn) send(m Message, sock syscall.Conn) error {
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.c.Close()
-		return fmt.Errorf("send %T: the peer did not read for %v: %w", m, sendTimeout, err)
+		return fmt.Errorf("send %T: the peer did not read for %v: %w", m, c.timeout, err)
 	}
 	return fmt.Errorf("send %T: %w", m, err)
 }
 
 // Recv waits for the next message. fd is the descriptor that came with an Attach,
-// close-on-exec, and the caller's to close; else it is -1. The error is io.EOF when the
-// peer has closed and all it sent was received, wraps net.ErrClosed after Close, and
+// close-on-exec, and the caller's to close; else it is -1. The error wraps io.EOF
+// when the peer has closed and all it sent was received, net.ErrClosed after Close, and
 // ErrMalformed or ErrDescriptor when the peer breaks the rules: then close.
 func (c *Conn) Recv() (m Message, fd int, err error) {
 	n, fd, err := netx.RecvFD(c.c, c.in)

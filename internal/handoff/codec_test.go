@@ -1,0 +1,209 @@
+package handoff
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/internal/report"
+)
+
+var when = time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
+
+// messages is one of every type with every field set, and one with none.
+func messages() []Message {
+	return []Message{
+		Hello{Version: Version, Engine: "1", PID: 4711, Build: "1.2.3", Started: when},
+		Hello{},
+		Welcome{Version: math.MaxUint64, PID: math.MaxInt32},
+		Welcome{},
+		Bye{Reason: "version 2, want 1"},
+		Bye{},
+		Attach{ID: 1<<63 | 5, Source: "udp://239.1.1.1:5000", Peer: "192.0.2.7:50905", Head: []byte("HTTP/1.1 200 OK\r\n\r\n")},
+		Attach{},
+		Started{ID: 300},
+		Started{},
+		Refused{ID: 1, Code: 503, Reason: "no route"},
+		Refused{},
+		ClientEnd{ID: 1, Bytes: 1 << 40, Reason: "closed by the client"},
+		ClientEnd{},
+		ChannelOpen{Tag: "UDP://239.1.1.1:5000"},
+		ChannelOpen{},
+		ChannelEnd{Tag: "UDP://239.1.1.1:5000", Reason: "idle"},
+		ChannelEnd{},
+		Query{ID: 7},
+		Query{},
+		Report{Query: 7, Last: true, Engine: fullEngine(2, 3)},
+		Report{},
+	}
+}
+
+// fullEngine is an engine of that many channels with that many clients each, in which
+// no field is zero and no two numbers of one thing are the same.
+func fullEngine(channels, clients int) report.Engine {
+	e := report.Engine{ID: "1", PID: 4711, Version: "1.2.3", Started: when, Error: "late"}
+	for i := range channels {
+		ch := report.Channel{Clients: nil, Streams: make([]report.Stream, 2)}
+		fill(reflect.ValueOf(&ch).Elem(), uint64(1000*i))
+		ch.Tag = "UDP://239.1.1.1:" + strings.Repeat("5", i+1)
+		for j := range clients {
+			var cl report.Client
+			fill(reflect.ValueOf(&cl).Elem(), uint64(1000*j))
+			ch.Clients = append(ch.Clients, cl)
+		}
+		e.Channels = append(e.Channels, ch)
+	}
+	return e
+}
+
+// fill gives every field of a struct another value, from base on: a field that the
+// coder forgets or swaps is seen.
+func fill(v reflect.Value, base uint64) {
+	for i := range v.NumField() {
+		n := base + uint64(i) + 1
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Uint64, reflect.Uint16:
+			f.SetUint(n)
+		case reflect.String:
+			f.SetString("text " + strings.Repeat("x", i))
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Struct:
+			if f.Type() == reflect.TypeFor[time.Time]() {
+				f.Set(reflect.ValueOf(when.Add(time.Duration(n) * time.Second)))
+				continue
+			}
+			fill(f, n*10)
+		case reflect.Slice:
+			for j := range f.Len() {
+				fill(f.Index(j), n*100+uint64(j)*10)
+			}
+		default:
+			panic("a field of kind " + f.Kind().String() + " is not filled")
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	for _, want := range messages() {
+		b, err := Encode([]byte("before"), want)
+		if err != nil {
+			t.Fatalf("encode %#v: %v", want, err)
+		}
+		got, err := Decode(b[len("before"):])
+		if err != nil {
+			t.Fatalf("decode %#v: %v", want, err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %#v\nwant %#v", got, want)
+		}
+	}
+}
+
+// The bytes are a format: these are the examples of docs/handoff.md.
+func TestBytes(t *testing.T) {
+	for _, c := range []struct {
+		m    Message
+		want string
+	}{
+		{Hello{Version: 1, Engine: "2", PID: 300, Build: "v1"}, "\x01\x01\x012\xac\x02\x02v1\x00"},
+		{Attach{ID: 9, Source: "udp://a", Peer: "b:1", Head: []byte("H")}, "\x04\x09\x07udp://a\x03b:1\x01H"},
+		{Started{ID: 128}, "\x05\x80\x01"},
+		{Refused{ID: 9, Code: 504, Reason: "no data"}, "\x06\x09\xf8\x03\x07no data"},
+		{Report{Last: true}, "\x0b\x00\x01\x00\x00\x00\x00\x00\x00"},
+	} {
+		b, err := Encode(nil, c.m)
+		if err != nil || string(b) != c.want {
+			t.Errorf("%#v: %q, %v; want %q", c.m, b, err, c.want)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for name, in := range map[string]string{
+		"nothing":                 "",
+		"type 0":                  "\x00",
+		"unknown type":            "\x0c",
+		"no fields":               "\x05",
+		"left over":               "\x05\x01\x00",
+		"number cut":              "\x05\x80",
+		"number too long":         "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+		"number above 64 bits":    "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"number not shortest":     "\x05\x81\x00",
+		"text that lies":          "\x03\x05abcd",
+		"text of 2^64-1":          "\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+		"code above 31 bits":      "\x06\x01\x80\x80\x80\x80\x08\x00",
+		"bool of 2":               "\x0b\x00\x02\x00\x00\x00\x00\x00\x00",
+		"year 10000":              "\x01\x01\x00\x00\x00\x80\xb8\xff\x90\xfd\xce\x39",
+		"channels that are not":   "\x0b\x00\x01\x00\x00\x00\x00\x00\x01",
+		"channels of 2^63":        "\x0b\x00\x01\x00\x00\x00\x00\x00\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+		"longer than the longest": "\x03\xfd\xff\x03" + strings.Repeat("x", MaxMessage-3),
+	} {
+		m, err := Decode([]byte(in))
+		if !errors.Is(err, ErrMalformed) || m != nil {
+			t.Errorf("%s: %#v, %v; want ErrMalformed", name, m, err)
+		}
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	fits := Bye{Reason: strings.Repeat("x", MaxMessage-4)}
+	if b, err := Encode(nil, fits); err != nil || len(b) != MaxMessage {
+		t.Errorf("the longest message: %d bytes, %v", len(b), err)
+	}
+	for name, m := range map[string]Message{
+		"nil":          nil,
+		"pointer":      &Bye{},
+		"too long":     Bye{Reason: fits.Reason + "x"},
+		"negative PID": Hello{PID: -1},
+		"year 10000":   Hello{Started: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		b, err := Encode([]byte("kept"), m)
+		if err == nil || string(b) != "kept" {
+			t.Errorf("%s: %q, %v; want an error and nothing added", name, b, err)
+		}
+	}
+}
+
+// What bounds a list before its items are there must not refuse a real one.
+func TestLeast(t *testing.T) {
+	if n := size((*coder).channel, report.Channel{}); n != leastChannel {
+		t.Errorf("an empty channel takes %d bytes, leastChannel is %d", n, leastChannel)
+	}
+	if n := size((*coder).stream, report.Stream{}); n != leastStream {
+		t.Errorf("an empty stream takes %d bytes, leastStream is %d", n, leastStream)
+	}
+	if n := size((*coder).client, report.Client{}); n != leastClient {
+		t.Errorf("an empty client takes %d bytes, leastClient is %d", n, leastClient)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, m := range messages() {
+		b, err := Encode(nil, m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		m, err := Decode(in)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatalf("%v is not ErrMalformed", err)
+			}
+			return
+		}
+		out, err := Encode(nil, m)
+		if err != nil {
+			t.Fatalf("decoded, but not to be encoded: %#v: %v", m, err)
+		}
+		if !bytes.Equal(in, out) {
+			t.Fatalf("two spellings of %#v: %q and %q", m, in, out)
+		}
+	})
+}
