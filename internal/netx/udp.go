@@ -1,0 +1,268 @@
+package netx
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultReceiveBuffer is asked for when UDPConfig.ReceiveBuffer is zero: a second
+// of a 64 Mbit/s stream.
+const DefaultReceiveBuffer = 8 << 20
+
+// UDPConfig says what a UDP socket receives.
+type UDPConfig struct {
+	// Addr is a multicast group, or a unicast address of this machine. Port 0 lets
+	// the system choose one.
+	Addr netip.AddrPort
+	// Source is the one sender that is let in (SSM, RFC 4607). If invalid, any.
+	Source netip.Addr
+	// Interface is where a group is joined, and the zone of a link-local address.
+	// If "", the system chooses by its routes.
+	Interface string
+	// ReceiveBuffer is the size asked for in bytes. If zero, DefaultReceiveBuffer.
+	ReceiveBuffer int
+}
+
+// UDP is an open, non-blocking receiving socket, to be read with a Batch.
+type UDP struct {
+	fd      int
+	addr    netip.AddrPort
+	granted int
+	ifindex int
+}
+
+// FD is the descriptor, valid until Close.
+func (u *UDP) FD() int { return u.fd }
+
+// Addr is the address the socket is bound to.
+func (u *UDP) Addr() netip.AddrPort { return u.addr }
+
+// Granted is the receive buffer in bytes as the system granted it. It is shared
+// with the kernel's bookkeeping, so that about half of it can be payload of
+// small datagrams. Less than asked for on Linux means that net.core.rmem_max is
+// lower and that the process lacks CAP_NET_ADMIN.
+func (u *UDP) Granted() int { return u.granted }
+
+// Interface is the index of the interface that a group's datagrams must come from,
+// to compare with Datagram.IfIndex; 0 = any. IPv4 filters by itself, IPv6 lets a
+// group in that some other socket joined on another interface.
+func (u *UDP) Interface() int { return u.ifindex }
+
+// Close closes the descriptor and leaves the group. It does not wake a poll on it:
+// the one who polls closes.
+func (u *UDP) Close() error {
+	if err := unix.Close(u.fd); err != nil {
+		return fmt.Errorf("close udp %s: %w", u.addr, err)
+	}
+	return nil
+}
+
+// OpenUDP opens a socket and joins its group. The socket is bound to the group's
+// own address, never to the wildcard, so that groups which share a port do not
+// mix. Several sockets may receive one group; a unicast port has one owner.
+func OpenUDP(c UDPConfig) (*UDP, error) {
+	u, err := openUDP(c)
+	if err != nil {
+		return nil, fmt.Errorf("open udp %s: %w", c.name(), err)
+	}
+	return u, nil
+}
+
+func openUDP(c UDPConfig) (*UDP, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	index, err := interfaceIndex(c.Interface)
+	if err != nil {
+		return nil, err
+	}
+	family := unix.AF_INET
+	if c.Addr.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	u := &UDP{fd: fd}
+	if err := u.setUp(c, index); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return u, nil
+}
+
+func (u *UDP) setUp(c UDPConfig, index int) error {
+	multicast := c.Addr.Addr().IsMulticast()
+	if multicast {
+		// For groups alone: with it, a second owner of a unicast port would take the
+		// datagrams away from the first without a word.
+		if err := unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return fmt.Errorf("set SO_REUSEADDR: %w", err)
+		}
+		u.ifindex = index
+	}
+	if err := setReceiveOptions(u.fd, c.Addr.Addr().Is6()); err != nil {
+		return err
+	}
+	var err error
+	if u.granted, err = setReceiveBuffer(u.fd, c.ReceiveBuffer); err != nil {
+		return fmt.Errorf("set receive buffer of %d bytes: %w", c.ReceiveBuffer, err)
+	}
+	if err := unix.Bind(u.fd, sockaddr(c.Addr, index)); err != nil {
+		return fmt.Errorf("bind: %w%s", err, hint(err, bindHints))
+	}
+	local, err := unix.Getsockname(u.fd)
+	if err != nil {
+		return fmt.Errorf("read the local address: %w", err)
+	}
+	u.addr = addrPort(local)
+	if !multicast {
+		return nil
+	}
+	if err := join(u.fd, index, c.Addr.Addr(), c.Source); err != nil {
+		return fmt.Errorf("join%s: %w%s", onInterface(c.Interface), err, hint(err, joinHints(c)))
+	}
+	return nil
+}
+
+var bindHints = hints{
+	{unix.EADDRINUSE, "another program receives on that port; `ss -lunp` names it"},
+	{unix.EADDRNOTAVAIL, "no interface of this machine has that address"},
+	{unix.EACCES, "ports below 1024 need root or CAP_NET_BIND_SERVICE"},
+	{unix.EINVAL, "a link-local address needs an interface"},
+}
+
+func joinHints(c UDPConfig) hints {
+	if c.Interface != "" {
+		return hints{{unix.ENODEV, "the interface has no address of this IP version"}}
+	}
+	command := "ip route add 224.0.0.0/4 dev IF"
+	if c.Addr.Addr().Is6() {
+		command = "ip -6 route add ff00::/8 dev IF table local"
+	}
+	return hints{{unix.ENODEV, "no multicast route: give --interface or add `" + command + "`"}}
+}
+
+func (c UDPConfig) validate() error {
+	addr := c.Addr.Addr()
+	switch {
+	case !addr.IsValid():
+		return errors.New("no address given")
+	case addr.Is4In6():
+		return errors.New("an IPv4 address in IPv6 form: unmap it")
+	case addr.Zone() != "":
+		return errors.New("the address has a zone: the interface is a field of its own")
+	case addr.IsUnspecified():
+		return errors.New("want a multicast group or an address of this machine")
+	case !c.Source.IsValid():
+		return nil
+	case !addr.IsMulticast():
+		return errors.New("a source is given, but the address is no multicast group")
+	case c.Source.Is4() != addr.Is4():
+		return errors.New("source and group are of different IP versions")
+	}
+	return nil
+}
+
+func (c UDPConfig) name() string {
+	if !c.Source.IsValid() {
+		return c.Addr.String()
+	}
+	return c.Source.String() + "@" + c.Addr.String()
+}
+
+func onInterface(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " on " + name
+}
+
+// interfaceIndex returns the index of an interface, 0 for "".
+func interfaceIndex(name string) (int, error) {
+	if name == "" {
+		return 0, nil
+	}
+	i, err := net.InterfaceByName(name)
+	if err == nil {
+		return i.Index, nil
+	}
+	all, listErr := net.Interfaces()
+	if listErr != nil {
+		return 0, fmt.Errorf("interface %q: %w", name, cause(err))
+	}
+	var names []string
+	for _, i := range all {
+		names = append(names, i.Name)
+	}
+	return 0, fmt.Errorf("no interface %q (there are %s)", name, strings.Join(names, ", "))
+}
+
+// sockaddr is a as the system calls want it; index is the zone of a link-local address.
+func sockaddr(a netip.AddrPort, index int) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(index)}
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// join enters a group by MCAST_JOIN_GROUP or MCAST_JOIN_SOURCE_GROUP (RFC 3678),
+// which take both IP versions and name the interface by its index.
+func join(fd, index int, group, source netip.Addr) error {
+	level := unix.IPPROTO_IP
+	if group.Is6() {
+		level = unix.IPPROTO_IPV6
+	}
+	opt := unix.MCAST_JOIN_GROUP
+	if source.IsValid() {
+		opt = unix.MCAST_JOIN_SOURCE_GROUP
+	}
+	return unix.SetsockoptString(fd, level, opt, string(groupRequest(index, group, source)))
+}
+
+// groupRequest is struct group_req, or group_source_req with a valid source: the
+// interface index, then one or two sockaddr_storage, aligned as this system does.
+func groupRequest(index int, group, source netip.Addr) []byte {
+	b := make([]byte, storageAlign, storageAlign+2*storageSize)
+	binary.NativeEndian.PutUint32(b, uint32(index))
+	b = appendStorage(b, group)
+	if source.IsValid() {
+		b = appendStorage(b, source)
+	}
+	return b
+}
+
+// storageSize is sizeof(struct sockaddr_storage), on every system (RFC 2553).
+const storageSize = 128
+
+// appendStorage appends a as a sockaddr_storage without port and zone.
+func appendStorage(b []byte, a netip.Addr) []byte {
+	var s [storageSize]byte
+	if a.Is4() {
+		addr := a.As4()
+		sockaddrHead(s[:], unix.AF_INET, unix.SizeofSockaddrInet4)
+		copy(s[4:], addr[:]) // after family and port
+	} else {
+		addr := a.As16()
+		sockaddrHead(s[:], unix.AF_INET6, unix.SizeofSockaddrInet6)
+		copy(s[8:], addr[:]) // after family, port and flow
+	}
+	return append(b, s[:]...)
+}
