@@ -1,0 +1,125 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock is a file that this process holds locked. It ends with the process, however
+// that ends. The file names the process id for people; programs ask Holder.
+//
+// It is a record lock (fcntl F_SETLK): the kernel tells who holds it, asking takes
+// nothing, and no child inherits it. The price: a process that holds a lock must
+// not open the same file again, since closing any descriptor of it lets the lock go.
+type Lock struct {
+	f    *os.File
+	path string
+}
+
+// HeldError says that another process holds a lock.
+type HeldError struct {
+	Path string
+	PID  int // 0 when it cannot be seen from here (another pid namespace)
+}
+
+func (e *HeldError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("%s is locked by a process of another container", e.Path)
+	}
+	return fmt.Sprintf("%s is locked by process %d", e.Path, e.PID)
+}
+
+// Acquire locks the file at path, which it makes when there is none. When another
+// process holds it the error is a *HeldError.
+func Acquire(path string) (*Lock, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open lock: %w", err)
+		}
+		current, err := lockFile(f)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if current {
+			return &Lock{f: f, path: path}, nil
+		}
+		f.Close() // removed by its last holder between our open and our lock
+	}
+}
+
+// lockFile locks f and writes our process id into it. current says whether f is
+// still the file that its name leads to.
+func lockFile(f *os.File) (current bool, err error) {
+	whole := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err = unix.FcntlFlock(f.Fd(), unix.F_SETLK, &whole)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		pid, held, err := holderOf(f)
+		if err != nil || !held { // let go in this moment: once more
+			return false, err
+		}
+		return false, &HeldError{Path: f.Name(), PID: pid}
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	mine, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(f.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || !os.SameFile(mine, named) {
+		return false, err
+	}
+	if err := f.Truncate(0); err != nil {
+		return false, err
+	}
+	_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return true, err
+}
+
+// Release removes the file and lets the lock go.
+func (l *Lock) Release() error {
+	err := os.Remove(l.path)
+	return errors.Join(err, l.f.Close())
+}
+
+// Holder returns the id of the process that holds the lock at path, 0 when nobody
+// does. What the file says is not believed. A holder that cannot be seen from here
+// is a *HeldError. The holder itself must not ask (see Lock).
+func Holder(path string) (pid int, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read lock: %w", err)
+	}
+	defer f.Close()
+	pid, held, err := holderOf(f)
+	if err == nil && held && pid == 0 {
+		err = &HeldError{Path: path}
+	}
+	return pid, err
+}
+
+func holderOf(f *os.File) (pid int, held bool, err error) {
+	probe := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &probe); err != nil {
+		return 0, false, fmt.Errorf("ask who holds %s: %w", f.Name(), err)
+	}
+	if probe.Type == unix.F_UNLCK {
+		return 0, false, nil
+	}
+	return max(int(probe.Pid), 0), true, nil
+}

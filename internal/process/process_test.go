@@ -1,0 +1,122 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestOpenRunDir(t *testing.T) {
+	base := t.TempDir()
+	file := filepath.Join(base, "file")
+	open := filepath.Join(base, "open")
+	link := filepath.Join(base, "link")
+	must(t, os.WriteFile(file, nil, 0o600))
+	must(t, os.Mkdir(open, 0o700))
+	must(t, os.Chmod(open, 0o777))
+	must(t, os.Symlink(base, link))
+	for path, want := range map[string]string{
+		filepath.Join(base, "new", "run"): "",
+		base:                              "", // there already
+		file:                              "no directory",
+		link:                              "no directory",
+		open:                              "chmod go-w",
+		filepath.Join(file, "run"):        "--run-dir",
+	} {
+		err := OpenRunDir(path)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("OpenRunDir(%s): %v, want %q", path, err, want)
+		}
+	}
+	info, err := os.Stat(filepath.Join(base, "new", "run"))
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("made with mode %v (%v), want 0700", info.Mode(), err)
+	}
+	if os.Geteuid() == 0 {
+		foreign := filepath.Join(base, "foreign")
+		must(t, os.Mkdir(foreign, 0o700))
+		must(t, os.Chown(foreign, 12345, -1))
+		if err := OpenRunDir(foreign); err == nil || !strings.Contains(err.Error(), "12345") {
+			t.Errorf("a directory of another user: %v", err)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDefaultRunDir(t *testing.T) {
+	got := runDir(0, "/run/user/0", "/tmp")
+	if got != "/run/sluice" && got != "/var/run/sluice" {
+		t.Errorf("root: %s", got)
+	}
+	if got := runDir(1000, "/run/user/1000", "/tmp"); got != "/run/user/1000/sluice" {
+		t.Errorf("user in a session: %s", got)
+	}
+	if got := runDir(1000, "", "/tmp"); got != "/tmp/sluice-1000" {
+		t.Errorf("user without a session: %s", got)
+	}
+}
+
+func TestTogether(t *testing.T) {
+	boom := errors.New("boom")
+	wait := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	fail := func(context.Context) error { return boom }
+	end := func(context.Context) error { return nil }
+	if err := Together(t.Context(), wait, fail, wait); !errors.Is(err, boom) {
+		t.Errorf("one fails: %v", err)
+	}
+	if err := Together(t.Context(), wait, end); err != nil {
+		t.Errorf("one ends: %v", err)
+	}
+	if err := Together(t.Context()); err != nil {
+		t.Errorf("none: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Together(gone, wait, wait); !errors.Is(err, context.Canceled) {
+		t.Errorf("all are ended: %v", err)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	stop, kill, end := Signals(t.Context())
+	defer end()
+	raise := func(s syscall.Signal) { must(t, syscall.Kill(os.Getpid(), s)) }
+	raise(syscall.SIGHUP)
+	<-stop.Done()
+	if cause := context.Cause(stop); cause == nil || !strings.Contains(cause.Error(), "hangup") {
+		t.Errorf("cause %v does not name the signal", cause)
+	}
+	if kill.Err() != nil {
+		t.Fatal("the first signal kills")
+	}
+	raise(syscall.SIGTERM)
+	<-kill.Done()
+	raise(syscall.SIGINT) // a third one changes nothing
+}
+
+func TestSignalsEnd(t *testing.T) {
+	stop, kill, end := Signals(t.Context())
+	end()
+	<-stop.Done()
+	<-kill.Done()
+}

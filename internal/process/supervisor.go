@@ -1,0 +1,179 @@
+package process
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"sluice/internal/logs"
+)
+
+// DefaultGrace is the time that an orderly end may take.
+const DefaultGrace = 10 * time.Second
+
+// Supervisor runs Units and keeps them running.
+type Supervisor struct {
+	// Stages are started one after the other and stopped in reverse, each when all of
+	// the one behind it has ended. The units of one stage are started and stopped at once.
+	Stages [][]Unit
+
+	// Grace is what an orderly end may take in all; what lives on is killed. The
+	// stages share it equally, and one that needs less leaves the rest to the others.
+	// If zero DefaultGrace.
+	Grace time.Duration
+
+	// Output takes what the processes write on their standard output and error. If nil
+	// our own standard error.
+	Output *os.File
+
+	Log *slog.Logger
+}
+
+// Run starts everything and returns when everything has ended: in good order after
+// stop ends, at once after kill ends. A process that cannot be started counts as
+// one that ended at once, so Run has no errors of its own; the log has them.
+func (s *Supervisor) Run(stop, kill context.Context) {
+	stages := make([]*stage, len(s.Stages))
+	for i, units := range s.Stages {
+		stages[i] = s.start(kill, units)
+	}
+	select {
+	case <-stop.Done():
+	case <-kill.Done():
+	}
+	share := s.grace() / time.Duration(max(len(stages), 1))
+	deadline := time.Now()
+	for i := len(stages) - 1; i >= 0; i-- {
+		deadline = deadline.Add(share)
+		stages[i].stop(time.Until(deadline))
+	}
+}
+
+func (s *Supervisor) grace() time.Duration {
+	if s.Grace > 0 {
+		return s.Grace
+	}
+	return DefaultGrace
+}
+
+func (s *Supervisor) output() *os.File {
+	if s.Output != nil {
+		return s.Output
+	}
+	return os.Stderr
+}
+
+// stage is a set of units that were started together.
+type stage struct {
+	end  context.CancelFunc // asks for an orderly end
+	kill context.CancelFunc // does not ask
+	wg   sync.WaitGroup     // a keeper each unit
+}
+
+func (s *Supervisor) start(kill context.Context, units []Unit) *stage {
+	end, cancelEnd := context.WithCancel(context.Background())
+	kill, cancelKill := context.WithCancel(kill)
+	g := &stage{end: cancelEnd, kill: cancelKill}
+	for i := range units {
+		k := keeper{unit: &units[i], output: s.output(), log: s.Log.With(logs.Process, units[i].Name)}
+		g.wg.Go(func() { k.keep(end, kill) })
+	}
+	return g
+}
+
+// stop ends the stage, by force after grace, and returns when all of it has ended.
+func (g *stage) stop(grace time.Duration) {
+	defer time.AfterFunc(grace, g.kill).Stop()
+	g.end()
+	g.wg.Wait()
+	g.kill()
+}
+
+// keeper keeps one unit running.
+type keeper struct {
+	unit   *Unit
+	output *os.File
+	log    *slog.Logger
+}
+
+// keep runs the unit's process again and again until end is asked for.
+func (k *keeper) keep(end, kill context.Context) {
+	var backoff Backoff
+	for {
+		started := time.Now()
+		p, err := k.unit.begin(k.output)
+		if p == nil && err == nil {
+			return // a Found unit has nothing to start
+		}
+		var reason string
+		if err != nil {
+			reason = err.Error()
+		} else {
+			k.logBegin(p)
+			select {
+			case <-p.ended():
+				reason = p.reason()
+			case <-end.Done():
+				k.stop(kill, p)
+				return
+			}
+		}
+		if !k.pause(end, p, reason, &backoff, time.Since(started)) {
+			return
+		}
+	}
+}
+
+func (k *keeper) logBegin(p running) {
+	event := "process started"
+	if _, ok := p.(*found); ok {
+		event = "process found running and taken over"
+	}
+	k.log.Info(event, logs.PID, p.pid())
+}
+
+// pause tells that the process ended and waits as long as the back-off says. It
+// reports whether the process is to be started again.
+func (k *keeper) pause(end context.Context, p running, reason string, b *Backoff, lived time.Duration) bool {
+	log := k.log.With(logs.Reason, reason)
+	if p != nil {
+		log = log.With(logs.PID, p.pid())
+	}
+	if k.unit.Found {
+		log.Warn("process ended, not started again: there are more than wanted")
+		return false
+	}
+	delay := b.Next(lived, rand.Float64())
+	log.Warn("process ended, starting it again", logs.Delay, delay.Round(time.Millisecond))
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return end.Err() == nil
+	case <-end.Done():
+		return false
+	}
+}
+
+// stop asks p to end, forces it when kill ends, and waits until it has ended.
+func (k *keeper) stop(kill context.Context, p running) {
+	log := k.log.With(logs.PID, p.pid())
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		log.Debug("process is asked to end", logs.Error, err)
+	}
+	select {
+	case <-p.ended():
+		log.Info("process ended", logs.Reason, p.reason())
+		return
+	case <-kill.Done():
+	}
+	log.Warn("process killed: it did not end in time")
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		log.Debug("process is killed", logs.Error, err)
+	}
+	<-p.ended()
+}
