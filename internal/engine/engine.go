@@ -1,0 +1,144 @@
+// Package engine is the gng role: one process that receives channels and sends them
+// to clients whose sockets gws hands over.
+//
+//	gws ──(Attach + socket)──► link ──► loop ──► clients
+//	 ▲                          │         │
+//	 └──(Started, Refused, …)── queue ◄───┘ observer
+//
+// The loop does the work and never waits for anybody. The link keeps the connection
+// to gws: while there is none the streams go on, and when gws is back it is told what
+// runs. Between the two stands a bounded queue; what does not fit is replaced by a
+// report of everything.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"sluice/internal/channel"
+	"sluice/internal/endpoint/udp"
+	"sluice/internal/history"
+	"sluice/internal/loop"
+	"sluice/internal/report"
+)
+
+// Config of an engine. Zero fields take the defaults.
+type Config struct {
+	ID     string // required: unique among the engines of one gws
+	Socket string // required: path of the handoff socket of gws
+	Build  string // version of the program, as gws and the reports show it
+
+	Interface     string // name of the interface that groups are joined on; if empty, the system's choice
+	ReceiveBuffer int    // SO_RCVBUF of a source, in bytes; if zero, netx.DefaultReceiveBuffer
+
+	HistoryDepth   time.Duration // if zero 10 s
+	HistoryChannel int64         // bytes a channel at most; if zero 32 MiB
+	HistoryTotal   int64         // bytes of all channels of this engine; if zero, no limit
+
+	Linger time.Duration // a channel without clients is kept so long; if zero 5 s
+	NoData time.Duration // a source that is silent for so long is gone; if zero 5 s
+	Stall  time.Duration // a client that takes nothing for so long is closed; if zero 20 s
+
+	ReconnectAttempts int           // tries to reach gws before the engine ends; if zero 60
+	ReconnectDelay    time.Duration // between two tries; if zero 1 s
+}
+
+// Validate says what is missing or makes no sense.
+func (c Config) Validate() error {
+	switch {
+	case c.ID == "":
+		return errors.New("an engine needs an ID")
+	case c.Socket == "":
+		return errors.New("an engine needs the path of the handoff socket")
+	case c.HistoryDepth < 0 || c.HistoryChannel < 0 || c.HistoryTotal < 0:
+		return errors.New("the history cannot be negative")
+	case c.NoData < 0 || c.Stall < 0 || c.ReconnectDelay < 0 || c.ReconnectAttempts < 0:
+		return errors.New("no-data, stall and reconnect settings cannot be negative")
+	case c.ReceiveBuffer < 0:
+		return errors.New("the receive buffer cannot be negative")
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.ReconnectAttempts == 0 {
+		c.ReconnectAttempts = 60
+	}
+	if c.ReconnectDelay == 0 {
+		c.ReconnectDelay = time.Second
+	}
+	return c
+}
+
+// Engine is made by New and runs once.
+type Engine struct {
+	conf    Config
+	log     *slog.Logger
+	loop    *loop.Loop
+	queue   *queue
+	started time.Time
+}
+
+// New makes an engine that is not connected yet.
+func New(c Config, log *slog.Logger) (*Engine, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	e := &Engine{conf: c, log: log, queue: newQueue(), started: time.Now()}
+	var err error
+	e.loop, err = loop.New(loop.Config{
+		Opener:   &udp.Opener{Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Log: log},
+		Observer: &observer{queue: e.queue, log: log},
+		Log:      log,
+		Times:    channel.Times{Linger: c.Linger, NoData: c.NoData},
+		History:  history.Limits{Depth: c.HistoryDepth, Bytes: c.HistoryChannel},
+		Memory:   c.HistoryTotal,
+		Stall:    c.Stall,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine %s: %w", c.ID, err)
+	}
+	return e, nil
+}
+
+// Run serves until ctx ends, and then returns nil once the clients have got what was
+// left. Without a gws it goes on serving, but returns an error when ReconnectAttempts
+// are used up.
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	linked := make(chan struct{})
+	linkCtx, unlink := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(linked)
+		// Without gws nobody can ask for anything any more: the loop ends as well.
+		cancel(e.keepLink(ctx, linkCtx))
+	}()
+	err := e.loop.Run(ctx)
+	// The link outlives the loop, so that gws hears of the last clients.
+	e.queue.close()
+	unlink()
+	<-linked
+	if err == nil {
+		if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+	}
+	return err
+}
+
+// report is all the engine carries.
+func (e *Engine) report(ctx context.Context) report.Engine {
+	r := report.Engine{ID: e.conf.ID, PID: os.Getpid(), Version: e.conf.Build, Started: e.started}
+	channels, err := e.loop.Report(ctx)
+	if err != nil {
+		r.Error = err.Error()
+	}
+	r.Channels = channels
+	return r
+}

@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/handoff"
+	"sluice/internal/netx"
+	"sluice/internal/uri"
+)
+
+// keepIDs is how many IDs of Attach are remembered, to refuse a repetition.
+const keepIDs = 4096
+
+// keepLink keeps the connection to gws until live ends, and the one that then exists
+// until linger ends, so that the last messages arrive. It returns an error when gws
+// could not be reached ReconnectAttempts times in a row.
+func (e *Engine) keepLink(live, linger context.Context) error {
+	seen := newRecent(keepIDs)
+	for failures := 0; ; {
+		conn, err := e.connect(live)
+		switch {
+		case live.Err() != nil:
+			if err == nil {
+				conn.Close()
+			}
+			return nil
+		case err == nil:
+			failures = 0
+			err = e.speak(linger, conn, seen)
+			if live.Err() != nil {
+				return nil
+			}
+			e.log.Warn("connection to gws lost: the streams go on", "err", err)
+		default:
+			failures++
+			if failures == 1 {
+				e.log.Warn("gws cannot be reached, trying again", "err", err,
+					"attempts", e.conf.ReconnectAttempts, "delay", e.conf.ReconnectDelay)
+			}
+		}
+		if failures >= e.conf.ReconnectAttempts {
+			return fmt.Errorf("gws was not reached in %d attempts: %w", failures, err)
+		}
+		if failures == 0 {
+			continue // gws may be back already
+		}
+		select {
+		case <-time.After(e.conf.ReconnectDelay):
+		case <-live.Done():
+			return nil
+		}
+	}
+}
+
+// connect reaches gws and agrees with it on who is who.
+func (e *Engine) connect(ctx context.Context) (*handoff.Conn, error) {
+	conn, err := handoff.Dial(ctx, e.conf.Socket)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.introduce(ctx, conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
+	e.queue.clear()
+	err := conn.Send(handoff.Hello{
+		Version: handoff.Version, Engine: e.conf.ID, PID: os.Getpid(), Build: e.conf.Build, Started: e.started,
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.sendReport(ctx, conn, 0); err != nil {
+		return err
+	}
+	// A gws that is just starting accepts the connection later.
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	m, fd, err := conn.Recv()
+	if err != nil {
+		return err
+	}
+	switch m := m.(type) {
+	case handoff.Welcome:
+		e.log.Info("attached to gws", "pid", m.PID)
+		return nil
+	case handoff.Bye:
+		return fmt.Errorf("gws refused this engine: %s", m.Reason)
+	default:
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		return fmt.Errorf("gws answered Hello with %T", m)
+	}
+}
+
+// speak serves one connection until it breaks, or until the queue was closed and
+// everything in it is sent.
+func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) error {
+	queries := make(chan uint64, 16)
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		done <- e.tell(ctx, conn, queries)
+		conn.Close() // ends Recv
+	}()
+	err := e.listen(conn, queries, seen)
+	cancel()
+	conn.Close()
+	if told := <-done; told != nil && !errors.Is(told, context.Canceled) {
+		err = told
+	}
+	return err
+}
+
+// listen does what gws says.
+func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent) error {
+	for {
+		m, fd, err := conn.Recv()
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case handoff.Attach:
+			e.attach(m, fd, seen)
+		case handoff.Query:
+			select {
+			case queries <- m.ID:
+			default: // gws asks faster than it listens: this one gets no answer
+			}
+		case handoff.Bye:
+			return fmt.Errorf("gws said good-bye: %s", m.Reason)
+		default:
+			return fmt.Errorf("gws sent %T, which is an engine's to send", m)
+		}
+	}
+}
+
+// attach gives a client to the loop, or refuses it.
+func (e *Engine) attach(m handoff.Attach, fd int, seen *recent) {
+	refuse := func(code int, reason string) {
+		unix.Close(fd)
+		e.queue.answer(handoff.Refused{ID: m.ID, Code: code, Reason: reason})
+	}
+	if !seen.add(m.ID) {
+		// Not an answer for gws: the first one with this ID has its own.
+		unix.Close(fd)
+		e.log.Error("gws repeated an Attach", "id", m.ID, "client", m.Peer)
+		return
+	}
+	end, err := uri.Parse(m.Source)
+	if err != nil {
+		refuse(http.StatusBadRequest, err.Error())
+		return
+	}
+	if err := netx.PrepareClient(fd, netx.ClientOptions{Timeout: e.conf.Stall}); err != nil {
+		refuse(http.StatusInternalServerError, err.Error())
+		return
+	}
+	if err := e.loop.Attach(m.ID, end, fd, m.Peer, m.Head); err != nil {
+		refuse(http.StatusServiceUnavailable, err.Error())
+	}
+}
+
+// tell sends what waits in the queue, and the answers to queries, until ctx ends or
+// the queue is closed and empty.
+func (e *Engine) tell(ctx context.Context, conn *handoff.Conn, queries <-chan uint64) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return e.flush(context.WithoutCancel(ctx), conn)
+		case id := <-queries:
+			if err := e.sendReport(ctx, conn, id); err != nil {
+				return err
+			}
+		case <-e.queue.ready:
+			if err := e.flush(ctx, conn); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// flush sends all that waits in the queue.
+func (e *Engine) flush(ctx context.Context, conn *handoff.Conn) error {
+	items, lost, closed := e.queue.take()
+	for _, m := range items {
+		if err := conn.Send(m); err != nil {
+			return err
+		}
+	}
+	if lost && !closed {
+		return e.sendReport(ctx, conn, 0)
+	}
+	return nil
+}
+
+// sendReport answers query, in as many messages as it takes.
+func (e *Engine) sendReport(ctx context.Context, conn *handoff.Conn, query uint64) error {
+	for _, part := range handoff.SplitReport(query, e.report(ctx)) {
+		if err := conn.Send(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recent remembers the last n IDs.
+type recent struct {
+	set  map[uint64]bool
+	ring []uint64
+	next int
+}
+
+func newRecent(n int) *recent { return &recent{set: map[uint64]bool{}, ring: make([]uint64, 0, n)} }
+
+// add remembers id and says whether it is new.
+func (r *recent) add(id uint64) bool {
+	if r.set[id] {
+		return false
+	}
+	r.set[id] = true
+	if len(r.ring) < cap(r.ring) {
+		r.ring = append(r.ring, id)
+		return true
+	}
+	delete(r.set, r.ring[r.next])
+	r.ring[r.next] = id
+	r.next = (r.next + 1) % len(r.ring)
+	return true
+}

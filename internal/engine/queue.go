@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"sluice/internal/channel"
+	"sluice/internal/handoff"
+)
+
+// maxQueue is how many messages wait for gws; a burst of clients fits.
+const maxQueue = 4096
+
+// queue holds what gws has still to be told. Adding never blocks: what does not fit is
+// dropped and remembered as lost, and the sender makes up for it with a report.
+// Answers to Attach are never dropped: a client waits for each, and there are no more
+// than gws has asked for.
+type queue struct {
+	ready chan struct{} // holds one token when there is something to take
+
+	mu     sync.Mutex // guards the following
+	items  []handoff.Message
+	events int // of items: those that may be dropped
+	lost   bool
+	closed bool
+}
+
+func newQueue() *queue { return &queue{ready: make(chan struct{}, 1)} }
+
+func (q *queue) answer(m handoff.Message) { q.add(m, false) }
+func (q *queue) event(m handoff.Message)  { q.add(m, true) }
+
+func (q *queue) add(m handoff.Message, droppable bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case droppable && q.events >= maxQueue:
+		q.lost = true
+	default:
+		q.items = append(q.items, m)
+		if droppable {
+			q.events++
+		}
+	}
+	q.signal()
+}
+
+func (q *queue) signal() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all that waits, whether something was lost before it, and whether
+// nothing will follow.
+func (q *queue) take() (items []handoff.Message, lost, closed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items, lost, closed = q.items, q.lost, q.closed
+	q.items, q.events, q.lost = nil, 0, false
+	return items, lost, closed
+}
+
+// clear drops what waits: it was meant for a gws that is gone.
+func (q *queue) clear() { q.take() }
+
+// close says that nothing follows.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.signal()
+}
+
+// observer turns what the loop tells into log lines and messages for gws.
+type observer struct {
+	queue *queue
+	log   *slog.Logger
+}
+
+func (o *observer) ChannelOpened(tag string) {
+	o.log.Info("channel opened", "channel", tag)
+	o.queue.event(handoff.ChannelOpen{Tag: tag})
+}
+
+func (o *observer) ChannelEnded(tag string, reason channel.Reason) {
+	o.log.Info("channel ended", "channel", tag, "reason", reason.String())
+	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String()})
+}
+
+func (o *observer) Started(id uint64, tag, client string) {
+	o.log.Debug("client started", "channel", tag, "client", client)
+	o.queue.answer(handoff.Started{ID: id})
+}
+
+func (o *observer) Refused(id uint64, reason channel.Reason, err error) {
+	o.queue.answer(handoff.Refused{ID: id, Code: statusOf(reason), Reason: err.Error()})
+}
+
+func (o *observer) Ended(id uint64, tag, client string, bytes uint64, reason channel.Reason) {
+	o.log.Debug("client ended", "channel", tag, "client", client, "bytes", bytes, "reason", reason.String())
+	o.queue.event(handoff.ClientEnd{ID: id, Bytes: bytes, Reason: reason.String()})
+}
+
+// statusOf is the HTTP status for a client that was not started: the source delivers
+// nothing (504), or cannot be had (503).
+func statusOf(reason channel.Reason) int {
+	if reason == channel.NoData {
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusServiceUnavailable
+}

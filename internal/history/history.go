@@ -1,0 +1,175 @@
+package history
+
+import (
+	"fmt"
+	"time"
+)
+
+// Limits of one History. The zero value keeps 10 s, at most 32 MiB.
+type Limits struct {
+	Depth time.Duration // how long bytes are kept; if zero, 10 s
+	Bytes int64         // at most so many are held; if zero, 32 MiB
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Depth == 0 {
+		l.Depth = 10 * time.Second
+	}
+	if l.Bytes == 0 {
+		l.Bytes = 32 << 20
+	}
+	return l
+}
+
+// Mark is a point where a reader may begin.
+type Mark struct {
+	Offset int64
+	// Preamble is what a reader that begins here gets first. It is not part of the
+	// window and is never modified.
+	Preamble []byte
+}
+
+// History is the window. Make one with New; it is not safe for concurrent use.
+type History struct {
+	pool   *Pool
+	limits Limits
+	segs   []segment // oldest first; the last is open for writing
+	head   int64
+	marks  []Mark // by offset, all inside the window
+}
+
+// segment holds the bytes [start, start+used) of the channel.
+type segment struct {
+	start  int64
+	used   int
+	newest time.Duration // when its last byte came
+	mem    []byte
+}
+
+func (s *segment) end() int64 { return s.start + int64(s.used) }
+
+// New makes an empty history that takes its segments from p.
+func New(p *Pool, l Limits) *History { return &History{pool: p, limits: l.withDefaults()} }
+
+// Head is the offset behind the newest byte.
+func (h *History) Head() int64 { return h.head }
+
+// Tail is the offset of the oldest byte.
+func (h *History) Tail() int64 {
+	if len(h.segs) == 0 {
+		return h.head
+	}
+	return h.segs[0].start
+}
+
+// Held is the number of bytes of memory that the window occupies.
+func (h *History) Held() int64 { return int64(len(h.segs)) * SegmentSize }
+
+// Reserve returns free space behind the head, at least n bytes (n at most
+// SegmentSize). It stays valid, and is the only place that Commit publishes from,
+// until the next Reserve, Commit or Write.
+func (h *History) Reserve(n int) []byte {
+	if n > SegmentSize {
+		panic(fmt.Sprintf("history: %d bytes reserved, a segment has %d", n, SegmentSize))
+	}
+	if len(h.segs) > 0 {
+		if open := &h.segs[len(h.segs)-1]; len(open.mem)-open.used >= n {
+			return open.mem[open.used:]
+		}
+	}
+	h.segs = append(h.segs, segment{start: h.head, mem: h.pool.get()})
+	return h.segs[len(h.segs)-1].mem
+}
+
+// Commit publishes the first n bytes of what Reserve returned last; they came at now.
+func (h *History) Commit(n int, now time.Duration) {
+	if n == 0 {
+		return
+	}
+	open := &h.segs[len(h.segs)-1]
+	open.used += n // a caller that commits more than it reserved is stopped by the slice bounds of the next read
+	open.newest = now
+	h.head += int64(n)
+}
+
+// Write publishes a copy of b, which came at now.
+func (h *History) Write(b []byte, now time.Duration) {
+	for len(b) > 0 {
+		n := copy(h.Reserve(1), b)
+		h.Commit(n, now)
+		b = b[n:]
+	}
+}
+
+// Mark adds a point where readers may begin. Points come in the order of their
+// offsets; one that is no longer in the window is not kept.
+func (h *History) Mark(m Mark) {
+	if m.Offset < h.Tail() || m.Offset > h.head {
+		return
+	}
+	h.marks = append(h.marks, m)
+}
+
+// Latest returns the newest mark; ok is false when the window has none.
+func (h *History) Latest() (m Mark, ok bool) {
+	if len(h.marks) == 0 {
+		return Mark{}, false
+	}
+	return h.marks[len(h.marks)-1], true
+}
+
+// Slices appends to dst the published bytes from off on, at most limit bytes, as the
+// pieces in which they stand. off lies between Tail and Head.
+func (h *History) Slices(dst [][]byte, off int64, limit int) [][]byte {
+	i := len(h.segs) - 1
+	for i > 0 && h.segs[i].start > off {
+		i--
+	}
+	for ; i >= 0 && i < len(h.segs) && limit > 0; i++ {
+		s := &h.segs[i]
+		b := s.mem[off-s.start : s.used]
+		if len(b) == 0 {
+			break
+		}
+		b = b[:min(len(b), limit)]
+		dst = append(dst, b)
+		limit -= len(b)
+		off += int64(len(b))
+	}
+	return dst
+}
+
+// Due says whether the oldest segment has to go: it is older than the depth, the
+// window holds more than its limit, or the pool is over its own. The offset returned
+// is where the window then begins: the caller moves every cursor below it, while
+// the bytes are still there, and calls Retire.
+func (h *History) Due(now time.Duration) (newTail int64, due bool) {
+	if len(h.segs) < 2 {
+		return 0, false
+	}
+	oldest := &h.segs[0]
+	due = now-oldest.newest > h.limits.Depth || h.Held() > h.limits.Bytes ||
+		(len(h.segs) > 2 && h.pool.Over())
+	return oldest.end(), due
+}
+
+// Retire gives the oldest segment, and the marks in it, back.
+func (h *History) Retire() {
+	h.pool.put(h.segs[0].mem)
+	n := copy(h.segs, h.segs[1:])
+	h.segs[n] = segment{}
+	h.segs = h.segs[:n]
+	old := 0
+	for old < len(h.marks) && h.marks[old].Offset < h.Tail() {
+		old++
+	}
+	h.marks = append(h.marks[:0], h.marks[old:]...)
+}
+
+// Free gives everything back; the history must not be used afterwards.
+func (h *History) Free() {
+	for _, s := range h.segs {
+		h.pool.put(s.mem)
+	}
+	h.segs, h.marks = nil, nil
+}

@@ -1,0 +1,170 @@
+package loop
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"sluice/internal/channel"
+	"sluice/internal/history"
+	"sluice/internal/report"
+	"sluice/internal/uri"
+)
+
+var (
+	errNoData = errors.New("the source delivers no data")
+	errGone   = errors.New("the client closed the connection")
+)
+
+// attach gives c its channel, which is opened when nobody has it yet.
+func (l *Loop) attach(c *client, end uri.End, now time.Duration) {
+	l.clients[c.fd] = c
+	if l.ending {
+		l.refuse(c, channel.Shutdown, ErrEnded)
+		return
+	}
+	if err := l.poll.addClient(c.fd); err != nil {
+		l.refuse(c, channel.ClientGone, err)
+		return
+	}
+	ch := l.channels[end.Tag()]
+	if ch == nil {
+		ch = l.open(end, now)
+	}
+	c.ch = ch
+	ch.Join()
+	if m, ok := ch.Start(); ok {
+		l.begin(c, m, now)
+		return
+	}
+	ch.waiting = append(ch.waiting, c)
+}
+
+// open makes the channel; its source is opened beside the loop.
+func (l *Loop) open(end uri.End, now time.Duration) *live {
+	tag := end.Tag()
+	ch := &live{
+		Channel: channel.New(tag, l.conf.Times, history.New(l.pool, l.conf.History), now),
+		end:     end, since: now, meter: meter{at: now},
+	}
+	l.channels[tag] = ch
+	l.all = append(l.all, ch)
+	l.opens.Add(1)
+	go l.openSource(ch)
+	return ch
+}
+
+// openSource runs beside the loop and posts what became of it.
+func (l *Loop) openSource(ch *live) {
+	defer l.opens.Done()
+	src, err := l.conf.Opener.Open(ch.end)
+	posted := l.post(func(now time.Duration) {
+		if err == nil && ch.State() != channel.Ended {
+			if err = l.poll.addSource(src.FD()); err == nil {
+				ch.src = src
+				l.sources[src.FD()] = ch
+				l.conf.Observer.ChannelOpened(ch.Tag)
+				return
+			}
+		}
+		if src != nil {
+			l.closed(ch, src.Close())
+		}
+		if ch.State() != channel.Ended {
+			l.endChannel(ch, channel.SourceFailed, err, now)
+		}
+	})
+	if posted != nil && src != nil {
+		l.closed(ch, src.Close())
+	}
+}
+
+// endChannel stops receiving. Clients that wait are refused, with err as the reason
+// given; the others get what is left and then the end.
+func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.Duration) {
+	if ch.State() == channel.Ended {
+		return
+	}
+	ch.End()
+	ch.reason = reason
+	delete(l.channels, ch.Tag)
+	if ch.src != nil {
+		delete(l.sources, ch.src.FD())
+		l.poll.removeSource(ch.src.FD())
+		ch.counters = ch.src.Counters()
+		l.closed(ch, ch.src.Close())
+		ch.src = nil
+		l.conf.Observer.ChannelEnded(ch.Tag, reason)
+	}
+	waiting := ch.waiting
+	ch.waiting = nil
+	for _, c := range waiting {
+		l.leave(c, now)
+		l.refuse(c, reason, err)
+	}
+	for i := len(l.ring) - 1; i >= 0; i-- {
+		if c := l.ring[i]; c.ch == ch && !l.serve(c, now) && l.inRing(c) {
+			l.finish(c, reason, now)
+		}
+	}
+	l.reap(ch)
+}
+
+// endAll begins the end of the loop.
+func (l *Loop) endAll(now time.Duration) {
+	l.ending = true
+	l.deadline = now + l.conf.Grace
+	for _, ch := range slices.Clone(l.all) {
+		l.endChannel(ch, channel.Shutdown, ErrEnded, now)
+	}
+	l.lastBusy, l.idle = now, false
+}
+
+// leave takes c out of its channel's count; an ended channel goes with its last.
+func (l *Loop) leave(c *client, now time.Duration) {
+	c.ch.Leave(now)
+	l.reap(c.ch)
+}
+
+// reap frees an ended channel that has no clients left.
+func (l *Loop) reap(ch *live) {
+	if ch.State() != channel.Ended || ch.Clients() > 0 {
+		return
+	}
+	if i := slices.Index(l.all, ch); i >= 0 {
+		l.all = slices.Delete(l.all, i, i+1)
+		ch.History().Free()
+	}
+}
+
+// unwait takes c off those that wait for the first byte of its channel.
+func (l *Loop) unwait(c *client) {
+	if i := slices.Index(c.ch.waiting, c); i >= 0 {
+		c.ch.waiting = slices.Delete(c.ch.waiting, i, i+1)
+	}
+}
+
+func (l *Loop) closed(ch *live, err error) {
+	if err != nil {
+		l.conf.Log.Warn("source was not closed cleanly", "channel", ch.Tag, "err", err)
+	}
+}
+
+func (l *Loop) report(now time.Duration) []report.Channel {
+	out := make([]report.Channel, 0, len(l.all))
+	index := make(map[*live]int, len(l.all))
+	for i, ch := range l.all {
+		if ch.src != nil {
+			ch.counters = ch.src.Counters()
+		}
+		r := ch.Report(ch.counters)
+		r.Since, r.Rate = l.wall(ch.since), ch.meter.rate
+		r.Clients = make([]report.Client, 0, ch.Clients())
+		out, index[ch] = append(out, r), i
+	}
+	for _, c := range l.ring {
+		r := &out[index[c.ch]]
+		r.Clients = append(r.Clients, c.report(l))
+	}
+	return out
+}

@@ -1,0 +1,266 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"sluice/internal/channel"
+	"sluice/internal/endpoint"
+	"sluice/internal/history"
+	"sluice/internal/report"
+	"sluice/internal/uri"
+)
+
+const (
+	// SlotTime is how often the sources are drained and a share of the clients served.
+	SlotTime = 5 * time.Millisecond
+	// housekeeping is how often the timers of channels and clients are looked at.
+	housekeeping = 100 * time.Millisecond
+	// drainTime is how long a client that gets no more may take to close its side.
+	drainTime = 2 * time.Second
+	// maxPosts is how much others may want of the loop before they have to wait.
+	maxPosts = 1024
+)
+
+// Round is how long it takes until every one of n clients is served once: 5 ms and a
+// tenth of a millisecond a client, at most 90 ms. At 8 Mbit/s that makes sends of 5 to
+// 90 KB; see docs/decisions.
+func Round(n int) time.Duration {
+	return min(SlotTime+time.Duration(n)*100*time.Microsecond, 90*time.Millisecond)
+}
+
+// Observer is told what happens, on the loop's thread: its methods must not block and
+// must not call the loop.
+type Observer interface {
+	ChannelOpened(tag string)
+	ChannelEnded(tag string, reason channel.Reason)
+	// Started: the client's head is written and data flows.
+	Started(id uint64, channel, client string)
+	// Refused: nothing was written and the client's socket is closed here. err says why.
+	Refused(id uint64, reason channel.Reason, err error)
+	// Ended: a client that was started is gone.
+	Ended(id uint64, channel, client string, bytes uint64, reason channel.Reason)
+}
+
+// Config of a loop. Zero fields take the defaults.
+type Config struct {
+	Opener   endpoint.Opener // required
+	Observer Observer        // required
+	Log      *slog.Logger    // required
+	Times    channel.Times
+	History  history.Limits
+	Memory   int64         // bytes for all histories together; if zero, no limit
+	Stall    time.Duration // a client that takes nothing for so long is closed; if zero 20 s
+	Grace    time.Duration // how long clients may take to get what is left at the end; if zero 3 s
+}
+
+// ErrEnded is what the loop's methods return once it has ended.
+var ErrEnded = errors.New("the engine is ending")
+
+// Loop is made by New and runs in Run. Attach and Report may be called from any
+// goroutine.
+type Loop struct {
+	conf  Config
+	poll  *poller
+	epoch time.Time // loop time 0
+	opens sync.WaitGroup
+
+	posts   chan func(now time.Duration)
+	done    chan struct{} // closed when the loop ends: posting has no use any more
+	posting sync.RWMutex  // held for reading by those who post; guards ended
+	ended   bool
+
+	// Owned by the thread of Run.
+	pool     *history.Pool
+	channels map[string]*live // by tag, those that can be joined
+	all      []*live          // those and the ended ones that still have clients
+	ring     []*client        // clients that data goes to, in the order of their turns
+	turn     int              // index in ring of the next to be served
+	sources  map[int]*live    // by descriptor
+	clients  map[int]*client  // by descriptor
+	leaving  []*client        // got everything; their input is drained until they close
+	pieces   [][]byte
+
+	lastStep time.Duration
+	lastLook time.Duration // housekeeping
+	lastRate time.Duration
+	lastBusy time.Duration // when bytes came, or a client was behind
+	share    float64       // the part of a client that was left over from the last slot's share
+	idle     bool          // sleeping until a source is readable
+	ending   bool
+	deadline time.Duration // of the end, once ending
+}
+
+// live is a channel with its source and the clients that wait for its first byte.
+type live struct {
+	*channel.Channel
+	end     uri.End
+	src     endpoint.Source // nil while it is being opened, and after the end
+	waiting []*client       // for the first byte
+	since   time.Duration
+	meter   meter
+
+	counters report.Source  // as last seen
+	reason   channel.Reason // of the end
+}
+
+// New makes a loop that has nothing to do yet.
+func New(c Config) (*Loop, error) {
+	if c.Stall == 0 {
+		c.Stall = 20 * time.Second
+	}
+	if c.Grace == 0 {
+		c.Grace = 3 * time.Second
+	}
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	return &Loop{
+		conf: c, poll: p, epoch: time.Now(),
+		posts: make(chan func(time.Duration), maxPosts), done: make(chan struct{}),
+		pool:     history.NewPool(c.Memory),
+		channels: map[string]*live{}, sources: map[int]*live{}, clients: map[int]*client{},
+	}, nil
+}
+
+// Run moves bytes until ctx ends; then every client gets what is left for it, its
+// connection is ended in order, and Run returns. Clients that take longer than Grace
+// are cut.
+func (l *Loop) Run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	stop := context.AfterFunc(ctx, l.nudge)
+	defer stop()
+	defer l.close()
+	for {
+		timeout := l.timeout(l.now())
+		ready, err := l.poll.wait(timeout, l.idle)
+		if err != nil {
+			return err
+		}
+		now := l.now()
+		for _, fd := range ready.clients {
+			l.hungUp(fd, now)
+		}
+		l.takePosts(now)
+		if ctx.Err() != nil && !l.ending {
+			l.endAll(now)
+		}
+		if l.ending && (len(l.all) == 0 && len(l.leaving) == 0 || now >= l.deadline) {
+			return nil
+		}
+		if ready.sources || now-l.lastStep >= SlotTime {
+			l.step(now)
+		}
+	}
+}
+
+// Attach gives the loop a client of the channel that end names: a connected,
+// non-blocking socket, whose owner it becomes. head is what the client gets before the
+// first byte. The Observer is told the outcome under id, exactly once. With an error
+// the socket stays the caller's.
+func (l *Loop) Attach(id uint64, end uri.End, fd int, addr string, head []byte) error {
+	c := &client{id: id, fd: fd, addr: addr, pre: head}
+	return l.post(func(now time.Duration) { l.attach(c, end, now) })
+}
+
+// Report tells what the loop carries: the channels of an engine, with their clients.
+func (l *Loop) Report(ctx context.Context) ([]report.Channel, error) {
+	answer := make(chan []report.Channel, 1)
+	if err := l.post(func(now time.Duration) { answer <- l.report(now) }); err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-answer:
+		return r, nil
+	case <-l.done:
+		return nil, ErrEnded
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// post has f done by the loop. It waits while maxPosts are waiting.
+func (l *Loop) post(f func(now time.Duration)) error {
+	l.posting.RLock()
+	defer l.posting.RUnlock()
+	if l.ended {
+		return ErrEnded
+	}
+	select {
+	case l.posts <- f:
+		l.poll.wake()
+		return nil
+	case <-l.done:
+		return ErrEnded
+	}
+}
+
+// nudge ends the loop's sleep, from any goroutine.
+func (l *Loop) nudge() {
+	l.posting.RLock()
+	defer l.posting.RUnlock()
+	if !l.ended {
+		l.poll.wake()
+	}
+}
+
+func (l *Loop) takePosts(now time.Duration) {
+	for range maxPosts { // no more than were there, so that the bytes get their turn
+		select {
+		case f := <-l.posts:
+			f(now)
+		default:
+			return
+		}
+	}
+}
+
+func (l *Loop) now() time.Duration { return time.Since(l.epoch) }
+
+// wall is a loop time as a clock shows it.
+func (l *Loop) wall(t time.Duration) time.Time { return l.epoch.Add(t) }
+
+// timeout is how long the loop may sleep; negative is for ever.
+func (l *Loop) timeout(now time.Duration) time.Duration {
+	switch {
+	case !l.idle:
+		return max(0, l.lastStep+SlotTime-now)
+	case len(l.all) > 0 || len(l.leaving) > 0 || l.ending:
+		return max(0, l.lastLook+housekeeping-now)
+	default:
+		return -1
+	}
+}
+
+// close ends what is left, without ceremony.
+func (l *Loop) close() {
+	l.ending = true
+	close(l.done)
+	l.posting.Lock()
+	l.ended = true
+	l.posting.Unlock()
+	l.opens.Wait()
+	now := l.now()
+	l.takePosts(now)
+	for len(l.all) > 0 {
+		ch := l.all[0]
+		l.endChannel(ch, channel.Shutdown, ErrEnded, now)
+		for i := len(l.ring) - 1; i >= 0; i-- {
+			if c := l.ring[i]; c.ch == ch {
+				l.finish(c, channel.Shutdown, now)
+			}
+		}
+	}
+	for _, c := range l.leaving {
+		l.forget(c)
+	}
+	l.leaving = nil
+	l.pool.Close()
+	l.poll.close()
+}
