@@ -1,0 +1,123 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/internal/report"
+	"sluice/internal/testkit"
+)
+
+func testOneReceive(t *testing.T) {
+	const n = 50
+	p := run(t, settings{engines: 2})
+	group := newGroup()
+	send(t, h264, "udp", group)
+	viewers := watchMany(t, p.url("/udp/"+group), n)
+	moreOfAll(20_000, viewers)
+
+	if got := members(t, group); got != 1 {
+		t.Errorf("%d memberships for %d clients, want 1", got, n)
+	}
+	if got := bound(t, group); got != 1 {
+		t.Errorf("%d sockets bound to the group for %d clients, want 1", got, n)
+	}
+	c, _, err := channel(p.status(), group)
+	if err != nil || len(c.Clients) != n {
+		t.Errorf("status names %d clients (%v), want %d", len(c.Clients), err, n)
+	}
+	allUnbroken(viewers)
+}
+
+func testGroupsShareAPort(t *testing.T) {
+	p := run(t, settings{})
+	channels := []struct {
+		clip   clip
+		group  string
+		codecs []string
+	}{
+		{h264, newGroup(), []string{"h264", "aac"}},
+		{mpeg2, newGroup(), []string{"mpeg2video", "mpegaudio"}},
+	}
+	var viewers []*viewer
+	for _, c := range channels {
+		send(t, c.clip, "udp", c.group)
+		viewers = append(viewers, watch(t, p.url("/udp/"+c.group)))
+	}
+	moreOfAll(300_000, viewers)
+	allUnbroken(viewers)
+	for i, c := range channels {
+		if got := viewers[i].codecs(); !slices.Equal(got, c.codecs) {
+			t.Errorf("%s delivers %v, want %v", c.group, got, c.codecs)
+		}
+		got, _, err := channel(p.status(), c.group)
+		if err != nil || got.Source.Foreign != 0 || got.Source.Continuity != 0 {
+			t.Errorf("%s: %+v, %v: want nothing foreign", c.group, got.Source, err)
+		}
+	}
+}
+
+func testSourceSpecific(t *testing.T) {
+	p := run(t, settings{config: "no_data: 500ms\n"})
+	group := newGroup()
+	send(t, h264, "udp", group)
+
+	v := watch(t, p.url("/udp/127.0.0.1@"+group))
+	v.more(100_000)
+	v.unbroken()
+	if n := sourceFilter(t, group, "127.0.0.1"); n != 1 {
+		t.Errorf("%d source filters for 127.0.0.1, want 1", n)
+	}
+	// Another sender of the same group has nothing to say; the stream goes on beside it.
+	if a := request(t, "GET", p.url("/udp/127.0.0.2@"+group)); a.code != 504 {
+		t.Errorf("a source that does not send: %d, want 504", a.code)
+	}
+	v.more(100_000)
+	v.unbroken()
+}
+
+func testIPv6(t *testing.T) {
+	hosts := testkit.TwoHosts(t)
+	p := run(t, settings{args: []string{"--interface", hosts.Here.Interface}})
+	group := "[ff15::77:1]:5000"
+	testkit.StartCommand(t, hosts.Command(program(), "send", h264.file(t), "--loop",
+		"--to", "udp://"+group, "--interface", hosts.There.Interface))
+	for _, path := range []string{
+		"/udp/" + group,
+		"/udp/%5Bff15::77:1%5D:5000",
+		fmt.Sprintf("/udp/[%s]@%s", hosts.There.V6, group),
+	} {
+		v := watch(t, p.url(path))
+		v.more(50_000)
+		v.unbroken()
+	}
+}
+
+func testLinger(t *testing.T) {
+	p := run(t, settings{config: "linger: 1s\n"})
+	group := newGroup()
+	send(t, h264, "udp", group)
+	v := watch(t, p.url("/udp/"+group))
+	v.more(10_000)
+	v.close()
+	p.state(group, "lingering")
+	if n := members(t, group); n != 1 {
+		t.Errorf("%d memberships while lingering, want 1", n)
+	}
+	p.eventually(func(st report.Status) error {
+		if st.Totals.Channels != 0 {
+			return fmt.Errorf("%d channels", st.Totals.Channels)
+		}
+		return nil
+	})
+	if n := members(t, group) + bound(t, group); n != 0 {
+		t.Error("the group is still joined after the channel has ended")
+	}
+	if !strings.Contains(p.proc.Output(), "unused") {
+		t.Errorf("the log does not say why the channel ended:\n%s", p.proc.Output())
+	}
+}
