@@ -1,0 +1,46 @@
+//go:build !linux
+
+package testkit
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+const needsLinux = "private networks need Linux"
+
+// MainInNamespace needs Linux: it fails here.
+func MainInNamespace(*testing.M) {
+	fmt.Fprintln(os.Stderr, needsLinux)
+	os.Exit(1)
+}
+
+// InNamespace needs Linux: it skips the test here.
+func InNamespace(t *testing.T) (inside bool) {
+	t.Skip(needsLinux)
+	return false
+}
+
+// Hosts is a pair of namespaces; there is none here.
+type Hosts struct{ Here, There End }
+
+// End is one end of the cable.
+type End struct {
+	Interface string
+	V4, V6    netip.Addr
+}
+
+// TwoHosts needs Linux: it skips the test here.
+func TwoHosts(t testing.TB) *Hosts {
+	t.Skip(needsLinux)
+	return nil
+}
+
+// Command is never reached here: TwoHosts gives no Hosts.
+func (h *Hosts) Command(name string, args ...string) *exec.Cmd { return exec.Command(name, args...) }
+
+// Do is never reached here: TwoHosts gives no Hosts.
+func (h *Hosts) Do(_ testing.TB, f func()) { f() }

@@ -1,0 +1,77 @@
+package testkit
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Need skips the test when a program is missing and names the package that has it.
+// With CI=true or SLUICE_E2E=1 in the environment it fails instead: there, a test
+// that is left out is a failure.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err == nil {
+			continue
+		}
+		if strict() {
+			t.Fatalf("%s is missing: install package %s", name, packageOf(name))
+		}
+		t.Skipf("%s is missing: install package %s to run this test", name, packageOf(name))
+	}
+}
+
+func strict() bool { return os.Getenv("CI") == "true" || os.Getenv("SLUICE_E2E") == "1" }
+
+// packageOf is the Debian package of a program, by default that of the same name.
+func packageOf(program string) string {
+	switch program {
+	case "ffprobe", "ffplay":
+		return "ffmpeg"
+	case "cvlc":
+		return "vlc"
+	case "ip", "ss", "tc":
+		return "iproute2"
+	case "nsenter", "unshare":
+		return "util-linux"
+	case "qemu-arm-static", "qemu-aarch64-static", "qemu-mipsel-static":
+		return "qemu-user-static"
+	case "qemu-arm", "qemu-aarch64", "qemu-mipsel":
+		return "qemu-user"
+	}
+	return program
+}
+
+// Eventually calls f until it returns nil, and fails the test with f's last error
+// when Patience is over. It is only for outside facts that give no event, such as
+// files below /proc and the counters of another process.
+func Eventually(t testing.TB, f func() error) {
+	t.Helper()
+	patience := time.NewTimer(Patience)
+	defer patience.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-patience.C:
+			t.Fatalf("still not true: %v", err)
+		}
+	}
+}
+
+// NoLeaks fails the test when a goroutine that it started outlives it. Call it
+// first: what is cleaned up before the test is over does not count.
+func NoLeaks(t testing.TB) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
