@@ -1,0 +1,239 @@
+// Command bench measures sluice against a yardstick of the same run and prints one
+// Markdown table. README.md beside it says how each figure is made.
+//
+//	go run ./bench                          every scenario
+//	go run ./bench -scenario relay-200      one of them
+//	go run ./bench -h                       the options and scenarios
+//
+// Everything happens in a network namespace of its own. BENCH_PEERS names other
+// relays to measure beside sluice.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// options are the flags.
+type options struct {
+	names   string
+	clients int
+	runs    int
+	seconds int
+	mtu     int
+	sluice  string
+}
+
+func main() {
+	var err error
+	if args := os.Args[1:]; len(args) > 0 && args[0] == wordYardstick {
+		err = runYardstick(args[1:]) // a signal ends it
+	} else {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+		err = command(ctx, args)
+		stop()
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.As(err, new(*exec.ExitError)):
+		os.Exit(1) // the inner process has said why
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// The words that start the processes of a run.
+const (
+	wordInside    = "inside"
+	wordYardstick = "yardstick"
+)
+
+// command is the outer process, or the inner one in the namespace.
+func command(ctx context.Context, args []string) error {
+	inside := len(args) > 0 && args[0] == wordInside
+	if inside {
+		args = args[1:]
+	}
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(o)
+	if err != nil {
+		return err
+	}
+	if inside {
+		return perform(ctx, o, chosen)
+	}
+	if o.sluice == "" {
+		dir, err := os.MkdirTemp("", "sluice-bench-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		o.sluice = filepath.Join(dir, "sluice")
+		if err := build(ctx, o.sluice); err != nil {
+			return err
+		}
+	}
+	return enter(ctx, append(append([]string{wordInside}, args...), "-sluice", o.sluice))
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&o.names, "scenario", "all", "scenarios, separated by commas")
+	flags.IntVar(&o.clients, "clients", 0, "another number of clients (0 = the scenario's own)")
+	flags.IntVar(&o.runs, "runs", 3, "runs of each contestant; medians are printed")
+	flags.IntVar(&o.seconds, "seconds", 8, "length of each measurement")
+	flags.IntVar(&o.mtu, "mtu", 65536, "MTU of the loopback")
+	flags.StringVar(&o.sluice, "sluice", "", "binary to measure (built from this module if empty)")
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), "usage: go run ./bench [options]")
+		flags.PrintDefaults()
+		fmt.Fprintln(flags.Output(), "scenarios:")
+		for _, s := range scenarios() {
+			fmt.Fprintf(flags.Output(), "  %-14s%s\n", s.name, s.about)
+		}
+	}
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q (options start with -, see -h)", flags.Arg(0))
+	}
+	if o.runs < 1 || o.seconds < 1 || o.clients < 0 {
+		return o, errors.New("want -runs 1 or more, -seconds 1 or more, -clients 0 or more")
+	}
+	return o, nil
+}
+
+// choose returns the wanted scenarios in their own order.
+func choose(o options) ([]*scenario, error) {
+	var chosen []*scenario
+	var known []string
+	wanted := strings.Split(o.names, ",")
+	for _, s := range scenarios() {
+		known = append(known, s.name)
+		if o.names != "all" && !slices.Contains(wanted, s.name) {
+			continue
+		}
+		if o.clients > 0 {
+			s.clients = o.clients
+		}
+		chosen = append(chosen, s)
+	}
+	for _, name := range wanted {
+		if name != "all" && !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no scenario %q: want all or some of %s", name, strings.Join(known, ","))
+		}
+	}
+	return chosen, nil
+}
+
+func build(ctx context.Context, to string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to, "sluice")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build sluice: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// perform runs the scenarios and prints the table. It fails when sluice or a
+// yardstick could not run, after the table of what could.
+func perform(ctx context.Context, o options, chosen []*scenario) error {
+	// The process is pinned to one core, and several of its threads block.
+	runtime.GOMAXPROCS(8)
+	if err := prepare(ctx, o.mtu); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	peers, err := parsePeers(os.Getenv("BENCH_PEERS"))
+	if err != nil {
+		return err
+	}
+	var all []*results
+	var failed error
+	for _, s := range chosen {
+		contestants := []contestant{sluiceOf(o.sluice)}
+		for _, y := range s.yards {
+			contestants = append(contestants, yardstickOf(self, y))
+		}
+		own := len(contestants)
+		r := s.run(ctx, append(contestants, peers...), o)
+		all = append(all, r)
+		for _, c := range contestants[:own] {
+			if err := r.failures[c.name]; err != nil {
+				failed = errors.Join(failed, fmt.Errorf("%s, %s: %w", s.name, c.name, err))
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	fmt.Printf("%s, lo MTU %d, medians of %d runs of %d s\n\n", machine(), o.mtu, o.runs, o.seconds)
+	return errors.Join(writeTable(os.Stdout, all), failed)
+}
+
+// run measures the contestants in turn, as many rounds as there are runs. Who failed
+// once is left out of the later rounds.
+func (s *scenario) run(ctx context.Context, contestants []contestant, o options) *results {
+	r := &results{scenario: s.name, targets: s.targets, runs: map[string][]measured{}, failures: map[string]error{}}
+	for _, c := range contestants {
+		r.names = append(r.names, c.name)
+		if c.yardstick && r.yardstick == "" {
+			r.yardstick = c.name
+		}
+	}
+	for i := range o.runs {
+		for _, c := range contestants {
+			if r.failures[c.name] != nil || ctx.Err() != nil {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "%s, run %d of %d: %s\n", s.name, i+1, o.runs, c.name)
+			m, err := s.measure(s, ctx, c, o)
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "%s: %s: %v\n", s.name, c.name, err)
+				r.failures[c.name] = err
+				continue
+			}
+			r.runs[c.name] = append(r.runs[c.name], m)
+		}
+	}
+	return r
+}
+
+// machine names what the figures depend on.
+func machine() string {
+	var name unix.Utsname
+	release := "unknown"
+	if unix.Uname(&name) == nil {
+		release = unix.ByteSliceToString(name.Release[:])
+	}
+	control, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	if err != nil {
+		control = []byte("unknown congestion control")
+	}
+	cores, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		cores = []byte("unknown")
+	}
+	return fmt.Sprintf("linux %s, %s, cores %s, %s", release, runtime.GOARCH, bytes.TrimSpace(cores), bytes.TrimSpace(control))
+}

@@ -1,0 +1,322 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// scenario is one situation and the targets that hold in it.
+type scenario struct {
+	name     string
+	about    string
+	channels int   // multicast groups; the clients take them in turn
+	clients  int   // that are checked
+	fewer    int   // memory only: the number that clients is compared with
+	stalled  int   // further clients that never read
+	rate     int64 // bits a second of each channel
+	visits   bool  // also measure clients that come while all this runs
+	measure  func(*scenario, context.Context, contestant, options) (measured, error)
+	yards    []yard // the first one is the measure
+	targets  []target
+}
+
+// yard is a yardstick and its arguments.
+type yard struct {
+	name string
+	args []string
+}
+
+func scenarios() []*scenario {
+	const tv = 8_000_000
+	zero := target{figure: gaps}
+	whole := target{figure: delivered, limit: 99, atLeast: true}
+	return []*scenario{
+		{
+			name: "relay-200", about: "one 8 Mbit/s channel to 200 clients",
+			channels: 1, clients: 200, rate: tv, visits: true, measure: (*scenario).relay,
+			yards: []yard{{"write 13 KiB", []string{"-block", "13312"}}},
+			targets: []target{
+				{figure: cpuPerGB, limit: 1.3, perYardstick: true},
+				{figure: ageP50, limit: 15},
+				{figure: warmPicture, limit: 10},
+				zero, whole,
+			},
+		},
+		{
+			name: "relay-1000", about: "one 8 Mbit/s channel to 1000 clients",
+			channels: 1, clients: 1000, rate: tv, visits: true, measure: (*scenario).relay,
+			yards: []yard{
+				{"sendfile 48 KiB", []string{"-block", "49152", "-sendfile"}},
+				{"write 48 KiB", []string{"-block", "49152"}},
+			},
+			targets: []target{
+				{figure: cpuPerGB, limit: 1, perYardstick: true},
+				{figure: ageP50, limit: 50},
+				{figure: warmPicture, limit: 10},
+				zero, whole,
+			},
+		},
+		{
+			name: "channels-100", about: "100 channels of 8 Mbit/s, one client each",
+			channels: 100, clients: 100, rate: tv, measure: (*scenario).relay,
+			yards:   []yard{{"bare relay 20 ms", []string{"-bare-relay"}}},
+			targets: []target{{figure: cpuPerGB, limit: 1.5, perYardstick: true}, {figure: cpuPerGB, limit: 1.9}, zero, whole},
+		},
+		{
+			name: "stalled-50", about: "200 clients beside 50 that never read",
+			channels: 1, clients: 200, stalled: 50, rate: tv, measure: (*scenario).relay,
+			targets: []target{zero, whole},
+		},
+		{
+			name: "fast-800", about: "one 800 Mbit/s channel to one client",
+			channels: 1, clients: 1, rate: 800_000_000, measure: (*scenario).relay,
+			targets: []target{zero, whole},
+		},
+		{
+			name: "cold", about: "first packet of channels that nobody watches yet",
+			measure: (*scenario).cold,
+			targets: []target{
+				{figure: coldPacket, limit: 5},
+				{figure: slowPacket, limit: 1.2 * datagramSize * 8 / (slowRate / 1e3)},
+			},
+		},
+		{
+			name: "memory", about: "the slope from 200 to 2000 clients of one 1 Mbit/s channel",
+			channels: 1, clients: 2000, fewer: 200, rate: 1_000_000, measure: (*scenario).memory,
+			targets: []target{{figure: clientMemory, limit: 4}},
+		},
+	}
+}
+
+// relay measures one contestant that relays channels to the crowd.
+func (s *scenario) relay(ctx context.Context, c contestant, o options) (m measured, err error) {
+	stage, err := s.raise(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stage.Close()) }()
+	if err := stage.fill(s.clients); err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, 2*time.Second); err != nil {
+		return nil, err
+	}
+	pids, err := stage.server.pids()
+	if err != nil {
+		return nil, err
+	}
+	before, err := read(pids)
+	if err != nil {
+		return nil, err
+	}
+	stage.crowd.take()
+	if err := pause(ctx, time.Duration(o.seconds)*time.Second); err != nil {
+		return nil, err
+	}
+	after, err := read(pids)
+	if err != nil {
+		return nil, err
+	}
+	m = s.judge(before, after, stage.crowd.take())
+	if s.visits && !c.yardstick {
+		err = stage.visit(ctx, m)
+	}
+	return m, err
+}
+
+// judge makes the figures of what lay between two readings.
+func (s *scenario) judge(before, after reading, t tally) measured {
+	slices.Sort(t.ages)
+	gb := float64(max(t.bytes, 1)) / 1e9
+	wanted := float64(s.rate) / 8 * float64(s.clients) * float64(after.time-before.time) / 1e9
+	return measured{
+		cpuPerGB:     float64(after.cpu-before.cpu) / 1e9 / gb,
+		serverBusy:   100 * after.server.share(before.server),
+		loadBusy:     100 * after.load.share(before.load),
+		ageP50:       float64(percentile(t.ages, 50)) / 1e6,
+		ageP99:       float64(percentile(t.ages, 99)) / 1e6,
+		gaps:         float64(t.gaps) + float64(t.ended),
+		delivered:    100 * float64(t.bytes) / wanted,
+		packetsPerGB: float64(after.packets-before.packets) / 1e3 / gb,
+	}
+}
+
+// stage is all that runs in a scenario.
+type stage struct {
+	scenario *scenario
+	server   *server
+	sender   *sender
+	crowd    *crowd
+	stalled  []int
+}
+
+// raise starts the server, the channels and an empty crowd.
+func (s *scenario) raise(ctx context.Context, c contestant) (*stage, error) {
+	server, err := c.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{scenario: s, server: server}
+	groups := make([]netip.AddrPort, s.channels)
+	for i := range groups {
+		groups[i] = groupAddr(0, i)
+	}
+	if st.sender, err = startSender(groups, s.rate); err == nil {
+		st.crowd, err = newCrowd()
+	}
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
+}
+
+// fill brings the crowd to n clients, all of them playing, and the stalled ones first.
+func (st *stage) fill(n int) error {
+	for len(st.stalled) < st.scenario.stalled {
+		fd, err := dial(st.server.addr, path(0, 0))
+		if err != nil {
+			return err
+		}
+		st.stalled = append(st.stalled, fd)
+	}
+	for i := len(st.crowd.clients); i < n; i++ {
+		if err := st.crowd.join(st.server.addr, path(0, i%st.scenario.channels)); err != nil {
+			return err
+		}
+	}
+	return st.crowd.wait()
+}
+
+// visit adds the figures of twenty clients that come to a warm channel.
+func (st *stage) visit(ctx context.Context, m measured) error {
+	visits := make([]visit, 20)
+	for i := range visits {
+		var err error
+		if visits[i], err = pay(st.server.addr, path(0, 0), true); err != nil {
+			return err
+		}
+		// No multiple of a frame or a group of pictures: all phases have their turn.
+		if err := pause(ctx, 53*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	m[warmPacket] = medianOf(visits, func(v visit) time.Duration { return v.packet })
+	m[warmPicture] = medianOf(visits, func(v visit) time.Duration { return v.picture })
+	return nil
+}
+
+// Close ends all in reverse order.
+func (st *stage) Close() error {
+	for _, fd := range st.stalled {
+		unix.Close(fd)
+	}
+	if st.crowd != nil {
+		st.crowd.Close()
+	}
+	if st.sender != nil {
+		st.sender.Close()
+	}
+	return st.server.Close()
+}
+
+// path is what a client asks for.
+func path(set, n int) string { return fmt.Sprintf("/udp/%s", groupAddr(set, n)) }
+
+// slowRate is a radio channel, in bits a second: a datagram every 82 ms.
+const slowRate = 128e3
+
+// cold measures clients that are the first of their channel.
+func (s *scenario) cold(ctx context.Context, c contestant, _ options) (m measured, err error) {
+	server, err := c.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	fast, err := coldVisits(ctx, server, 1, 8_000_000)
+	if err != nil {
+		return nil, err
+	}
+	slow, err := coldVisits(ctx, server, 2, slowRate)
+	if err != nil {
+		return nil, err
+	}
+	slowest := slices.MaxFunc(slow, func(a, b visit) int { return cmp.Compare(a.packet, b.packet) })
+	return measured{
+		coldPacket: medianOf(fast, func(v visit) time.Duration { return v.packet }),
+		slowPacket: slowest.packet.Seconds() * 1e3,
+	}, nil
+}
+
+// coldVisits pays ten visits, each to a group of its own that is already being sent.
+func coldVisits(ctx context.Context, server *server, set int, rate int64) ([]visit, error) {
+	var visits []visit
+	for i := range 10 {
+		sender, err := startSender([]netip.AddrPort{groupAddr(set, i)}, rate)
+		if err != nil {
+			return nil, err
+		}
+		err = pause(ctx, 100*time.Millisecond+time.Duration(i)*9*time.Millisecond)
+		if err == nil {
+			var v visit
+			v, err = pay(server.addr, path(set, i), false)
+			visits = append(visits, v)
+		}
+		sender.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return visits, nil
+}
+
+// memory measures what more clients cost, once the channel's history is full.
+func (s *scenario) memory(ctx context.Context, c contestant, _ options) (m measured, err error) {
+	stage, err := s.raise(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stage.Close()) }()
+	var pss, tcp [2]int64
+	for i, n := range []int{s.fewer, s.clients} {
+		if err := stage.fill(n); err != nil {
+			return nil, err
+		}
+		// Longer than the history is deep.
+		if err := pause(ctx, 12*time.Second); err != nil {
+			return nil, err
+		}
+		pids, err := stage.server.pids()
+		if err != nil {
+			return nil, err
+		}
+		if pss[i], err = memory(pids); err != nil {
+			return nil, err
+		}
+		if tcp[i], err = tcpMemory(); err != nil {
+			return nil, err
+		}
+	}
+	more := float64(s.clients-s.fewer) * 1024
+	return measured{
+		clientMemory: float64(pss[1]-pss[0]) / more,
+		clientTCP:    float64(tcp[1]-tcp[0]) / more,
+		baseMemory:   float64(pss[0]) / (1 << 20),
+	}, nil
+}
+
+// pause waits, or fails when the benchmark is interrupted.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// sender sends channels of one rate as multicast, a datagram of seven packets to
+// each group in turn, from one thread.
+type sender struct {
+	fd      int
+	groups  []unix.SockaddrInet4
+	streams []*stream
+	buf     []byte
+	stop    atomic.Bool
+	done    chan struct{}
+}
+
+// port is where every group is sent: groups that share a port must not mix.
+const port = 5000
+
+// groupAddr is the address of the n-th group of a set; sets never share a group.
+func groupAddr(set, n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{239, byte(10 + set), byte(n >> 8), byte(n)}), port)
+}
+
+// startSender sends to the groups until Close.
+func startSender(groups []netip.AddrPort, rate int64) (*sender, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the sender's socket: %w", err)
+	}
+	if err := unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, [4]byte{127, 0, 0, 1}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("send multicast on the loopback: %w", err)
+	}
+	s := &sender{fd: fd, done: make(chan struct{}), buf: make([]byte, 0, datagramSize)}
+	for _, g := range groups {
+		s.groups = append(s.groups, unix.SockaddrInet4{Addr: g.Addr().As4(), Port: int(g.Port())})
+		s.streams = append(s.streams, newStream(rate))
+	}
+	go s.run()
+	return s, nil
+}
+
+// Close ends the sending and waits for it.
+func (s *sender) Close() {
+	s.stop.Store(true)
+	<-s.done
+	unix.Close(s.fd)
+}
+
+// run keeps the pace: datagram n leaves at n times the interval, bursts are no longer
+// than the thread was held up.
+func (s *sender) run() {
+	defer close(s.done)
+	runtime.LockOSThread() // never unlocked: the thread ends with its priority
+	// Best effort: without the right to do so the clients of the same core delay the sender a little.
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -15)
+	begin := clock()
+	interval := s.streams[0].duration(datagramSize)
+	for sent := int64(0); !s.stop.Load(); {
+		for due := (clock() - begin) / interval; sent < due; sent++ {
+			s.burst()
+		}
+		// High rates go out every 200 µs.
+		sleepUntil(max(begin+(sent+1)*interval, clock()+200_000))
+	}
+}
+
+// burst sends one datagram to every group. A full socket buffer cannot be told from
+// a loss by the clients, so send errors need no count of their own.
+func (s *sender) burst() {
+	for i, st := range s.streams {
+		now := clock()
+		b := s.buf[:0]
+		for len(b) < datagramSize {
+			b = st.appendPacket(b, now)
+		}
+		_ = unix.Sendto(s.fd, b, 0, &s.groups[i])
+	}
+}
