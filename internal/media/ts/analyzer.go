@@ -90,7 +90,9 @@ func (a *Analyzer) time(p Packet, at time.Duration) {
 	pid := p.PID()
 	if ticks, ok := p.PCR(); ok {
 		if clockPID, known := a.tracker.ClockPID(); known && clockPID == pid {
-			a.clock.add(ticks, p.Discontinuity(), at, a.offset)
+			restart := p.Discontinuity() || pid != a.clock.pid
+			a.clock.pid = pid
+			a.clock.add(ticks, restart, at, a.offset)
 		}
 	}
 	if !p.PayloadStart() || a.clock.count == 0 {
@@ -141,6 +143,7 @@ const maxClockStep = ClockRate
 
 // pcrMeter follows the clock of one program.
 type pcrMeter struct {
+	pid             uint16
 	count           uint64
 	discontinuities uint64 // steps back, or forward by more than maxClockStep, not announced
 	elapsed         int64  // sum of all other steps, in ticks
@@ -154,8 +157,9 @@ type pcrMeter struct {
 	lastIn int64 // offset in the stream
 }
 
-func (m *pcrMeter) add(ticks int64, announced bool, at time.Duration, offset int64) {
-	if m.count > 0 && !announced {
+// add takes a PCR; restart says that it need not fit the one before.
+func (m *pcrMeter) add(ticks int64, restart bool, at time.Duration, offset int64) {
+	if m.count > 0 && !restart {
 		step := mod(ticks-m.last, wrapPCR)
 		if step > maxClockStep {
 			m.discontinuities++
