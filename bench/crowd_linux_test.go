@@ -108,14 +108,14 @@ func TestVisit(t *testing.T) {
 	testkit.NoLeaks(t)
 	body := packets(24*packetsPerFrame-5, 400)
 	addr := script(t, streamHead+string(body[:packetSize*2]), string(body[packetSize*2:]))
-	v, err := pay(addr, "/", true)
+	v, err := pay(addr, "/", true, testkit.Patience)
 	if err != nil || v.packet <= 0 || v.picture < v.packet {
 		t.Errorf("visit %+v, %v", v, err)
 	}
-	if _, err := pay(script(t, streamHead, string(body[:packetSize*5])), "/", true); !errors.Is(err, errEnd) {
+	if _, err := pay(script(t, streamHead, string(body[:packetSize*5])), "/", true, testkit.Patience); !errors.Is(err, errEnd) {
 		t.Errorf("a stream without a key frame: %v, want %v", err, errEnd)
 	}
-	if _, err := pay(script(t, "HTTP/1.1 404 Not Found\r\n\r\n"), "/", false); !errors.Is(err, errAnswer) {
+	if _, err := pay(script(t, "HTTP/1.1 404 Not Found\r\n\r\n"), "/", false, testkit.Patience); !errors.Is(err, errAnswer) {
 		t.Errorf("no stream: %v, want %v", err, errAnswer)
 	}
 }
@@ -183,14 +183,16 @@ func TestParsePeers(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	chosen, err := choose(options{names: "memory,relay-200", clients: 7})
-	if err != nil || len(chosen) != 2 || chosen[0].name != "relay-200" || chosen[1].clients != 7 {
+	chosen, err := choose(options{names: "memory,relay-200", clients: 700})
+	if err != nil || len(chosen) != 2 || chosen[0].name != "relay-200" || chosen[1].clients != 700 {
 		t.Errorf("got %v, %v", chosen, err)
 	}
 	if all, err := choose(options{names: "all"}); err != nil || len(all) != len(scenarios()) {
 		t.Errorf("all: %d scenarios, %v", len(all), err)
 	}
-	if _, err := choose(options{names: "relay-200,nonsense"}); err == nil {
-		t.Error("an unknown scenario was taken")
+	for _, bad := range []options{{names: "relay-200,nonsense"}, {names: ""}, {names: "memory", clients: 200}} {
+		if _, err := choose(bad); err == nil {
+			t.Errorf("%+v was taken", bad)
+		}
 	}
 }

@@ -134,6 +134,9 @@ func choose(o options) ([]*scenario, error) {
 		if o.clients > 0 {
 			s.clients = o.clients
 		}
+		if s.fewer > 0 && s.clients <= s.fewer {
+			return nil, fmt.Errorf("-clients %d: scenario %s compares them with %d and wants more", o.clients, s.name, s.fewer)
+		}
 		chosen = append(chosen, s)
 	}
 	for _, name := range wanted {

@@ -88,6 +88,11 @@ func scenarios() []*scenario {
 			},
 		},
 		{
+			name: "zap", about: "one client that changes between ten 8 Mbit/s channels every second",
+			channels: 10, rate: tv, measure: (*scenario).zap,
+			targets: []target{{figure: zapPictures, limit: 100, atLeast: true}},
+		},
+		{
 			name: "memory", about: "the slope from 200 to 2000 clients of one 1 Mbit/s channel",
 			channels: 1, clients: 2000, fewer: 200, rate: 1_000_000, measure: (*scenario).memory,
 			targets: []target{{figure: clientMemory, limit: 4}},
@@ -199,7 +204,7 @@ func (st *stage) visit(ctx context.Context, m measured) error {
 	visits := make([]visit, 20)
 	for i := range visits {
 		var err error
-		if visits[i], err = pay(st.server.addr, path(0, 0), true); err != nil {
+		if visits[i], err = pay(st.server.addr, path(0, 0), true, 5*time.Second); err != nil {
 			return err
 		}
 		// No multiple of a frame or a group of pictures: all phases have their turn.
@@ -265,7 +270,7 @@ func coldVisits(ctx context.Context, server *server, set int, rate int64) ([]vis
 		err = pause(ctx, 100*time.Millisecond+time.Duration(i)*9*time.Millisecond)
 		if err == nil {
 			var v visit
-			v, err = pay(server.addr, path(set, i), false)
+			v, err = pay(server.addr, path(set, i), false, 5*time.Second)
 			visits = append(visits, v)
 		}
 		sender.Close()
@@ -274,6 +279,35 @@ func coldVisits(ctx context.Context, server *server, set int, rate int64) ([]vis
 		}
 	}
 	return visits, nil
+}
+
+// zap measures a client that stays for a second on each channel, two rounds of them.
+func (s *scenario) zap(ctx context.Context, c contestant, _ options) (m measured, err error) {
+	stage, err := s.raise(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stage.Close()) }()
+	stays := 2 * s.channels
+	var pictures []visit
+	for i := range stays {
+		next := time.After(time.Second)
+		v, err := pay(stage.server.addr, path(0, i%s.channels), true, time.Second)
+		if err == nil {
+			pictures = append(pictures, v)
+		} else if !errors.Is(err, errLate) {
+			return nil, err
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return measured{
+		zapPictures: 100 * float64(len(pictures)) / float64(stays),
+		zapDelay:    medianOf(pictures, func(v visit) time.Duration { return v.picture }),
+	}, nil
 }
 
 // memory measures what more clients cost, once the channel's history is full.

@@ -25,6 +25,8 @@ const (
 	warmPicture  figure = "first picture, warm, ms"
 	coldPacket   figure = "first packet, cold, ms"
 	slowPacket   figure = "first packet, 128 kbit/s, slowest, ms"
+	zapPictures  figure = "stays of 1 s with a picture %"
+	zapDelay     figure = "first picture of these, ms"
 	clientMemory figure = "memory a client KiB"
 	clientTCP    figure = "TCP memory a client KiB"
 	baseMemory   figure = "memory at the fewer clients MiB"
@@ -32,7 +34,7 @@ const (
 
 var figures = [...]figure{
 	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, gaps, delivered, packetsPerGB,
-	warmPacket, warmPicture, coldPacket, slowPacket, clientMemory, clientTCP, baseMemory,
+	warmPacket, warmPicture, coldPacket, slowPacket, zapPictures, zapDelay, clientMemory, clientTCP, baseMemory,
 }
 
 // measured is what one run gave.
@@ -164,9 +166,9 @@ func (r *results) line(f figure) ([]string, bool) {
 // number writes three significant digits, whole numbers from 100 on.
 func number(v float64) string {
 	switch {
-	case v == math.Trunc(v) || math.Abs(v) >= 100:
+	case v == math.Trunc(v) || math.Abs(v) >= 99.95:
 		return fmt.Sprintf("%.0f", v)
-	case math.Abs(v) >= 10:
+	case math.Abs(v) >= 9.995:
 		return fmt.Sprintf("%.1f", v)
 	default:
 		return fmt.Sprintf("%.2f", v)

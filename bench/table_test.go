@@ -52,7 +52,7 @@ func TestPercentile(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 3: "3", 0.256: "0.26", 12.34: "12.3", 123.4: "123", -0.5: "-0.50"} {
+	for v, want := range map[float64]string{0: "0", 3: "3", 0.256: "0.26", 12.34: "12.3", 123.4: "123", 99.97: "100", 9.999: "10.0", -0.5: "-0.50"} {
 		if got := number(v); got != want {
 			t.Errorf("%v is written %q, want %q", v, got, want)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -16,9 +17,12 @@ type visit struct {
 	picture time.Duration // PAT, PMT and then the first packet of a key frame
 }
 
-// pay makes one visit. It ends with the first packet, or with the first key frame
-// when picture is set, and fails after 5 seconds.
-func pay(server netip.AddrPort, path string, picture bool) (visit, error) {
+// errLate ends a visit whose time is over.
+var errLate = errors.New("too late")
+
+// pay makes one visit. It ends with the first packet, or with the first key frame when
+// picture is set, and with errLate after patience.
+func pay(server netip.AddrPort, path string, picture bool, patience time.Duration) (visit, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begin := clock()
@@ -27,8 +31,8 @@ func pay(server netip.AddrPort, path string, picture bool) (visit, error) {
 		return visit{}, err
 	}
 	defer unix.Close(fd)
-	patience := unix.NsecToTimeval(int64(5 * time.Second))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+	limit := unix.NsecToTimeval(int64(patience))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
 		return visit{}, fmt.Errorf("set a read time-out: %w", err)
 	}
 	var (
@@ -40,8 +44,14 @@ func pay(server netip.AddrPort, path string, picture bool) (visit, error) {
 	for {
 		n, err := unix.Read(fd, buf)
 		now := time.Duration(clock() - begin)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.EAGAIN) || now > patience {
+			return v, fmt.Errorf("wait %v for %s: %w", now, path, errLate)
+		}
 		if err != nil {
-			return v, fmt.Errorf("wait %v for %s: %w", now, path, err)
+			return v, fmt.Errorf("read %s: %w", path, err)
 		}
 		if n == 0 {
 			return v, fmt.Errorf("wait for %s: %w", path, errEnd)
@@ -59,9 +69,6 @@ func pay(server netip.AddrPort, path string, picture bool) (visit, error) {
 		if seen.keyFrame || seen.packet && !picture {
 			v.picture = now
 			return v, nil
-		}
-		if now > 5*time.Second {
-			return v, fmt.Errorf("no key frame of %s within %v", path, now)
 		}
 	}
 }
