@@ -35,6 +35,7 @@ type History struct {
 	limits Limits
 	segs   []segment // oldest first; the last is open for writing
 	head   int64
+	newest time.Duration // when the last byte came
 	marks  []Mark // by offset, all inside the window
 }
 
@@ -89,6 +90,7 @@ func (h *History) Commit(n int, now time.Duration) {
 	open := &h.segs[len(h.segs)-1]
 	open.used += n // a caller that commits more than it reserved is stopped by the slice bounds of the next read
 	open.newest = now
+	h.newest = now
 	h.head += int64(n)
 }
 
@@ -139,16 +141,17 @@ func (h *History) Slices(dst [][]byte, off int64, limit int) [][]byte {
 	return dst
 }
 
-// Due says whether the oldest segment has to go: it is older than the depth, the
-// window holds more than its limit, or the pool is over its own. The offset returned
-// is where the window then begins: the caller moves every cursor below it, while
-// the bytes are still there, and calls Retire.
-func (h *History) Due(now time.Duration) (newTail int64, due bool) {
+// Due says whether the oldest segment has to go: it is older than the newest byte by
+// more than the depth (a channel that pauses keeps what it has), the window holds more
+// than its limit, or the pool is over its own. The offset returned is where the window
+// then begins: the caller moves every cursor below it, while the bytes are still
+// there, and calls Retire.
+func (h *History) Due() (newTail int64, due bool) {
 	if len(h.segs) < 2 {
 		return 0, false
 	}
 	oldest := &h.segs[0]
-	due = now-oldest.newest > h.limits.Depth || h.Held() > h.limits.Bytes ||
+	due = h.newest-oldest.newest > h.limits.Depth || h.Held() > h.limits.Bytes ||
 		(len(h.segs) > 2 && h.pool.Over())
 	return oldest.end(), due
 }

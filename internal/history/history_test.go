@@ -45,7 +45,7 @@ func TestModel(t *testing.T) {
 			"pass": func(t *rapid.T) { now += time.Duration(rapid.IntRange(0, 700).Draw(t, "ms")) * time.Millisecond },
 			"retire": func(t *rapid.T) {
 				for {
-					tail, due := h.Due(now)
+					tail, due := h.Due()
 					if !due {
 						return
 					}
@@ -93,7 +93,7 @@ func TestDueKeepsTheLimits(t *testing.T) {
 	now := time.Duration(0)
 	for range 20 {
 		h.Write(make([]byte, history.SegmentSize), now)
-		for _, due := h.Due(now); due; _, due = h.Due(now) {
+		for _, due := h.Due(); due; _, due = h.Due() {
 			h.Retire()
 		}
 		if h.Held() > 4*history.SegmentSize {
@@ -102,7 +102,7 @@ func TestDueKeepsTheLimits(t *testing.T) {
 	}
 	now += 2 * time.Second
 	h.Write([]byte("new"), now)
-	for _, due := h.Due(now); due; _, due = h.Due(now) {
+	for _, due := h.Due(); due; _, due = h.Due() {
 		h.Retire()
 	}
 	if h.Held() != history.SegmentSize {
@@ -124,7 +124,7 @@ func TestPoolLimit(t *testing.T) {
 	for i := range 40 {
 		h := hs[i%2]
 		h.Write(make([]byte, history.SegmentSize), 0)
-		for _, due := h.Due(0); due; _, due = h.Due(0) {
+		for _, due := h.Due(); due; _, due = h.Due() {
 			h.Retire()
 		}
 		if pool.Used() > 6*history.SegmentSize {
@@ -146,7 +146,7 @@ func TestNoAllocation(t *testing.T) {
 	var pieces [][]byte
 	push := func() {
 		h.Commit(len(h.Reserve(1316)[:1316]), 0)
-		for _, due := h.Due(0); due; _, due = h.Due(0) {
+		for _, due := h.Due(); due; _, due = h.Due() {
 			h.Retire()
 		}
 		pieces = h.Slices(pieces[:0], h.Tail(), 64<<10)
@@ -167,7 +167,7 @@ func BenchmarkHistory(b *testing.B) {
 	b.SetBytes(1316)
 	for b.Loop() {
 		h.Commit(len(h.Reserve(1316)[:1316]), 0)
-		if _, due := h.Due(0); due {
+		if _, due := h.Due(); due {
 			h.Retire()
 		}
 	}

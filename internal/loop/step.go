@@ -20,7 +20,7 @@ func (l *Loop) step(now time.Duration) {
 	if l.send(elapsed, now) {
 		l.lastBusy = now
 	}
-	l.retire(now)
+	l.retire()
 	if now-l.lastLook >= housekeeping {
 		l.lastLook = now
 		l.housekeep(now)
@@ -124,10 +124,10 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 
 // retire lets segments go that are due. Whoever still stands in one is put on the
 // newest start point first: a slow client never holds up the channel.
-func (l *Loop) retire(now time.Duration) {
+func (l *Loop) retire() {
 	for _, ch := range l.all {
 		for {
-			tail, due := ch.History().Due(now)
+			tail, due := ch.History().Due()
 			if !due {
 				break
 			}

@@ -181,7 +181,7 @@ func BenchmarkDrain(b *testing.B) {
 		if err := src.Drain(w); err != nil {
 			b.Fatal(err)
 		}
-		for _, due := w.Due(0); due && w.Held() > 1<<20; _, due = w.Due(0) {
+		for _, due := w.Due(); due && w.Held() > 1<<20; _, due = w.Due() {
 			w.Retire()
 		}
 	}
