@@ -1,0 +1,336 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sluice/internal/engine"
+	"sluice/internal/handoff"
+	"sluice/internal/netx"
+	"sluice/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.MainInNamespace(m) }
+
+// office plays gws: the real protocol on a real socket.
+type office struct {
+	t    *testing.T
+	path string
+	ln   *net.UnixListener
+	conn *handoff.Conn
+}
+
+func openOffice(t *testing.T) *office {
+	o := &office{t: t, path: filepath.Join(t.TempDir(), "handoff.socket")}
+	o.open()
+	t.Cleanup(o.close)
+	return o
+}
+
+func (o *office) open() {
+	var err error
+	if o.ln, err = netx.ListenHandoff(o.path); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func (o *office) close() {
+	o.ln.Close()
+	if o.conn != nil {
+		o.conn.Close()
+	}
+}
+
+// admit takes the next engine in and returns what it said.
+func (o *office) admit() (handoff.Hello, handoff.Report) {
+	o.t.Helper()
+	c, err := o.ln.AcceptUnix()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.conn = handoff.NewConn(c)
+	hello := expect[handoff.Hello](o)
+	r := expect[handoff.Report](o)
+	if err := o.conn.Send(handoff.Welcome{Version: handoff.Version, PID: 1}); err != nil {
+		o.t.Fatal(err)
+	}
+	return hello, r
+}
+
+func expect[M handoff.Message](o *office) M {
+	o.t.Helper()
+	for {
+		m, _, err := o.conn.Recv()
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		switch m := m.(type) {
+		case M:
+			return m
+		case handoff.ChannelOpen, handoff.ChannelEnd, handoff.ClientEnd:
+		default:
+			o.t.Fatalf("engine said %#v", m)
+		}
+	}
+}
+
+// client is a TCP connection whose server side is handed over.
+func (o *office) client(id uint64, source string) *net.TCPConn {
+	o.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { c.Close() })
+	server, err := ln.Accept()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer server.Close()
+	err = o.conn.SendSocket(handoff.Attach{ID: id, Source: source, Peer: c.LocalAddr().String(), Head: []byte("HEAD\n")}, server.(*net.TCPConn))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return c.(*net.TCPConn)
+}
+
+func start(t *testing.T, c engine.Config) (stop func() error) {
+	t.Helper()
+	c.ID, c.Build, c.Interface = "1", "test", "lo"
+	e, err := engine.New(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	var once bool
+	stop = func() error {
+		cancel()
+		if once {
+			return nil
+		}
+		once = true
+		return <-ended
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("engine: %v", err)
+		}
+		goleak.VerifyNone(t)
+	})
+	return stop
+}
+
+// broadcast sends numbered packets to a group until the test ends.
+func broadcast(t *testing.T, group string) (send func(n int)) {
+	t.Helper()
+	addr, err := net.ResolveUDPAddr("udp", group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := netx.DialUDP(netx.SendConfig{Addr: addr.AddrPort(), Interface: "lo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	packet := bytes.Repeat([]byte{0x47, 0x1F, 0xFF, 0x10}, 47)
+	return func(n int) {
+		for range n {
+			if _, err := c.Write(bytes.Repeat(packet, 7)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// opened waits until the engine has the channel open.
+func (o *office) opened(tag string) {
+	o.t.Helper()
+	for {
+		m, _, err := o.conn.Recv()
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		if open, ok := m.(handoff.ChannelOpen); ok && open.Tag == tag {
+			return
+		}
+	}
+}
+
+func readFull(t *testing.T, c net.Conn, n int) []byte {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := io.ReadFull(c, b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestServes(t *testing.T) {
+	o := openOffice(t)
+	start(t, engine.Config{Socket: o.path})
+	hello, r := o.admit()
+	if hello.Engine != "1" || hello.Version != handoff.Version || r.Query != 0 || !r.Last || len(r.Engine.Channels) != 0 {
+		t.Fatalf("introduced itself as %+v, %+v", hello, r)
+	}
+	c := o.client(1, "udp://239.6.0.1:5000")
+	o.opened("UDP://239.6.0.1:5000")
+	broadcast(t, "239.6.0.1:5000")(3)
+	if s := expect[handoff.Started](o); s.ID != 1 {
+		t.Fatalf("started %d", s.ID)
+	}
+	got := readFull(t, c, 5+3*7*188)
+	if !bytes.HasPrefix(got, []byte("HEAD\nG")) {
+		t.Errorf("got %q…", got[:8])
+	}
+	if err := o.conn.Send(handoff.Query{ID: 7}); err != nil {
+		t.Fatal(err)
+	}
+	r = expect[handoff.Report](o)
+	if r.Query != 7 || len(r.Engine.Channels) != 1 || len(r.Engine.Channels[0].Clients) != 1 || r.Engine.Channels[0].Clients[0].ID != 1 {
+		t.Errorf("report %+v", r)
+	}
+	c.Close()
+	broadcast(t, "239.6.0.1:5000")(100)
+	for {
+		m, _, err := o.conn.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, ok := m.(handoff.ClientEnd); ok {
+			if end.ID != 1 || end.Reason != "client gone" {
+				t.Errorf("%+v", end)
+			}
+			break
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	o := openOffice(t)
+	start(t, engine.Config{Socket: o.path, NoData: 50 * time.Millisecond})
+	o.admit()
+	for i, tt := range []struct {
+		source string
+		code   int
+	}{
+		{"udp://239.6.0.2:5000", 504},
+		{"udp://192.0.2.1:5000", 503}, // not an address of this machine
+		{"nonsense", 400},
+	} {
+		c := o.client(uint64(i+1), tt.source)
+		r := expect[handoff.Refused](o)
+		if r.ID != uint64(i+1) || r.Code != tt.code || r.Reason == "" {
+			t.Errorf("%s: %+v, want code %d", tt.source, r, tt.code)
+		}
+		if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
+			t.Errorf("%s: the client got %q, %v; gws has to answer", tt.source, b, err)
+		}
+	}
+}
+
+// TestRepeatedAttach: the second socket under an ID is closed, the first has its one
+// answer.
+func TestRepeatedAttach(t *testing.T) {
+	o := openOffice(t)
+	start(t, engine.Config{Socket: o.path})
+	o.admit()
+	first := o.client(5, "udp://239.6.0.3:5000")
+	second := o.client(5, "udp://239.6.0.3:5000")
+	if b, err := io.ReadAll(second); len(b) > 0 || err != nil {
+		t.Errorf("second got %q, %v", b, err)
+	}
+	o.opened("UDP://239.6.0.3:5000")
+	broadcast(t, "239.6.0.3:5000")(1)
+	expect[handoff.Started](o)
+	readFull(t, first, 5+7*188)
+}
+
+// TestGwsGoesAndComes: the stream goes on without gws; the next one is told what runs.
+func TestGwsGoesAndComes(t *testing.T) {
+	o := openOffice(t)
+	start(t, engine.Config{Socket: o.path, ReconnectDelay: time.Millisecond, ReconnectAttempts: 10_000})
+	o.admit()
+	c := o.client(1, "udp://239.6.0.4:5000")
+	o.opened("UDP://239.6.0.4:5000")
+	send := broadcast(t, "239.6.0.4:5000")
+	send(1)
+	expect[handoff.Started](o)
+	readFull(t, c, 5+7*188)
+	for _, how := range []string{"closed", "spoke nonsense"} {
+		if how == "closed" {
+			o.close()
+		} else if err := o.conn.Send(handoff.Started{ID: 1}); err != nil { // an engine's word
+			t.Fatal(err)
+		}
+		send(2)
+		readFull(t, c, 2*7*188)
+		if how == "closed" {
+			o.open()
+		}
+		_, r := o.admit()
+		if len(r.Engine.Channels) != 1 || len(r.Engine.Channels[0].Clients) != 1 {
+			t.Fatalf("after gws %s the engine reports %+v", how, r.Engine)
+		}
+	}
+}
+
+func TestGivesUpWithoutGws(t *testing.T) {
+	e, err := engine.New(engine.Config{
+		ID: "1", Socket: filepath.Join(t.TempDir(), "none"), ReconnectAttempts: 3, ReconnectDelay: time.Millisecond,
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Run(t.Context()); err == nil {
+		t.Error("ended without an error")
+	}
+}
+
+// TestEndsInOrder: on the end of its context the engine gives clients what is left,
+// ends their connections cleanly and tells gws.
+func TestEndsInOrder(t *testing.T) {
+	o := openOffice(t)
+	stop := start(t, engine.Config{Socket: o.path})
+	o.admit()
+	c := o.client(1, "udp://239.6.0.5:5000")
+	o.opened("UDP://239.6.0.5:5000")
+	broadcast(t, "239.6.0.5:5000")(1)
+	expect[handoff.Started](o)
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	b, err := io.ReadAll(c)
+	c.Close()
+	if err != nil || len(b) != 5+7*188 {
+		t.Errorf("client got %d bytes, %v", len(b), err)
+	}
+	var told []string
+	for {
+		m, _, err := o.conn.Recv()
+		if err != nil {
+			break
+		}
+		told = append(told, fmt.Sprintf("%T", m))
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if want := "[handoff.ChannelEnd handoff.ClientEnd]"; fmt.Sprint(told) != want {
+		t.Errorf("gws was told %v, want %s", told, want)
+	}
+}

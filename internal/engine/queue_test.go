@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"testing"
+
+	"sluice/internal/handoff"
+)
+
+// TestQueueIsBounded: events beyond the bound are dropped and known to be lost;
+// answers are kept.
+func TestQueueIsBounded(t *testing.T) {
+	q := newQueue()
+	for range maxQueue + 10 {
+		q.event(handoff.ChannelOpen{})
+	}
+	q.answer(handoff.Started{ID: 1})
+	items, lost, _ := q.take()
+	if len(items) != maxQueue+1 || !lost {
+		t.Errorf("%d items, lost %v", len(items), lost)
+	}
+	if _, ok := items[maxQueue].(handoff.Started); !ok {
+		t.Errorf("the answer is not there")
+	}
+	if items, lost, _ = q.take(); len(items) != 0 || lost {
+		t.Errorf("taken twice: %d items, lost %v", len(items), lost)
+	}
+}
+
+func TestRecent(t *testing.T) {
+	r := newRecent(3)
+	for _, id := range []uint64{1, 2, 3, 4} {
+		if !r.add(id) {
+			t.Errorf("%d is new", id)
+		}
+	}
+	if r.add(4) || r.add(2) {
+		t.Error("4 and 2 were there")
+	}
+	if !r.add(1) {
+		t.Error("1 is forgotten")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	ok := Config{ID: "1", Socket: "/x"}
+	if err := ok.Validate(); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]Config{
+		"no ID":      {Socket: "/x"},
+		"no socket":  {ID: "1"},
+		"no-data":    {ID: "1", Socket: "/x", NoData: -1},
+		"history":    {ID: "1", Socket: "/x", HistoryDepth: -1},
+		"reconnects": {ID: "1", Socket: "/x", ReconnectAttempts: -1},
+		"buffer":     {ID: "1", Socket: "/x", ReceiveBuffer: -1},
+	} {
+		if c.Validate() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
