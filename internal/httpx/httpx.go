@@ -31,7 +31,9 @@ func NewServer(h http.Handler, o Options, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second),
 		IdleTimeout:       cmp.Or(o.IdleTimeout, 60*time.Second),
 		MaxHeaderBytes:    cmp.Or(o.MaxHeader, 32<<10),
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// OPTIONS * is a method as any other: the handler says what it permits.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -1,0 +1,168 @@
+package gws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"sluice/internal/handoff"
+	"sluice/internal/report"
+)
+
+// engine is one attached engine and what gws believes of it.
+type engine struct {
+	hello handoff.Hello
+	conn  *handoff.Conn
+
+	// Guarded by Server.mu.
+	greeted   bool // its first Report is in
+	ready     bool // greeted, and it has not said Bye: it may be given clients
+	channels  map[string]bool
+	clients   map[uint64]belief // started and not ended, by the ID of the Attach
+	pending   map[uint64]*attempt
+	queries   map[uint64]*query
+	lastQuery uint64
+	last      report.Engine // its latest whole report
+
+	snapshot handoff.Gather // the reader's
+}
+
+// belief is a client that runs at an engine.
+type belief struct{ tag, client string }
+
+// errProtocol marks a peer that breaks the rules of docs/handoff.md.
+var errProtocol = errors.New("protocol violated")
+
+// serveEngine reads from one connection until it ends, and is its only reader.
+func (s *Server) serveEngine(c *handoff.Conn) {
+	defer s.disown(c)
+	if c.SetReadDeadline(time.Now().Add(greetTimeout)) != nil {
+		return // closed: Run ends
+	}
+	e, err := s.greet(c)
+	if err != nil {
+		s.log.Warn("engine refused", "reason", err)
+		return
+	}
+	for err == nil {
+		var m handoff.Message
+		var fd int
+		if m, fd, err = c.Recv(); err == nil {
+			err = s.handle(e, m, fd)
+		}
+	}
+	c.Close() // before its clients are told: it hears of no more
+	s.lose(e, err)
+}
+
+// greet reads Hello and answers with Welcome, or with Bye and the reason.
+func (s *Server) greet(c *handoff.Conn) (*engine, error) {
+	m, fd, err := c.Recv()
+	if err != nil {
+		return nil, fmt.Errorf("no Hello: %w", err)
+	}
+	hello, ok := m.(handoff.Hello)
+	if !ok {
+		drop(fd)
+		return nil, fmt.Errorf("%w: %T in place of Hello", errProtocol, m)
+	}
+	e, err := s.enroll(hello, c)
+	if err != nil {
+		c.Send(handoff.Bye{Reason: err.Error()}) // it may be gone; the log has the reason
+		return nil, err
+	}
+	if err := c.Send(handoff.Welcome{Version: handoff.Version, PID: os.Getpid()}); err != nil {
+		s.lose(e, err)
+		return nil, err
+	}
+	return e, nil
+}
+
+// enroll makes an engine of a Hello. It gets no clients before its first Report.
+func (s *Server) enroll(h handoff.Hello, c *handoff.Conn) (*engine, error) {
+	if h.Version != handoff.Version {
+		return nil, fmt.Errorf("engine %q (version %q) speaks format %d, gws (version %q) format %d: restart the older with the newer program",
+			h.Engine, h.Build, h.Version, s.c.Build, handoff.Version)
+	}
+	if h.Engine == "" {
+		return nil, errors.New("an engine needs a name")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.engines {
+		if e.hello.Engine == h.Engine {
+			return nil, fmt.Errorf("engine %q is attached already, as process %d: give each engine a name of its own", h.Engine, e.hello.PID)
+		}
+	}
+	if len(s.engines) >= s.c.MaxEngines {
+		return nil, fmt.Errorf("engine %q is one too many: there are %d", h.Engine, len(s.engines))
+	}
+	e := &engine{
+		hello: h, conn: c,
+		channels: make(map[string]bool), clients: make(map[uint64]belief),
+		pending: make(map[uint64]*attempt), queries: make(map[uint64]*query),
+	}
+	s.engines = append(s.engines, e)
+	return e, nil
+}
+
+// handle takes one message of an engine. An error ends the connection.
+func (s *Server) handle(e *engine, m handoff.Message, fd int) error {
+	switch m := m.(type) {
+	case handoff.Started:
+		s.onStarted(e, m)
+	case handoff.Refused:
+		s.onRefused(e, m)
+	case handoff.ClientEnd:
+		s.onClientEnd(e, m)
+	case handoff.ChannelOpen:
+		s.onChannelOpen(e, m)
+	case handoff.ChannelEnd:
+		s.onChannelEnd(e, m)
+	case handoff.Report:
+		return s.onReport(e, m)
+	case handoff.Bye:
+		s.onBye(e, m)
+	default:
+		drop(fd)
+		return fmt.Errorf("%w: %T is not for an engine to say", errProtocol, m)
+	}
+	return nil
+}
+
+// drop closes a descriptor that nobody asked for.
+func drop(fd int) {
+	if fd >= 0 {
+		syscall.Close(fd)
+	}
+}
+
+// lose strikes an enrolled engine off whose connection ended with err, and ends what
+// waited for it.
+func (s *Server) lose(e *engine, err error) {
+	out := outcome{verdict: expelled, reason: "the engine was cut off: " + err.Error()}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		out = outcome{verdict: gone, reason: "the engine is gone"}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.engines, e)
+	s.engines = slices.Delete(s.engines, i, i+1)
+	if i < s.turn {
+		s.turn-- // the turn stays with whose it is
+	}
+	for id := range e.pending {
+		e.answerLocked(id, out)
+	}
+	for id, q := range e.queries {
+		delete(e.queries, id)
+		close(q.answer)
+	}
+	if !s.stopping {
+		s.log.Warn("engine lost", "engine", e.hello.Engine, "reason", err, "channels", len(e.channels), "clients", len(e.clients))
+	}
+}

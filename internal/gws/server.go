@@ -1,0 +1,208 @@
+package gws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sluice/internal/handoff"
+	"sluice/internal/httpx"
+)
+
+// Config is what gws is told. The zero Config serves private networks.
+type Config struct {
+	Allow         []netip.Prefix // clients that may watch; if nil DefaultAllow, if empty none
+	Sources       []netip.Prefix // what may be asked for; if nil DefaultSources, if empty nothing
+	AnswerTimeout time.Duration  // after which an engine that says neither Started nor Refused is given up for that client; if zero 15 s
+	MaxEngines    int            // if zero 64
+	Build         string         // version of the program, for Server headers and the status
+}
+
+// DefaultAllow is the private, loopback and link-local networks of both IP versions
+// (RFC 1918, RFC 4193, RFC 3927, RFC 4291).
+func DefaultAllow() []netip.Prefix {
+	return prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+		"fc00::/7", "::1/128", "fe80::/10")
+}
+
+// DefaultSources is all multicast groups.
+func DefaultSources() []netip.Prefix { return prefixes("224.0.0.0/4", "ff00::/8") }
+
+func prefixes(list ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(list))
+	for i, s := range list {
+		out[i] = netip.MustParsePrefix(s)
+	}
+	return out
+}
+
+// contains reports whether a is in one of the networks.
+func contains(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	greetTimeout  = 5 * time.Second // for Hello and the first Report of an engine
+	statusTimeout = 2 * time.Second // for an engine's answer to a Query
+	grace         = 2 * time.Second // for the answers that are being written when Run ends
+)
+
+// Server is one gws. Its goroutines: net/http's, one that accepts engines, one that
+// reads for each connection of an engine.
+type Server struct {
+	c       Config
+	user    net.Listener
+	control *net.UnixListener
+	log     *slog.Logger
+	started time.Time
+	stop    chan struct{}  // closed when Run is about to end: nobody waits any longer
+	group   sync.WaitGroup // goroutines of Run, and requests that have taken their socket
+
+	mu       sync.Mutex // guards what follows, and what an engine says it does
+	stopping bool
+	conns    map[*handoff.Conn]bool // open, greeted or not
+	engines  []*engine              // greeted, in the order of their coming
+	turn     int                    // round robin: index of the engine that is next
+	lastID   uint64                 // of an Attach; the upper half is random, so that no two gws use the same
+}
+
+// New makes a Server that takes requests from user and engines from control
+// (netx.ListenHandoff). It owns both once Run is called.
+func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logger) (*Server, error) {
+	if user == nil || control == nil || log == nil {
+		return nil, errors.New("gws needs two listeners and a log")
+	}
+	if c.AnswerTimeout < 0 || c.MaxEngines < 0 {
+		return nil, fmt.Errorf("gws: answer time-out %v and %d engines: want positive values", c.AnswerTimeout, c.MaxEngines)
+	}
+	if c.Allow == nil {
+		c.Allow = DefaultAllow()
+	}
+	if c.Sources == nil {
+		c.Sources = DefaultSources()
+	}
+	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, 15*time.Second)
+	c.MaxEngines = cmp.Or(c.MaxEngines, 64)
+	return &Server{
+		c: c, user: user, control: control, log: log,
+		started: time.Now(),
+		stop:    make(chan struct{}),
+		conns:   make(map[*handoff.Conn]bool),
+		lastID:  uint64(rand.Uint32()) << 32,
+	}, nil
+}
+
+// Run serves until ctx ends, then returns nil; once only. It closes the listeners and
+// the connections of the engines, which go on with the clients they have. A client
+// that no engine has answered yet is left to the engine that holds its socket.
+func (s *Server) Run(ctx context.Context) error {
+	server := httpx.NewServer(http.HandlerFunc(s.serveUser), httpx.Options{}, s.log)
+	ended := make(chan error, 2)
+	s.group.Go(func() { ended <- s.serveUsers(server) })
+	s.group.Go(func() { ended <- s.serveEngines() })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+	s.shutdown(server)
+	s.group.Wait()
+	return err
+}
+
+func (s *Server) serveUsers(server *http.Server) error {
+	if err := server.Serve(s.user); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve clients on %s: %w", s.user.Addr(), err)
+	}
+	return nil
+}
+
+func (s *Server) serveEngines() error {
+	for {
+		c, err := s.control.AcceptUnix()
+		switch {
+		case err == nil:
+			s.adopt(handoff.NewConn(c))
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept engines on %s: %w", s.control.Addr(), err)
+		default: // no descriptors left, most likely: they come back
+			s.log.Warn("engine not accepted", "reason", err)
+			if !s.pause(time.Second) {
+				return nil
+			}
+		}
+	}
+}
+
+// pause waits; it reports false when Run ends.
+func (s *Server) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.stop:
+		return false
+	}
+}
+
+// adopt starts the reader of a connection, unless there are too many already: twice
+// the engines, so that a full house can still be told why.
+func (s *Server) adopt(c *handoff.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping || len(s.conns) >= 2*s.c.MaxEngines {
+		c.Close()
+		return
+	}
+	s.conns[c] = true
+	s.group.Go(func() { s.serveEngine(c) })
+}
+
+func (s *Server) disown(c *handoff.Conn) {
+	c.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// enter counts a request in that takes its socket from net/http, which then no longer
+// waits for it; group.Done counts it out. It reports false when Run ends.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopping {
+		s.group.Add(1)
+	}
+	return !s.stopping
+}
+
+func (s *Server) shutdown(server *http.Server) {
+	s.mu.Lock()
+	s.stopping = true
+	close(s.stop)
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.control.Close()
+	s.user.Close() // Serve may not have begun, then Shutdown does not know it
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		server.Close()
+	}
+}
