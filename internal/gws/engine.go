@@ -150,6 +150,9 @@ func (s *Server) lose(e *engine, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stopping { // it was gws that left: the engine keeps the client
+		out = outcome{verdict: stopped}
+	}
 	i := slices.Index(s.engines, e)
 	s.engines = slices.Delete(s.engines, i, i+1)
 	if i < s.turn {
