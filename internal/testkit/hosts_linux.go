@@ -41,6 +41,13 @@ func TwoHosts(t testing.TB) *Hosts {
 	if err := ipBatch(exec.Command("ip", "-batch", "-"), here+h.Here.setUp()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		// The kernel would do it with the namespace, but at a time of its own: until
+		// then, the addresses are chosen as the source of what the next test sends.
+		if err := ipBatch(exec.Command("ip", "-batch", "-"), "link del "+h.Here.Interface); err != nil {
+			t.Error(err)
+		}
+	})
 	there := `
 link set lo up
 ` + h.There.setUp() + `
@@ -54,7 +61,7 @@ route replace ff00::/8 dev ` + h.There.Interface + ` table local
 }
 
 // holdNamespace starts a process that keeps a new namespace alive until the test
-// is over. The kernel then removes the namespace and with it both ends of the cable.
+// is over.
 func holdNamespace(t testing.TB) (pid int) {
 	t.Helper()
 	cmd := exec.Command("cat") // ends with its standard input, so with this process

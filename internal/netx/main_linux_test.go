@@ -1,0 +1,9 @@
+package netx
+
+import (
+	"testing"
+
+	"sluice/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.MainInNamespace(m) }
