@@ -110,6 +110,7 @@ func TestEngineDies(t *testing.T) {
 			if !strings.HasPrefix(got, c.begins) || !strings.HasSuffix(got, c.ends) || strings.Count(got, "HTTP/1.") != 1 {
 				t.Errorf("the client got %q; want %q … %q", got, c.begins, c.ends)
 			}
+			client.Close()
 			h.stop()
 			if m, _, err := second.conn.Recv(); !errors.Is(err, io.EOF) {
 				t.Errorf("engine 2 was asked once more: %#v, %v", m, err)
