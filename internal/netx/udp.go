@@ -43,10 +43,10 @@ func (u *UDP) FD() int { return u.fd }
 // Addr is the address the socket is bound to.
 func (u *UDP) Addr() netip.AddrPort { return u.addr }
 
-// Granted is the receive buffer in bytes as the system granted it. It is shared
-// with the kernel's bookkeeping, so that about half of it can be payload of
-// small datagrams. Less than asked for on Linux means that net.core.rmem_max is
-// lower and that the process lacks CAP_NET_ADMIN.
+// Granted is the receive buffer in bytes as the system granted it. On Linux about
+// so many bytes of payload fit in datagrams of 1316 bytes or more, and half as many
+// in datagrams of 188; less than asked for means that net.core.rmem_max is lower
+// and that the process lacks CAP_NET_ADMIN.
 func (u *UDP) Granted() int { return u.granted }
 
 // Interface is the index of the interface that a group's datagrams must come from,

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,16 +47,27 @@ func StartCommand(t testing.TB, cmd *exec.Cmd) *Proc {
 	}
 	cmd.SysProcAttr.Setpgid = true
 	cmd.WaitDelay = childOutput
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // when the test binary itself is killed
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
-	go p.await()
 	t.Cleanup(p.end)
 	return p
 }
 
-// await is the one goroutine of a Proc; end waits for it.
-func (p *Proc) await() {
+// run is the one goroutine of a Proc; end waits for it. It keeps its thread to
+// itself until the program has ended: the death signal is sent when the thread that
+// forked ends, be it long before the test binary.
+func (p *Proc) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
 	p.err = p.cmd.Wait()
 	if errors.Is(p.err, exec.ErrWaitDelay) {
 		p.err = nil // exit code 0; a child is still there

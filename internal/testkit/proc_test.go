@@ -63,10 +63,32 @@ func TestEndKillsTheGroup(t *testing.T) {
 		p := Start(t, "sh", "-c", `tail -f /dev/null & echo child $!; wait`)
 		child = p.WaitLine(`^child (\d+)$`)[1]
 	})
+	awaitGone(t, child)
+}
+
+// TestKilledBinaryLeavesNothing kills a test binary that has started a program.
+func TestKilledBinaryLeavesNothing(t *testing.T) {
+	const ask = "TESTKIT_START_AND_STAY"
+	if os.Getenv(ask) != "" {
+		p := Start(t, "tail", "-f", "/dev/null")
+		fmt.Printf("started %d\n", p.PID())
+		<-p.Done()
+		return
+	}
+	t.Setenv(ask, "1")
+	p := Start(t, os.Args[0], "-test.run=^"+t.Name()+"$")
+	child := p.WaitLine(`^started (\d+)$`)[1]
+	p.Signal(syscall.SIGKILL)
+	awaitGone(t, child)
+}
+
+// awaitGone waits until a process that is no child of this one has ended.
+func awaitGone(t *testing.T, pid string) {
+	t.Helper()
 	Eventually(t, func() error {
-		stat, err := os.ReadFile("/proc/" + child + "/stat")
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
 		if err == nil && !strings.Contains(string(stat), ") Z ") {
-			return fmt.Errorf("process %s is still there: %s", child, stat)
+			return fmt.Errorf("process %s is still there: %s", pid, stat)
 		}
 		return nil
 	})
