@@ -277,6 +277,26 @@ func TestAnalyzeSeamIsNoFault(t *testing.T) {
 	}
 }
 
+// TestAnalyzeClockOfAnotherProgram: the clock of the first program is followed once
+// its PMT comes; that it differs from the other's is no fault.
+func TestAnalyzeClockOfAnotherProgram(t *testing.T) {
+	var m mux
+	m.section(0, patSection(0, 1, 0x1001, 2, 0x1002))
+	m.section(0x1002, pmtSection(2, 0, 0x200, es{pid: 0x200, streamType: 0x0F}))
+	for n := range int64(20) {
+		if n == 10 {
+			m.section(0x1001, pmtSection(1, 0, 0x100, es{pid: 0x100, streamType: 0x0F}))
+		}
+		m.pes(0x200, 0xC0, frame{pts: 1, pcr: 1 + n*1_080_000}, payload(100))
+		m.pes(0x100, 0xC0, frame{pts: 1, pcr: 900*ClockRate + n*1_080_000}, payload(100))
+	}
+	var a Analyzer
+	a.Packets(m.out, 0)
+	if r := a.Report(); !r.Valid || r.PCR.PID != 0x100 || r.PCR.Count != 20 || r.PCR.IntervalMaxMS != 40 {
+		t.Errorf("problems %q, PCR %+v", r.Problems, r.PCR)
+	}
+}
+
 func TestAnalysisJSON(t *testing.T) {
 	b, err := json.Marshal(analyze(pictures(10), onTime))
 	if err != nil {

@@ -118,8 +118,9 @@ const (
 
 // Scan reads b, whole aligned packets that stand at offset in the stream, and
 // returns the places to start at that they complete, usually none. A place may lie
-// before offset: in an earlier Scan, when the picture's kind was only told by
-// this one. Offsets must grow from Scan to Scan. The returned slice is reused by the next call.
+// before offset, in an earlier Scan, when only this one told what the picture is;
+// places come in order. Offsets must grow from Scan to Scan. The returned slice is
+// reused by the next call.
 func (t *Tracker) Scan(b []byte, offset int64) []Start {
 	t.starts = t.starts[:0]
 	if !t.begun {

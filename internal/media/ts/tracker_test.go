@@ -78,10 +78,11 @@ func TestKeyFrames(t *testing.T) {
 				m.pes(audioPID, 0xC0, frame{pts: 2}, payload(100))
 				var tracker Tracker
 				got := scan(&tracker, m.out, 7)
-				if !c.want && len(got) == 0 {
-					continue
+				var want []Start
+				if c.want {
+					want = []Start{{Offset: at, Tables: m.out[:2*PacketSize], Kind: KeyFrame}}
 				}
-				if want := []Start{{Offset: at, Tables: m.out[:2*PacketSize], Kind: KeyFrame}}; !cmp.Equal(got, want) {
+				if !cmp.Equal(got, want) {
 					t.Fatalf("stuffing %d: %s", stuffing, cmp.Diff(want, got))
 				}
 			}
@@ -90,7 +91,7 @@ func TestKeyFrames(t *testing.T) {
 }
 
 func TestKeyFrameAfterLoss(t *testing.T) {
-	key := join(avcAUD, avcSPS, payload(300), avcPPS, avcIDR, payload(500))
+	key := join(avcAUD, avcSPS, payload(600), avcPPS, avcIDR, payload(500))
 	var m mux
 	m.tables(avcStream)
 	first := m.offset()
@@ -171,6 +172,27 @@ func TestTablesFitWhatFollows(t *testing.T) {
 		}
 		if n := again.Stats().Continuity; n != 0 {
 			t.Fatalf("at %d: a client meets %d continuity errors", s.Offset, n)
+		}
+	}
+}
+
+// TestTablesAreFromBeforeTheStart: tables that come between the start of the
+// picture and the slice that tells what it is are part of what follows.
+func TestTablesAreFromBeforeTheStart(t *testing.T) {
+	var m mux
+	m.tables(avcStream)
+	before := bytes.Clone(m.out)
+	at := m.offset()
+	var key mux
+	key.pes(videoPID, 0xE0, frame{pts: 1}, join(avcSPS, payload(300), avcIDR, payload(300)))
+	m.out = append(m.out, key.out[:PacketSize]...)
+	m.tables(avcStream)
+	m.out = append(m.out, key.out[PacketSize:]...)
+	want := []Start{{Offset: at, Tables: before, Kind: KeyFrame}}
+	for packets := 1; packets < 9; packets++ {
+		var tracker Tracker
+		if got := scan(&tracker, m.out, packets); !cmp.Equal(got, want) {
+			t.Errorf("%d packets at a time: %s", packets, cmp.Diff(want, got))
 		}
 	}
 }
@@ -280,6 +302,12 @@ func TestTablesThatChange(t *testing.T) {
 	check("new PAT", true)
 	m.section(pmtPID, pmtSection(1, 3, videoPID, avcStream))
 	check("the PMT of a program that is gone", false)
+	m.section(0, newSection(tablePAT, 1, 2, 0, 1, patContents(3, 0x1003)))
+	check("half a PAT", false)
+	m.section(0, newSection(tablePAT, 1, 2, 1, 1, patContents(2, 0x1002)))
+	check("the other half", true)
+	m.section(0, patSection(3, 2, 0x1002))
+	check("a PAT of one section again", true)
 	m.section(0x1002, pmtSection(2, 0, audioPID, aacStream))
 	check("the PMT of the new program", true, Stream{2, audioPID, 0x0F, "aac"})
 	if n := tracker.Stats().BadTables; n != 0 {
@@ -295,12 +323,13 @@ func TestBadTablesAreCountedAndIgnored(t *testing.T) {
 	lyingStream := newSection(tablePMT, 1, 0, 0, 0, []byte{0xE1, 0, 0xF0, 0, 0x1B, 0xE1, 0, 0xF0, 9})
 	cutStream := newSection(tablePMT, 1, 0, 0, 0, []byte{0xE1, 0, 0xF0, 0, 0x1B, 0xE1, 0})
 	empty := newSection(tablePMT, 1, 0, 0, 0, nil)
+	number := newSection(tablePMT, 1, 0, 1, 0, good.contents())
 	tooLong := slices.Clone(good)
 	tooLong[1], tooLong[2] = 0xBF, 0xFF
 	short := section{tablePMT, 0xB0, 5, 0, 1, 0xC1, 0, 0}
 	for name, s := range map[string]section{
 		"CRC": wrongCRC, "program_info_length": lyingInfo, "ES_info_length": lyingStream,
-		"half an entry": cutStream, "no contents": empty, "section_length": tooLong, "too short": short,
+		"half an entry": cutStream, "no contents": empty, "section_number": number, "section_length": tooLong, "too short": short,
 	} {
 		var m mux
 		m.section(0, patSection(0, 1, pmtPID))
@@ -320,6 +349,77 @@ func TestBadTablesAreCountedAndIgnored(t *testing.T) {
 	scan(&tracker, m.out, 7)
 	if n := tracker.Stats().BadTables; n == 0 {
 		t.Error("a pointer past the end is not counted")
+	}
+}
+
+func TestTablesWithMissingOrScrambledPackets(t *testing.T) {
+	long := es{pid: videoPID, streamType: 0x1B, descriptors: append([]byte{0x0A, 250}, payload(250)...)}
+	section := pmtSection(1, 0, videoPID, long, long) // three packets
+	var m mux
+	m.section(0, patSection(0, 1, pmtPID))
+	at := m.offset()
+	m.section(pmtPID, section)
+	missing := slices.Delete(bytes.Clone(m.out), int(at)+PacketSize, int(at)+2*PacketSize)
+	var tracker Tracker
+	scan(&tracker, missing, 7)
+	if got, want := tracker.Stats(), (Stats{Packets: 3, Continuity: 1}); got != want || len(tracker.Streams()) != 0 {
+		t.Errorf("a packet missing: %+v, want %+v", got, want)
+	}
+	again := m.offset()
+	m.section(pmtPID, section)
+	missing = slices.Delete(bytes.Clone(m.out), int(again)-PacketSize, int(again)+PacketSize)
+	tracker = Tracker{}
+	scan(&tracker, missing, 7)
+	if got, want := tracker.Stats(), (Stats{Packets: 5, Continuity: 1}); got != want || len(tracker.Streams()) != 0 {
+		t.Errorf("the end of one and the start of the next missing: %+v, want %+v", got, want)
+	}
+	m.out = m.out[:again]
+	m.counters[pmtPID] = 3
+	for i := int(at); i < len(m.out); i += PacketSize {
+		m.out[i+3] |= 0x80
+		m.out[i+20] ^= 0xFF
+	}
+	m.section(pmtPID, section)
+	tracker = Tracker{}
+	scan(&tracker, m.out, 7)
+	if got, want := tracker.Stats(), (Stats{Packets: 7}); got != want || len(tracker.Streams()) != 2 {
+		t.Errorf("scrambled, then clear: %+v, want %+v", got, want)
+	}
+}
+
+// TestTablesOfProgramsThatAreGone are not kept: they never come again.
+func TestTablesOfProgramsThatAreGone(t *testing.T) {
+	var m mux
+	m.section(0, patSection(0, 1, pmtPID, 2, pmtPID))
+	m.section(pmtPID, pmtSection(1, 0, audioPID, aacStream))
+	m.section(0, patSection(1, 2, pmtPID))
+	for range 2 * maxTablePackets {
+		m.section(pmtPID, pmtSection(2, 0, videoPID, avcStream))
+	}
+	m.pes(videoPID, 0xE0, frame{pts: 1}, join(avcSPS, avcIDR, payload(300)))
+	var tracker Tracker
+	if got := scan(&tracker, m.out, 7); len(got) != 1 || len(got[0].Tables) != 2*PacketSize {
+		t.Errorf("starts %+v, want one with PAT and PMT", got)
+	}
+}
+
+// TestTablesOutOfReach: when more than can be kept follows a PMT on its PID, there
+// are no tables to start with until it comes again.
+func TestTablesOutOfReach(t *testing.T) {
+	key := join(avcSPS, avcIDR, payload(300))
+	private := newSection(0xC0, 9, 0, 0, 0, payload(100))
+	var m mux
+	m.tables(avcStream)
+	for range maxTablePackets {
+		m.section(pmtPID, private)
+	}
+	m.pes(videoPID, 0xE0, frame{pts: 1}, key)
+	m.tables(avcStream)
+	at := m.offset()
+	m.pes(videoPID, 0xE0, frame{pts: 1}, key)
+	var tracker Tracker
+	if got := scan(&tracker, m.out, 7); len(got) != 1 || got[0].Offset != at || len(got[0].Tables) != 2*PacketSize {
+		t.Errorf("starts %+v, want one at %d", got, at)
 	}
 }
 
