@@ -34,10 +34,16 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 		case err == nil:
 			failures = 0
 			err = e.speak(linger, conn, seen)
-			if live.Err() != nil {
+			var bye *byeError
+			switch {
+			case live.Err() != nil:
 				return nil
+			case errors.As(err, &bye):
+				failures = 1 // the next one will not be there at once
+				e.log.Info("gws ends: the streams go on", "reason", bye.reason)
+			default:
+				e.log.Warn("connection to gws lost: the streams go on", "err", err)
 			}
-			e.log.Warn("connection to gws lost: the streams go on", "err", err)
 		default:
 			failures++
 			if failures == 1 {
@@ -58,6 +64,11 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 		}
 	}
 }
+
+// byeError is what gws gave as the reason to end the connection.
+type byeError struct{ reason string }
+
+func (e *byeError) Error() string { return "gws said good-bye: " + e.reason }
 
 // connect reaches gws and agrees with it on who is who.
 func (e *Engine) connect(ctx context.Context) (*handoff.Conn, error) {
@@ -95,7 +106,7 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 		e.log.Info("attached to gws", "pid", m.PID)
 		return nil
 	case handoff.Bye:
-		return fmt.Errorf("gws refused this engine: %s", m.Reason)
+		return &byeError{m.Reason}
 	default:
 		if fd >= 0 {
 			unix.Close(fd)
@@ -139,7 +150,7 @@ func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent)
 			default: // gws asks faster than it listens: this one gets no answer
 			}
 		case handoff.Bye:
-			return fmt.Errorf("gws said good-bye: %s", m.Reason)
+			return &byeError{m.Reason}
 		default:
 			return fmt.Errorf("gws sent %T, which is an engine's to send", m)
 		}

@@ -81,12 +81,12 @@ type observer struct {
 }
 
 func (o *observer) ChannelOpened(tag string) {
-	o.log.Info("channel opened", "channel", tag)
+	o.log.Debug("channel opened", "channel", tag)
 	o.queue.event(handoff.ChannelOpen{Tag: tag})
 }
 
 func (o *observer) ChannelEnded(tag string, reason channel.Reason) {
-	o.log.Info("channel ended", "channel", tag, "reason", reason.String())
+	o.log.Debug("channel ended", "channel", tag, "reason", reason.String())
 	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String()})
 }
 
