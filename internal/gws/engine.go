@@ -40,10 +40,10 @@ var errProtocol = errors.New("protocol violated")
 // serveEngine reads from one connection until it ends, and is its only reader.
 func (s *Server) serveEngine(c *handoff.Conn) {
 	defer s.disown(c)
-	if c.SetReadDeadline(time.Now().Add(greetTimeout)) != nil {
+	if c.SetReadDeadline(time.Now().Add(s.greet)) != nil {
 		return // closed: Run ends
 	}
-	e, err := s.greet(c)
+	e, err := s.welcome(c)
 	if err != nil {
 		s.log.Warn("engine refused", "reason", err)
 		return
@@ -59,8 +59,8 @@ func (s *Server) serveEngine(c *handoff.Conn) {
 	s.lose(e, err)
 }
 
-// greet reads Hello and answers with Welcome, or with Bye and the reason.
-func (s *Server) greet(c *handoff.Conn) (*engine, error) {
+// welcome reads Hello and answers with Welcome, or with Bye and the reason.
+func (s *Server) welcome(c *handoff.Conn) (*engine, error) {
 	m, fd, err := c.Recv()
 	if err != nil {
 		return nil, fmt.Errorf("no Hello: %w", err)

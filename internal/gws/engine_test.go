@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/handoff"
 	"sluice/internal/report"
@@ -61,6 +62,26 @@ func TestNonsenseInPlaceOfHello(t *testing.T) {
 	h.stop()
 	if n := h.log.count("engine refused"); n != 3 {
 		t.Errorf("%d log lines, want one each", n)
+	}
+}
+
+// Who connects and does not finish its greeting is closed.
+func TestGreetingTakesTooLong(t *testing.T) {
+	h := open(t, Config{}, func(s *Server) { s.greet = time.Millisecond })
+	for name, say := range map[string]func(e *peer){
+		"nothing":     func(*peer) {},
+		"only Hello":  func(e *peer) { e.conn.Send(hello("1")) }, // it may be too late already
+		"half a part": func(e *peer) { e.conn.Send(hello("1")); e.conn.Send(handoff.Report{}) },
+	} {
+		e := h.dial(name)
+		say(e)
+		var err error
+		for err == nil {
+			_, _, err = e.conn.Recv()
+		}
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v, want io.EOF", name, err)
+		}
 	}
 }
 

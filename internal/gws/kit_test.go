@@ -29,7 +29,7 @@ type house struct {
 	stop   func() // ends Run and waits for it
 }
 
-func open(t *testing.T, c Config) *house {
+func open(t *testing.T, c Config, change ...func(*Server)) *house {
 	t.Helper()
 	user, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,6 +42,9 @@ func open(t *testing.T, c Config) *house {
 	}
 	if h.server, err = New(c, user, control, slog.New(slog.NewTextHandler(h.log, nil))); err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(h.server)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

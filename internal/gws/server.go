@@ -55,7 +55,7 @@ func contains(list []netip.Prefix, a netip.Addr) bool {
 }
 
 const (
-	greetTimeout  = 5 * time.Second // for Hello and the first Report of an engine
+	greetTimeout  = 5 * time.Second // for Hello and the first Report of an engine, together
 	statusTimeout = 2 * time.Second // for an engine's answer to a Query
 	grace         = 2 * time.Second // for the answers that are being written when Run ends
 )
@@ -68,6 +68,7 @@ type Server struct {
 	control *net.UnixListener
 	log     *slog.Logger
 	started time.Time
+	greet   time.Duration  // greetTimeout; tests shorten it
 	stop    chan struct{}  // closed when Run is about to end: nobody waits any longer
 	group   sync.WaitGroup // goroutines of Run, and requests that have taken their socket
 
@@ -99,6 +100,7 @@ func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logge
 	return &Server{
 		c: c, user: user, control: control, log: log,
 		started: time.Now(),
+		greet:   greetTimeout,
 		stop:    make(chan struct{}),
 		conns:   make(map[*handoff.Conn]bool),
 		lastID:  uint64(rand.Uint32()) << 32,

@@ -135,7 +135,7 @@ func TestConnRefusesWrongDescriptors(t *testing.T) {
 				t.Fatalf("received %#v, descriptor %d, %v", got, fd, err)
 			}
 			served.Close()
-			if n, err := client.Read(make([]byte, 1)); err != io.EOF {
+			if n, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 				t.Fatalf("somebody holds the client's socket still: %d, %v", n, err)
 			}
 		})

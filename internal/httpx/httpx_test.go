@@ -3,6 +3,7 @@ package httpx
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -25,7 +26,7 @@ func serve(t *testing.T, h http.HandlerFunc, o Options, log io.Writer) (addr str
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {
 		s.Close()
-		if err := <-ended; err != http.ErrServerClosed {
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})
