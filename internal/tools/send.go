@@ -131,6 +131,11 @@ func Send(ctx context.Context, src io.ReadSeeker, o SendOptions) (SendStats, err
 	if err := o.Validate(); err != nil {
 		return SendStats{}, err
 	}
+	if o.Loop {
+		if _, err := src.Seek(0, io.SeekStart); err != nil {
+			return SendStats{}, fmt.Errorf("loop: the stream has no beginning to go back to: %w", err)
+		}
+	}
 	conn, err := netx.DialUDP(netx.SendConfig{
 		Addr: o.To.Addr, Source: o.To.Source, Interface: o.Interface, TTL: o.TTL,
 	})
