@@ -61,16 +61,16 @@ func ParseLevel(s string) (slog.Level, error) {
 // New returns the logger of one process. Lines below level are dropped. When w is
 // a terminal the lines are made for people, else for machines and people.
 func New(w io.Writer, role string, level slog.Level) *slog.Logger {
-	if isTerminal(w) {
+	if IsTerminal(w) {
 		return slog.New(newHuman(w, role, level))
 	}
 	h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 	return slog.New(h).With(Role, role)
 }
 
-// isTerminal takes every character device for a terminal: the other one that is
+// IsTerminal says whether people look at w. It takes every character device for a terminal: the other one that is
 // used as a log, /dev/null, does not mind.
-func isTerminal(w io.Writer) bool {
+func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

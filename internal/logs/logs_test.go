@@ -91,7 +91,7 @@ func TestHumanConcurrent(t *testing.T) {
 }
 
 func TestPipeIsNoTerminal(t *testing.T) {
-	if isTerminal(io.Discard) || isTerminal(&bytes.Buffer{}) {
+	if IsTerminal(io.Discard) || IsTerminal(&bytes.Buffer{}) {
 		t.Error("a buffer was taken for a terminal")
 	}
 }

@@ -1,12 +1,14 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -122,4 +124,42 @@ func holderOf(f *os.File) (pid int, held bool, err error) {
 		return 0, false, nil
 	}
 	return max(int(probe.Pid), 0), true, nil
+}
+
+// awaitEvery is how often AwaitFree looks.
+const awaitEvery = 50 * time.Millisecond
+
+// AwaitFree waits until nobody holds the lock at path. When ctx ends before that the
+// error is a *HeldError.
+func AwaitFree(ctx context.Context, path string) error {
+	tick := time.NewTicker(awaitEvery)
+	defer tick.Stop()
+	for {
+		pid, err := Holder(path)
+		if pid == 0 || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return &HeldError{Path: path, PID: pid}
+		}
+	}
+}
+
+// RemoveStale removes the lock files among the paths that nobody holds: those of
+// processes that could not do it themselves.
+func RemoveStale(paths ...string) error {
+	var errs []error
+	for _, path := range paths {
+		l, err := Acquire(path)
+		var held *HeldError
+		switch {
+		case err == nil:
+			errs = append(errs, l.Release())
+		case !errors.As(err, &held):
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -128,5 +129,37 @@ func TestLockErrors(t *testing.T) {
 	}
 	if _, err := Holder(filepath.Join(file, "a.lock")); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("Holder below a file: %v", err)
+	}
+}
+
+func TestAwaitFree(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.lock")
+	must(t, AwaitFree(t.Context(), path)) // no file
+
+	cmd, _ := holdLock(t, path)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	var held *HeldError
+	if err := AwaitFree(gone, path); !errors.As(err, &held) || held.PID != cmd.Process.Pid {
+		t.Errorf("got %v, want a HeldError of %d", err, cmd.Process.Pid)
+	}
+	cmd.Process.Kill()
+	must(t, AwaitFree(t.Context(), path))
+}
+
+func TestRemoveStale(t *testing.T) {
+	dir := t.TempDir()
+	stale, held := filepath.Join(dir, "stale.lock"), filepath.Join(dir, "held.lock")
+	must(t, os.WriteFile(stale, []byte("1\n"), 0o600))
+	holdLock(t, held)
+	must(t, RemoveStale(stale, held))
+	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the stale lock: %v, want it gone", err)
+	}
+	if _, err := os.Stat(held); err != nil {
+		t.Errorf("the held lock: %v, want it there", err)
+	}
+	if err := RemoveStale(filepath.Join(stale, "below", "a.lock")); err == nil {
+		t.Error("a lock that cannot be opened was passed over")
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func atoi(t *testing.T, s string) int {
@@ -100,8 +102,7 @@ func TestTogether(t *testing.T) {
 func TestSignals(t *testing.T) {
 	stop, kill, end := Signals(t.Context())
 	defer end()
-	raise := func(s syscall.Signal) { must(t, syscall.Kill(os.Getpid(), s)) }
-	raise(syscall.SIGHUP)
+	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 	<-stop.Done()
 	if cause := context.Cause(stop); cause == nil || !strings.Contains(cause.Error(), "hangup") {
 		t.Errorf("cause %v does not name the signal", cause)
@@ -109,9 +110,30 @@ func TestSignals(t *testing.T) {
 	if kill.Err() != nil {
 		t.Fatal("the first signal kills")
 	}
-	raise(syscall.SIGTERM)
-	<-kill.Done()
-	raise(syscall.SIGINT) // a third one changes nothing
+}
+
+func TestSignalsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop, cancelStop := context.WithCancelCause(t.Context())
+		kill, cancelKill := context.WithCancelCause(t.Context())
+		heard := make(chan os.Signal)
+		go listen(heard, cancelStop, cancelKill)
+		defer close(heard)
+
+		heard <- syscall.SIGTERM
+		heard <- syscall.SIGTERM // the same, sent to the process group
+		synctest.Wait()
+		if stop.Err() == nil || kill.Err() != nil {
+			t.Fatalf("after one burst: stop %v, kill %v", stop.Err(), kill.Err())
+		}
+		time.Sleep(signalBurst)
+		heard <- syscall.SIGINT
+		heard <- syscall.SIGINT
+		synctest.Wait()
+		if kill.Err() == nil {
+			t.Error("the second signal does not kill")
+		}
+	})
 }
 
 func TestSignalsEnd(t *testing.T) {

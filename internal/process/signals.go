@@ -7,10 +7,15 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 )
 
+// signalBurst is how long after a signal another one is taken for the same: a sender
+// that signals the process and then its group, as timeout(1) does, sends two.
+const signalBurst = 100 * time.Millisecond
+
 // Signals returns two contexts: stop ends at the first INT, TERM or HUP, kill at
-// the second. A HUP that was
+// the second, which must come 100 ms after it at the least. A HUP that was
 // ignored when the program started (nohup) stays ignored. end gives the signals
 // back and ends both contexts.
 func Signals(ctx context.Context) (stop, kill context.Context, end func()) {
@@ -39,13 +44,13 @@ func orderly() []os.Signal {
 	return asked
 }
 
-// listen cancels one after the other, a signal each, until heard is closed.
+// listen cancels one after the other, a burst of signals each, until heard is closed.
 func listen(heard <-chan os.Signal, cancels ...context.CancelCauseFunc) {
-	n := 0
+	var last time.Time
 	for s := range heard {
-		if n < len(cancels) {
-			cancels[n](fmt.Errorf("signal: %s", s))
+		if len(cancels) > 0 && time.Since(last) >= signalBurst {
+			cancels[0](fmt.Errorf("signal: %s", s))
+			cancels, last = cancels[1:], time.Now()
 		}
-		n++
 	}
 }

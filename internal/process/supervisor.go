@@ -43,7 +43,9 @@ func (s *Supervisor) Run(stop, kill context.Context) {
 	}
 	select {
 	case <-stop.Done():
+		s.Log.Info("all processes are stopped", logs.Reason, context.Cause(stop))
 	case <-kill.Done():
+		s.Log.Info("all processes are killed", logs.Reason, context.Cause(kill))
 	}
 	share := s.grace() / time.Duration(max(len(stages), 1))
 	deadline := time.Now()
@@ -139,10 +141,11 @@ func (k *keeper) logBegin(p running) {
 // pause tells that the process ended and waits as long as the back-off says. It
 // reports whether the process is to be started again.
 func (k *keeper) pause(end context.Context, p running, reason string, b *Backoff, lived time.Duration) bool {
-	log := k.log.With(logs.Reason, reason)
+	log := k.log
 	if p != nil {
 		log = log.With(logs.PID, p.pid())
 	}
+	log = log.With(logs.Reason, reason)
 	if k.unit.Found {
 		log.Warn("process ended, not started again: there are more than wanted")
 		return false
