@@ -139,7 +139,7 @@ func findAll(t *testing.T, stream io.Reader, want []byte) {
 }
 
 func testSourceStops(t *testing.T) {
-	p := run(t, settings{config: "no_data: 1s\n"})
+	p := run(t, settings{config: "no_data: 3s\n"})
 	stops, goes := newGroup(), newGroup()
 	sender := send(t, h264, "udp", stops)
 	send(t, h264, "udp", goes)

@@ -111,7 +111,6 @@ func testWrongWords(t *testing.T) {
 // testLinks runs the two modules alone, by links to the program, as separate processes.
 func testLinks(t *testing.T) {
 	dir := shortDir(t)
-	socket := filepath.Join(dir, "handoff.socket")
 	link := func(name string) string {
 		path := filepath.Join(dir, name)
 		if err := os.Symlink(program(), path); err != nil {
@@ -120,8 +119,8 @@ func testLinks(t *testing.T) {
 		return path
 	}
 	user, admin := freePort(t), freePort(t)
-	gws := testkit.Start(t, link("gws"), "--listen", user, "--admin", admin, "--socket", socket)
-	gng := testkit.Start(t, link("gng"), "--socket", socket)
+	gws := testkit.Start(t, link("gws"), "--listen", user, "--admin", admin, "--run-dir", filepath.Join(dir, "run"))
+	gng := testkit.Start(t, link("gng"), "--run-dir", filepath.Join(dir, "run"))
 	group := newGroup()
 	send(t, h264, "udp", group)
 	var v *viewer

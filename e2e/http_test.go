@@ -221,7 +221,7 @@ func exchange(t *testing.T, addr, text string) string {
 }
 
 func testHTTP10(t *testing.T) {
-	p := run(t, settings{config: "no_data: 300ms\n"})
+	p := run(t, settings{config: "no_data: 3s\n"})
 	group := newGroup()
 	send(t, h264, "udp", group)
 
@@ -288,7 +288,7 @@ func testAllow(t *testing.T) {
 func testNoEngine(t *testing.T) {
 	user, admin := freePort(t), freePort(t)
 	proc := testkit.Start(t, program(), "gws", "--listen", user, "--admin", admin,
-		"--socket", filepath.Join(shortDir(t), "handoff.socket"))
+		"--run-dir", filepath.Join(shortDir(t), "run"))
 	testkit.Eventually(t, func() error {
 		resp, err := http.Get("http://" + admin + "/ping")
 		if err != nil {

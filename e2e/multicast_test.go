@@ -62,7 +62,7 @@ func testGroupsShareAPort(t *testing.T) {
 }
 
 func testSourceSpecific(t *testing.T) {
-	p := run(t, settings{config: "no_data: 500ms\n"})
+	p := run(t, settings{config: "no_data: 3s\n"})
 	group := newGroup()
 	send(t, h264, "udp", group)
 

@@ -134,17 +134,34 @@ func (v *viewer) more(n int64) {
 // until waits until the viewer has received n bytes in all.
 func (v *viewer) until(n int64) {
 	v.t.Helper()
+	v.wait(fmt.Sprintf("%d bytes", n), func() bool { return v.received() >= n })
+}
+
+// untilStart waits until a place has come where a decoder can start: from then on the
+// channel has one for whoever joins.
+func (v *viewer) untilStart() {
+	v.t.Helper()
+	v.wait("a place to start", func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return v.firstAt >= 0
+	})
+}
+
+// wait waits until something that arrives has made it true.
+func (v *viewer) wait(what string, itIs func() bool) {
+	v.t.Helper()
 	limit := time.NewTimer(testkit.Patience)
 	defer limit.Stop()
-	for v.received() < n {
+	for !itIs() {
 		select {
 		case <-v.news:
 		case <-v.done:
-			if v.received() < n {
-				v.t.Fatalf("%s ended after %d bytes (%v), want %d", v.name, v.received(), v.end(), n)
+			if !itIs() {
+				v.t.Fatalf("%s ended after %d bytes (%v); waited for %s", v.name, v.received(), v.end(), what)
 			}
 		case <-limit.C:
-			v.t.Fatalf("%s: %d bytes after %v, want %d", v.name, v.received(), testkit.Patience, n)
+			v.t.Fatalf("%s: %d bytes after %v; waited for %s", v.name, v.received(), testkit.Patience, what)
 		}
 	}
 }
