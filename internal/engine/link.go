@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -88,13 +90,14 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 	err := conn.Send(handoff.Hello{
 		Version: handoff.Version, Engine: e.conf.ID, PID: os.Getpid(), Build: e.conf.Build, Started: e.started,
 	})
-	if err != nil {
+	if err == nil {
+		err = e.sendReport(ctx, conn, 0)
+	}
+	if err != nil && !errors.Is(err, unix.EPIPE) {
 		return err
 	}
-	if err := e.sendReport(ctx, conn, 0); err != nil {
-		return err
-	}
-	// A gws that is just starting accepts the connection later.
+	// A gws that has closed already may have said why; one that is just starting accepts
+	// the connection later.
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	m, fd, err := conn.Recv()
@@ -119,19 +122,34 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 // everything in it is sent.
 func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) error {
 	queries := make(chan uint64, 16)
-	done := make(chan error, 1)
+	told := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
-		done <- e.tell(ctx, conn, queries)
-		conn.Close() // ends Recv
+		err := e.tell(ctx, conn, queries)
+		e.part(conn, err) // ends listen
+		told <- err
 	}()
 	err := e.listen(conn, queries, seen)
+	if !errors.Is(err, net.ErrClosed) {
+		e.part(conn, err)
+	}
 	cancel()
-	conn.Close()
-	if told := <-done; told != nil && !errors.Is(told, context.Canceled) {
-		err = told
+	if first := <-told; first != nil && errors.Is(err, net.ErrClosed) {
+		return first
 	}
 	return err
+}
+
+// part closes the connection. When it is this engine that breaks it off, because of
+// err, the clients that nothing was written to are given up first: gws will see the
+// end, and give them to another engine.
+func (e *Engine) part(conn *handoff.Conn, err error) {
+	var bye *byeError
+	byGws := errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.As(err, &bye)
+	if err != nil && !byGws {
+		e.loop.Abandon()
+	}
+	conn.Close()
 }
 
 // listen does what gws says.

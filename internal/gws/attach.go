@@ -1,10 +1,12 @@
 package gws
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -138,6 +140,9 @@ func (s *Server) try(e *engine, a *attempt, c *client) outcome {
 	c.attach.ID = a.id
 	if err := e.conn.SendSocket(c.attach, c.sock); err != nil {
 		s.withdraw(e, a)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			e.conn.Close() // an engine that does not read is lost: its reader sees to that
+		}
 		return outcome{verdict: unsent}
 	}
 	timer := time.NewTimer(s.c.AnswerTimeout)

@@ -112,8 +112,11 @@ func TestEngineDies(t *testing.T) {
 			}
 			client.Close()
 			h.stop()
-			if m, _, err := second.conn.Recv(); !errors.Is(err, io.EOF) {
+			if m, _, err := second.conn.Recv(); err != nil || m != (handoff.Bye{Reason: "gws ends"}) {
 				t.Errorf("engine 2 was asked once more: %#v, %v", m, err)
+			}
+			if m, _, err := second.conn.Recv(); !errors.Is(err, io.EOF) {
+				t.Errorf("after the Bye: %#v, %v", m, err)
 			}
 		})
 	}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,10 +198,16 @@ func (s *Server) shutdown(server *http.Server) {
 	s.mu.Lock()
 	s.stopping = true
 	close(s.stop)
-	for c := range s.conns {
-		c.Close()
-	}
+	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
+	var byes sync.WaitGroup
+	for _, c := range conns {
+		byes.Go(func() {
+			_ = c.Send(handoff.Bye{Reason: "gws ends"}) // who does not hear it sees the end
+			c.Close()
+		})
+	}
+	byes.Wait()
 	s.control.Close()
 	s.user.Close() // Serve may not have begun, then Shutdown does not know it
 	ctx, cancel := context.WithTimeout(context.Background(), grace)

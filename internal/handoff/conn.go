@@ -49,8 +49,8 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	return NewConn(c.(*net.UnixConn)), nil
 }
 
-// Send sends m, whole or not at all. It blocks no longer than 5 s a message: a peer
-// that has not read by then is given up and the connection closed. After any other
+// Send sends m, whole or not at all. It blocks no longer than 5 s a message, and then
+// fails with os.ErrDeadlineExceeded: a peer that does not read is best closed. After an
 // error the connection is as it was, and Recv still delivers what the peer had sent
 // before it left. An Attach goes through SendSocket.
 func (c *Conn) Send(m Message) error {
@@ -83,7 +83,6 @@ func (c *Conn) send(m Message, sock syscall.Conn) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.c.Close()
 		return fmt.Errorf("send %T: the peer did not read for %v: %w", m, c.timeout, err)
 	}
 	return fmt.Errorf("send %T: %w", m, err)

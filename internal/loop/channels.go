@@ -14,6 +14,8 @@ import (
 var (
 	errNoData = errors.New("the source delivers no data")
 	errGone   = errors.New("the client closed the connection")
+
+	errAbandoned = errors.New("the engine lost its gws")
 )
 
 // attach gives c its channel, which is opened when nobody has it yet.
@@ -96,18 +98,35 @@ func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.D
 		ch.src = nil
 		l.conf.Observer.ChannelEnded(ch.Tag, reason)
 	}
-	waiting := ch.waiting
-	ch.waiting = nil
-	for _, c := range waiting {
-		l.leave(c, now)
-		l.refuse(c, reason, err)
-	}
+	l.refuseWaiting(ch, reason, err, now)
 	for i := len(l.ring) - 1; i >= 0; i-- {
 		if c := l.ring[i]; c.ch == ch && !l.serve(c, now) && l.inRing(c) {
 			l.finish(c, reason, now)
 		}
 	}
 	l.reap(ch)
+}
+
+// refuseWaiting refuses those who wait for the first byte of ch.
+func (l *Loop) refuseWaiting(ch *live, reason channel.Reason, err error, now time.Duration) {
+	waiting := ch.waiting
+	ch.waiting = nil
+	for _, c := range waiting {
+		l.leave(c, now)
+		l.refuse(c, reason, err)
+	}
+}
+
+// abandon refuses everybody that nothing was written to.
+func (l *Loop) abandon(now time.Duration) {
+	for _, ch := range l.all {
+		l.refuseWaiting(ch, channel.Shutdown, errAbandoned, now)
+	}
+	for i := len(l.ring) - 1; i >= 0; i-- {
+		if c := l.ring[i]; !c.started {
+			l.finish(c, channel.Shutdown, now)
+		}
+	}
 }
 
 // endAll begins the end of the loop.

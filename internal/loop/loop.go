@@ -169,6 +169,19 @@ func (l *Loop) Attach(id uint64, end uri.End, fd int, addr string, head []byte) 
 	return l.post(func(now time.Duration) { l.attach(c, end, now) })
 }
 
+// Abandon refuses every client that nothing was written to yet. When it returns their
+// sockets are closed here, or the loop has ended.
+func (l *Loop) Abandon() {
+	done := make(chan struct{})
+	if l.post(func(now time.Duration) { l.abandon(now); close(done) }) != nil {
+		return
+	}
+	select {
+	case <-done:
+	case <-l.done:
+	}
+}
+
 // Report tells what the loop carries: the channels of an engine, with their clients.
 func (l *Loop) Report(ctx context.Context) ([]report.Channel, error) {
 	answer := make(chan []report.Channel, 1)
