@@ -129,10 +129,11 @@ func isID(s string) bool {
 }
 
 // orderly is the context of a module: it ends at the first INT or TERM; a second one
-// ends the process. The module survives the reader of its log and its terminal.
+// ends the process as it stands. The module survives the reader of its log and its
+// terminal.
 func orderly(ctx context.Context) (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
-	ctx, end := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, end)
-	return ctx, end
+	stop, kill, end := process.Signals(ctx)
+	disarm := context.AfterFunc(kill, func() { os.Exit(1) })
+	return stop, func() { disarm(); end() }
 }

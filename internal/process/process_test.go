@@ -104,7 +104,7 @@ func TestSignals(t *testing.T) {
 	defer end()
 	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 	<-stop.Done()
-	if cause := context.Cause(stop); cause == nil || !strings.Contains(cause.Error(), "hangup") {
+	if cause := context.Cause(stop); !errors.Is(cause, context.Canceled) || !strings.Contains(cause.Error(), "hangup") {
 		t.Errorf("cause %v does not name the signal", cause)
 	}
 	if kill.Err() != nil {

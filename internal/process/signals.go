@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -14,10 +13,19 @@ import (
 // that signals the process and then its group, as timeout(1) does, sends two.
 const signalBurst = 100 * time.Millisecond
 
+// SignalError is the cause of a context that a signal has ended. It is a
+// context.Canceled, since the end was asked for.
+type SignalError struct{ Signal os.Signal }
+
+func (e *SignalError) Error() string { return "signal: " + e.Signal.String() }
+
+// Is makes it one with context.Canceled.
+func (e *SignalError) Is(target error) bool { return target == context.Canceled }
+
 // Signals returns two contexts: stop ends at the first INT, TERM or HUP, kill at
-// the second, which must come 100 ms after it at the least. A HUP that was
-// ignored when the program started (nohup) stays ignored. end gives the signals
-// back and ends both contexts.
+// the second, which must come 100 ms after it at the least; their cause is a
+// *SignalError. A HUP that was ignored when the program started (nohup) stays
+// ignored. end gives the signals back and ends both contexts.
 func Signals(ctx context.Context) (stop, kill context.Context, end func()) {
 	stop, cancelStop := context.WithCancelCause(ctx)
 	kill, cancelKill := context.WithCancelCause(ctx)
@@ -49,7 +57,7 @@ func listen(heard <-chan os.Signal, cancels ...context.CancelCauseFunc) {
 	var last time.Time
 	for s := range heard {
 		if len(cancels) > 0 && time.Since(last) >= signalBurst {
-			cancels[0](fmt.Errorf("signal: %s", s))
+			cancels[0](&SignalError{s})
 			cancels, last = cancels[1:], time.Now()
 		}
 	}
