@@ -48,7 +48,7 @@ func supervise(stop, kill context.Context, c config.Config, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
-	defer closeAll(front.Files[:len(front.Files)-1]) // all but alive
+	defer closeAll(front.Files)
 	engines, err := engineUnits(c)
 	if err != nil {
 		return err
