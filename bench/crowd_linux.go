@@ -142,8 +142,8 @@ func (c *crowd) watch(fd, slot int) error {
 
 func (c *crowd) run() {
 	defer close(c.done)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // never unlocked: the thread ends with its priority
+	hurry(-10)
 	buf := make([]byte, 512<<10)
 	events := make([]unix.EpollEvent, 256)
 	for {

@@ -172,6 +172,7 @@ func perform(ctx context.Context, o options, chosen []*scenario) error {
 	if err != nil {
 		return err
 	}
+	on := machine()
 	var all []*results
 	var failed error
 	for _, s := range chosen {
@@ -191,7 +192,7 @@ func perform(ctx context.Context, o options, chosen []*scenario) error {
 			break
 		}
 	}
-	fmt.Printf("%s, lo MTU %d, medians of %d runs of %d s\n\n", machine(), o.mtu, o.runs, o.seconds)
+	fmt.Printf("%s, lo MTU %d, medians of %d runs of %d s\n\n", on, o.mtu, o.runs, o.seconds)
 	return errors.Join(writeTable(os.Stdout, all), failed)
 }
 
@@ -238,5 +239,11 @@ func machine() string {
 	if err != nil {
 		cores = []byte("unknown")
 	}
-	return fmt.Sprintf("linux %s, %s, cores %s, %s", release, runtime.GOARCH, bytes.TrimSpace(cores), bytes.TrimSpace(control))
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		load = []byte("unknown")
+	}
+	load, _, _ = bytes.Cut(load, []byte(" "))
+	return fmt.Sprintf("linux %s, %s, cores %s, %s, load average before %s",
+		release, runtime.GOARCH, bytes.TrimSpace(cores), bytes.TrimSpace(control), load)
 }

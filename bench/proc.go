@@ -8,40 +8,38 @@ import (
 
 // The readings of /proc, as text; proc_linux.go fetches it.
 
-// coreTime is what one core did since the start of the system, in ticks.
-type coreTime struct{ busy, all uint64 }
+// ticksPerSecond is the unit of /proc/stat: USER_HZ, 100 on every port of Linux but
+// two that are gone.
+const ticksPerSecond = 100
 
-// parseCore reads the line of one core in /proc/stat. Waiting for a disk is idle;
-// time that the hypervisor took is busy: the core could not be used.
-func parseCore(stat string, core int) (coreTime, error) {
+// parseIdle reads how long one core had nothing to do since the start of the system,
+// in ticks, from /proc/stat. Waiting for a disk is idle too.
+//
+// The other columns are no help: they count what ran when the tick came, and a server
+// that a timer wakes has often ended its work by then.
+func parseIdle(stat string, core int) (uint64, error) {
 	name := "cpu" + strconv.Itoa(core)
 	for line := range strings.Lines(stat) {
 		f := strings.Fields(line)
-		if len(f) < 9 || f[0] != name {
+		if len(f) < 6 || f[0] != name {
 			continue
 		}
-		var t coreTime
-		for i, s := range f[1:9] { // user nice system idle iowait irq softirq steal
-			v, err := strconv.ParseUint(s, 10, 64)
-			if err != nil {
-				return coreTime{}, fmt.Errorf("/proc/stat: %s: %w", name, err)
-			}
-			t.all += v
-			if i != 3 && i != 4 {
-				t.busy += v
-			}
+		idle, err := strconv.ParseUint(f[4], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %s: %w", name, err)
 		}
-		return t, nil
+		wait, err := strconv.ParseUint(f[5], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %s: %w", name, err)
+		}
+		return idle + wait, nil
 	}
-	return coreTime{}, fmt.Errorf("/proc/stat has no %s", name)
+	return 0, fmt.Errorf("/proc/stat has no %s", name)
 }
 
-// share is the busy part of the time between two readings, 0 to 1.
-func (t coreTime) share(before coreTime) float64 {
-	if t.all == before.all {
-		return 0
-	}
-	return float64(t.busy-before.busy) / float64(t.all-before.all)
+// busyShare is the part of a time in nanoseconds that was not idle, 0 to 1.
+func busyShare(idleTicks uint64, nanoseconds int64) float64 {
+	return max(0, 1-float64(idleTicks)/ticksPerSecond/(float64(nanoseconds)/1e9))
 }
 
 // parseSNMP reads one counter of /proc/net/snmp, such as Ip OutRequests.

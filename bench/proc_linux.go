@@ -12,9 +12,10 @@ import (
 
 // reading is the state of the machine at one moment.
 type reading struct {
-	time         int64 // clock()
-	cpu          int64 // nanoseconds that the server's processes ran
-	server, load coreTime
+	time         int64  // clock()
+	cpu          int64  // nanoseconds that the server's processes ran
+	server, load uint64 // idle ticks of the two cores
+	sent         int64  // bytes of each channel
 	packets      uint64 // IP packets sent in this namespace, UDP not counted
 }
 
@@ -28,10 +29,10 @@ func read(pids []int) (reading, error) {
 		return reading{}, err
 	}
 	r := reading{time: clock()}
-	if r.server, err = parseCore(string(stat), serverCore); err != nil {
+	if r.server, err = parseIdle(string(stat), serverCore); err != nil {
 		return reading{}, err
 	}
-	if r.load, err = parseCore(string(stat), loadCore); err != nil {
+	if r.load, err = parseIdle(string(stat), loadCore); err != nil {
 		return reading{}, err
 	}
 	ip, err := parseSNMP(string(snmp), "Ip", "OutRequests")

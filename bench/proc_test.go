@@ -2,23 +2,33 @@ package main
 
 import "testing"
 
-func TestParseCore(t *testing.T) {
+func TestParseIdle(t *testing.T) {
 	const stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 4 5 6 7 8 0 0\ncpu1 10 20 30 400 50 60 70 80 5 0\ncpu10 1 1 1 1 1 1 1 1 0 0\nintr 1\n"
-	got, err := parseCore(stat, 1)
-	if want := (coreTime{busy: 270, all: 720}); err != nil || got != want {
-		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	if got, err := parseIdle(stat, 1); err != nil || got != 450 {
+		t.Errorf("got %d, %v; want 450", got, err)
 	}
-	if _, err := parseCore(stat, 2); err == nil {
-		t.Error("a core that is not there was read")
+	for _, bad := range []string{stat[:30], "cpu1 1 2 3 x 5 6 7 8\n", "cpu1 1 2 3 4 x 6 7 8\n", ""} {
+		if got, err := parseIdle(bad, 1); err == nil {
+			t.Errorf("%q: read %d", bad, got)
+		}
 	}
-	if _, err := parseCore("cpu1 1 2 3 x 5 6 7 8\n", 1); err == nil {
-		t.Error("a word was read as a number")
+}
+
+func TestBusyShare(t *testing.T) {
+	tests := []struct {
+		ticks uint64
+		ns    int64
+		want  float64
+	}{
+		{0, 1e9, 1},
+		{100, 1e9, 0},
+		{150, 2e9, 0.25},
+		{101, 1e9, 0}, // the two clocks are not read at once
 	}
-	if share := (coreTime{busy: 30, all: 150}).share(coreTime{busy: 10, all: 110}); share != 0.5 {
-		t.Errorf("share %v, want 0.5", share)
-	}
-	if share := got.share(got); share != 0 {
-		t.Errorf("share of no time %v, want 0", share)
+	for _, test := range tests {
+		if got := busyShare(test.ticks, test.ns); got != test.want {
+			t.Errorf("%d idle ticks of %d ns: %v busy, want %v", test.ticks, test.ns, got, test.want)
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *scenario) relay(ctx context.Context, c contestant, o options) (m measur
 	if err != nil {
 		return nil, err
 	}
-	before, err := read(pids)
+	before, err := stage.read(pids)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +125,15 @@ func (s *scenario) relay(ctx context.Context, c contestant, o options) (m measur
 	if err := pause(ctx, time.Duration(o.seconds)*time.Second); err != nil {
 		return nil, err
 	}
-	after, err := read(pids)
+	after, err := stage.read(pids)
 	if err != nil {
 		return nil, err
 	}
-	m = s.judge(before, after, stage.crowd.take())
+	t := stage.crowd.take()
+	if t.bytes == 0 {
+		return nil, fmt.Errorf("the clients received nothing for %d s", o.seconds)
+	}
+	m = s.judge(before, after, t)
 	if s.visits && !c.yardstick {
 		err = stage.visit(ctx, m)
 	}
@@ -139,16 +143,18 @@ func (s *scenario) relay(ctx context.Context, c contestant, o options) (m measur
 // judge makes the figures of what lay between two readings.
 func (s *scenario) judge(before, after reading, t tally) measured {
 	slices.Sort(t.ages)
-	gb := float64(max(t.bytes, 1)) / 1e9
-	wanted := float64(s.rate) / 8 * float64(s.clients) * float64(after.time-before.time) / 1e9
+	gb := float64(t.bytes) / 1e9
+	sent := float64(after.sent - before.sent)
+	wanted := float64(s.rate) / 8 * float64(after.time-before.time) / 1e9
 	return measured{
+		pace:         100 * sent / wanted,
 		cpuPerGB:     float64(after.cpu-before.cpu) / 1e9 / gb,
-		serverBusy:   100 * after.server.share(before.server),
-		loadBusy:     100 * after.load.share(before.load),
+		serverBusy:   100 * busyShare(after.server-before.server, after.time-before.time),
+		loadBusy:     100 * busyShare(after.load-before.load, after.time-before.time),
 		ageP50:       float64(percentile(t.ages, 50)) / 1e6,
 		ageP99:       float64(percentile(t.ages, 99)) / 1e6,
 		gaps:         float64(t.gaps) + float64(t.ended),
-		delivered:    100 * float64(t.bytes) / wanted,
+		delivered:    100 * float64(t.bytes) / (sent * float64(s.clients)),
 		packetsPerGB: float64(after.packets-before.packets) / 1e3 / gb,
 	}
 }
@@ -197,6 +203,13 @@ func (st *stage) fill(n int) error {
 		}
 	}
 	return st.crowd.wait()
+}
+
+// read takes the readings of the machine, the server and the sender.
+func (st *stage) read(pids []int) (reading, error) {
+	r, err := read(pids)
+	r.sent = st.sender.sent.Load()
+	return r, err
 }
 
 // visit adds the figures of twenty clients that come to a warm channel.

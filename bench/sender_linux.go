@@ -16,6 +16,7 @@ type sender struct {
 	groups  []unix.SockaddrInet4
 	streams []*stream
 	buf     []byte
+	sent    atomic.Int64 // bytes to each group
 	stop    atomic.Bool
 	done    chan struct{}
 }
@@ -54,21 +55,27 @@ func (s *sender) Close() {
 	unix.Close(s.fd)
 }
 
-// run keeps the pace: datagram n leaves at n times the interval, bursts are no longer
-// than the thread was held up.
+// maxLate is how far the sender may fall behind and catch up, in nanoseconds. Beyond
+// that the stream slips: a burst that no source would send tests nothing.
+const maxLate = 50_000_000
+
+// run keeps the pace: one datagram to each group every interval.
 func (s *sender) run() {
 	defer close(s.done)
 	runtime.LockOSThread() // never unlocked: the thread ends with its priority
-	// Best effort: without the right to do so the clients of the same core delay the sender a little.
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -15)
-	begin := clock()
+	hurry(-15)
 	interval := s.streams[0].duration(datagramSize)
-	for sent := int64(0); !s.stop.Load(); {
-		for due := (clock() - begin) / interval; sent < due; sent++ {
+	for next := clock(); !s.stop.Load(); {
+		now := clock()
+		if now-next > maxLate {
+			next = now
+		}
+		for ; next <= now; next += interval {
 			s.burst()
+			s.sent.Add(datagramSize)
 		}
 		// High rates go out every 200 µs.
-		sleepUntil(max(begin+(sent+1)*interval, clock()+200_000))
+		sleepUntil(max(next, clock()+200_000))
 	}
 }
 

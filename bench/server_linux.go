@@ -27,7 +27,7 @@ type contestant struct {
 // sluiceOf is the product with one engine.
 func sluiceOf(binary string) contestant {
 	return contestant{name: "sluice", command: []string{
-		binary, "run", "--quiet", "--run-dir", "{DIR}",
+		binary, "run", "--quiet", "--config", "/dev/null", "--run-dir", "{DIR}",
 		"--listen", "127.0.0.1:{PORT}", "--admin", "127.0.0.1:{ADMIN}", "--engines", "1",
 	}}
 }

@@ -20,6 +20,7 @@ const (
 	ageP99       figure = "latency p99 ms"
 	gaps         figure = "gaps"
 	delivered    figure = "delivered %"
+	pace         figure = "sent %"
 	packetsPerGB figure = "1000 IP packets/GB"
 	warmPacket   figure = "first packet, warm, ms"
 	warmPicture  figure = "first picture, warm, ms"
@@ -33,7 +34,7 @@ const (
 )
 
 var figures = [...]figure{
-	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, gaps, delivered, packetsPerGB,
+	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, gaps, delivered, pace, packetsPerGB,
 	warmPacket, warmPicture, coldPacket, slowPacket, zapPictures, zapDelay, clientMemory, clientTCP, baseMemory,
 }
 
