@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"sluice/internal/engine"
 	"sluice/internal/handoff"
@@ -158,6 +160,42 @@ func broadcast(t *testing.T, group string) (send func(n int)) {
 	}
 }
 
+// onAir sends a datagram to a group every other millisecond until the test ends.
+func onAir(t *testing.T, group string) {
+	send := broadcast(t, group)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				send(1)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-stopped })
+}
+
+// awaitReadable waits until there is something to read, and reads nothing.
+func awaitReadable(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return n > 0 || err != nil && !errors.Is(err, unix.EAGAIN)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // opened waits until the engine has the channel open.
 func (o *office) opened(tag string) {
 	o.t.Helper()
@@ -287,6 +325,103 @@ func TestGwsGoesAndComes(t *testing.T) {
 		if len(r.Engine.Channels) != 1 || len(r.Engine.Channels[0].Clients) != 1 {
 			t.Fatalf("after gws %s the engine reports %+v", how, r.Engine)
 		}
+	}
+}
+
+// TestGwsDies kills gws at every moment of an exchange. The client gets exactly one
+// answer, from the engine, or a closed connection; and the next gws is served.
+func TestGwsDies(t *testing.T) {
+	const source = "udp://239.6.0.6:5000"
+	for _, tt := range []struct {
+		moment string
+		silent bool                             // the source sends nothing: the engine refuses
+		die    func(o *office) (c *net.TCPConn) // c is the client, if there was one
+	}{
+		{"before Welcome", false, func(o *office) *net.TCPConn {
+			c, err := o.ln.AcceptUnix()
+			if err != nil {
+				o.t.Fatal(err)
+			}
+			o.conn = handoff.NewConn(c)
+			expect[handoff.Hello](o)
+			return nil
+		}},
+		{"before Attach", false, func(o *office) *net.TCPConn {
+			o.admit()
+			return nil
+		}},
+		{"with Attach unread", false, func(o *office) *net.TCPConn {
+			o.admit()
+			return o.client(1, source)
+		}},
+		{"with the source open", false, func(o *office) *net.TCPConn {
+			o.admit()
+			c := o.client(1, source)
+			o.opened("UDP://239.6.0.6:5000")
+			return c
+		}},
+		{"with Started unread", false, func(o *office) *net.TCPConn {
+			o.admit()
+			c := o.client(1, source)
+			awaitReadable(o.t, c)
+			return c
+		}},
+		{"after Started", false, func(o *office) *net.TCPConn {
+			o.admit()
+			c := o.client(1, source)
+			expect[handoff.Started](o)
+			return c
+		}},
+		{"before Refused", true, func(o *office) *net.TCPConn {
+			o.admit()
+			return o.client(1, source)
+		}},
+		{"after Refused", true, func(o *office) *net.TCPConn {
+			o.admit()
+			c := o.client(1, source)
+			expect[handoff.Refused](o)
+			return c
+		}},
+	} {
+		t.Run(tt.moment, func(t *testing.T) {
+			o := openOffice(t)
+			noData := time.Duration(0)
+			if tt.silent {
+				noData = 20 * time.Millisecond
+			}
+			start(t, engine.Config{Socket: o.path, NoData: noData, ReconnectDelay: time.Millisecond, ReconnectAttempts: 10_000})
+			if !tt.silent {
+				onAir(t, "239.6.0.6:5000")
+			}
+			c := tt.die(o)
+			o.close()
+			if c != nil {
+				oneAnswer(t, c, tt.silent)
+			}
+			o.open()
+			o.admit()
+			next := o.client(2, source)
+			if tt.silent {
+				expect[handoff.Refused](o)
+			}
+			oneAnswer(t, next, tt.silent)
+		})
+	}
+}
+
+// oneAnswer reads what a client gets: of a silent source nothing and the end, else the
+// head, once, and the stream.
+func oneAnswer(t *testing.T, c *net.TCPConn, silent bool) {
+	t.Helper()
+	if silent {
+		if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
+			t.Errorf("the client got %q, %v", b, err)
+		}
+		return
+	}
+	got := readFull(t, c, 5+20*7*188)
+	if !bytes.HasPrefix(got, []byte("HEAD\nG")) || bytes.Count(got, []byte("HEAD")) != 1 {
+		t.Errorf("the client got %q…", got[:16])
 	}
 }
 
