@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"sluice/internal/media/ts"
 )
@@ -27,6 +27,9 @@ func (r ProbeResult) WriteText(w io.Writer) error {
 		if err := writeProgram(&b, p); err != nil {
 			return err
 		}
+	}
+	if err := r.writeOthers(&b); err != nil {
+		return err
 	}
 	_, err := w.Write(b.Bytes())
 	return err
@@ -102,12 +105,50 @@ func writeProgram(b *bytes.Buffer, p ts.ProgramAnalysis) error {
 		return nil
 	}
 	fmt.Fprintf(b, ", clock on PID %d\n", p.PCRPID)
-	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "  PID\tcodec\tpackets\terrors\tscrambled\t\n")
+	t := newPIDTable(b)
 	for _, s := range p.Streams {
-		fmt.Fprintf(t, "  %d\t%s\t%d\t%d\t%d\t\n", s.PID, s.Codec, s.Packets, s.Continuity, s.ScrambledPackets)
+		t.row(s.PIDAnalysis, s.Codec)
 	}
 	return t.Flush()
+}
+
+// writeOthers lists the PIDs that belong to no program's streams.
+func (r ProbeResult) writeOthers(b *bytes.Buffer) error {
+	names := map[uint16]string{0: "PAT", 1: "CAT", 16: "NIT", 17: "SDT", 18: "EIT", 20: "TDT", ts.NullPID: "null"}
+	streams := map[uint16]bool{}
+	for _, p := range r.Programs {
+		names[p.PMTPID] = "PMT"
+		for _, s := range p.Streams {
+			streams[s.PID] = true
+		}
+	}
+	others := slices.DeleteFunc(slices.Clone(r.PIDs), func(p ts.PIDAnalysis) bool { return streams[p.PID] })
+	if len(others) == 0 {
+		return nil
+	}
+	b.WriteString("\ntables and other PIDs\n")
+	t := newPIDTable(b)
+	for _, p := range others {
+		name := names[p.PID]
+		if name == "" {
+			name = "not announced"
+		}
+		t.row(p, name)
+	}
+	return t.Flush()
+}
+
+// pidTable is the columns that all PIDs share.
+type pidTable struct{ *tabwriter.Writer }
+
+func newPIDTable(w io.Writer) pidTable {
+	t := pidTable{tabwriter.NewWriter(w, 8, 0, 2, ' ', tabwriter.AlignRight)}
+	fmt.Fprint(t, "PID\tkind\tpackets\terrors\tscrambled\t\n")
+	return t
+}
+
+func (t pidTable) row(p ts.PIDAnalysis, kind string) {
+	fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%d\t\n", p.PID, kind, p.Packets, p.Continuity, p.ScrambledPackets)
 }
 
 func row(t io.Writer, name, format string, args ...any) {
@@ -130,5 +171,5 @@ func at(ms *float64) string {
 }
 
 func seconds(ms float64) string {
-	return time.Duration(ms * float64(time.Millisecond)).Round(100 * time.Millisecond).String()
+	return fmt.Sprintf("%.1f s", ms/1000)
 }

@@ -128,10 +128,7 @@ func (w *watch) udp(ctx context.Context, end uri.End) error {
 
 	batch := netx.NewBatch(batchSize)
 	defer batch.Close()
-	in := &intake{watch: w, index: socket.Interface(), slots: make([]byte, batchSize*slotSize)}
-	w.found.Network = &in.result
-	in.result.Senders = []string{}
-	in.result.Interface = w.options.Interface
+	in := newIntake(w, socket.Interface())
 	defer in.finish()
 	for {
 		left := w.remaining()
@@ -158,6 +155,13 @@ type intake struct {
 	isRTP   bool
 	packets uint64
 	result  NetworkResult
+}
+
+func newIntake(w *watch, index int) *intake {
+	in := &intake{watch: w, index: index, slots: make([]byte, batchSize*slotSize)}
+	in.result = NetworkResult{Senders: []string{}, Interface: w.options.Interface}
+	w.found.Network = &in.result
+	return in
 }
 
 // receive waits for datagrams and reads them.

@@ -9,7 +9,7 @@
 #   Audio   is encoded three times as long and cut out of the middle: the first frames of an
 #           AAC encoder hold its priming, and a decoder overlaps each frame with the one before.
 #   Video   has no B frames, one IDR picture a second (the last after 15 frames) and a buffer of 250 ms.
-#   Tables  every 100 ms, a PCR at least every 20 ms, no more than 200 ms between PCR and DTS.
+#   Tables  at least every 120 ms, a PCR with every picture, 200 ms between PCR and DTS.
 #   One audio frame a PES packet, so that every round has the same layout.
 set -eu
 
