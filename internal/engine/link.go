@@ -126,7 +126,9 @@ func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) er
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		err := e.tell(ctx, conn, queries)
-		e.part(conn, err) // ends listen
+		if !endedByGws(err) { // else listen still hears what was said before
+			e.part(conn, err)
+		}
 		told <- err
 	}()
 	err := e.listen(conn, queries, seen)
@@ -144,12 +146,16 @@ func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) er
 // err, the clients that nothing was written to are given up first: gws will see the
 // end, and give them to another engine.
 func (e *Engine) part(conn *handoff.Conn, err error) {
-	var bye *byeError
-	byGws := errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.As(err, &bye)
-	if err != nil && !byGws {
+	if err != nil && !endedByGws(err) {
 		e.loop.Abandon()
 	}
 	conn.Close()
+}
+
+// endedByGws says whether err means that gws closed the connection, or is about to.
+func endedByGws(err error) bool {
+	var bye *byeError
+	return errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.As(err, &bye)
 }
 
 // listen does what gws says.

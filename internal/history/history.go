@@ -36,7 +36,7 @@ type History struct {
 	segs   []segment // oldest first; the last is open for writing
 	head   int64
 	newest time.Duration // when the last byte came
-	marks  []Mark // by offset, all inside the window
+	marks  []Mark        // by offset, all inside the window
 }
 
 // segment holds the bytes [start, start+used) of the channel.

@@ -112,6 +112,7 @@ func (b *bench) Refused(id uint64, r channel.Reason, _ error) {
 	b.of(id).refused++
 	b.of(id).reason = r
 }
+
 func (b *bench) Ended(id uint64, _, _ string, _ uint64, r channel.Reason) {
 	b.of(id).ended++
 	b.of(id).reason = r

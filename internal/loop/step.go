@@ -6,8 +6,13 @@ import (
 	"sluice/internal/channel"
 )
 
-// maxSend is the most that one client gets at a time, in bytes.
-const maxSend = 256 << 10
+const (
+	// maxSend is the most that one send takes, in bytes.
+	maxSend = 256 << 10
+	// maxSends bounds the sends that one client gets in its turn: enough for a channel
+	// of 1.6 Gbit/s, and for a new client to catch up.
+	maxSends = 4
+)
 
 // step is one slot at now.
 func (l *Loop) step(now time.Duration) {
@@ -85,41 +90,54 @@ func (l *Loop) send(elapsed, now time.Duration) (behind bool) {
 	return behind
 }
 
-// serve sends c what it has not had, as far as one send takes it, and says whether
-// something is left. A client that has all of an ended channel is finished; one whose
-// connection failed is gone.
+// serve sends c what it has not had, as long as it takes all it is given and at most
+// maxSends times, and says whether something is left. A client that has all of an
+// ended channel is finished; one whose connection failed is gone.
 func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
-	pieces, total := l.pieces[:0], len(c.pre)
+	for range maxSends {
+		total := l.gather(c)
+		if total == 0 {
+			c.progress = now
+			if c.ch.State() == channel.Ended {
+				l.finish(c, c.ch.reason, now)
+			}
+			return false
+		}
+		n, err := sendPieces(c.fd, l.pieces)
+		if err != nil {
+			l.finish(c, channel.ClientGone, now)
+			return false
+		}
+		if n > 0 {
+			c.advance(n)
+			c.progress = now
+			if !c.started {
+				c.started = true
+				l.conf.Observer.Started(c.id, c.ch.Tag, c.addr)
+			}
+		}
+		if n < total {
+			return true
+		}
+		if c.ch.History().Head() == c.off {
+			return false
+		}
+	}
+	return true
+}
+
+// gather puts what c gets next into l.pieces and returns its length.
+func (l *Loop) gather(c *client) (total int) {
+	l.pieces, total = l.pieces[:0], len(c.pre)
 	if total > 0 {
-		pieces = append(pieces, c.pre)
+		l.pieces = append(l.pieces, c.pre)
 	}
 	hist := c.ch.History()
-	if head := hist.Head(); head > c.off {
-		pieces = hist.Slices(pieces, c.off, maxSend)
-		total += int(min(head-c.off, maxSend))
+	if left := hist.Head() - c.off; left > 0 {
+		l.pieces = hist.Slices(l.pieces, c.off, maxSend)
+		total += int(min(left, maxSend))
 	}
-	l.pieces = pieces
-	if total == 0 {
-		c.progress = now
-		if c.ch.State() == channel.Ended {
-			l.finish(c, c.ch.reason, now)
-		}
-		return false
-	}
-	n, err := sendPieces(c.fd, pieces)
-	if err != nil {
-		l.finish(c, channel.ClientGone, now)
-		return false
-	}
-	if n > 0 {
-		c.advance(n)
-		c.progress = now
-		if !c.started {
-			c.started = true
-			l.conf.Observer.Started(c.id, c.ch.Tag, c.addr)
-		}
-	}
-	return n < total || hist.Head() > c.off
+	return total
 }
 
 // retire lets segments go that are due. Whoever still stands in one is put on the

@@ -151,9 +151,8 @@ func TestErrors(t *testing.T) {
 }
 
 func BenchmarkDrain(b *testing.B) {
-	e := uri.End{Scheme: uri.UDP}
-	var err error
-	if e, err = uri.Parse("udp://127.0.0.1:5010"); err != nil {
+	e, err := uri.Parse("udp://127.0.0.1:5010")
+	if err != nil {
 		b.Fatal(err)
 	}
 	src, err := (&udp.Opener{}).Open(e)
