@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -22,11 +23,12 @@ type contestant struct {
 	name      string
 	command   []string // {PORT}, {ADMIN} and {DIR} stand for free ports and an empty directory
 	yardstick bool
+	engines   bool // it answers HEAD with 503 until it can serve
 }
 
 // sluiceOf is the product with one engine.
 func sluiceOf(binary string) contestant {
-	return contestant{name: "sluice", command: []string{
+	return contestant{name: "sluice", engines: true, command: []string{
 		binary, "run", "--quiet", "--config", "/dev/null", "--run-dir", "{DIR}",
 		"--listen", "127.0.0.1:{PORT}", "--admin", "127.0.0.1:{ADMIN}", "--engines", "1",
 	}}
@@ -97,20 +99,19 @@ func (c contestant) start(ctx context.Context) (*server, error) {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
 	go func() { s.done <- s.cmd.Wait() }()
-	if err := s.ready(ctx); err != nil {
+	if err := s.ready(ctx, c.engines); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w: %s", c.name, err, s.errs), s.Close())
 	}
 	return s, nil
 }
 
-// ready waits until the port accepts.
-func (s *server) ready(ctx context.Context) error {
+// ready waits until the port accepts and, with engines, until HEAD is answered with 200.
+func (s *server) ready(ctx context.Context, engines bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", s.addr.String())
-		if err == nil {
-			return conn.Close()
+		if s.accepts(ctx, engines) {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -121,6 +122,20 @@ func (s *server) ready(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func (s *server) accepts(ctx context.Context, engines bool) bool {
+	if !engines {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", s.addr.String())
+		return err == nil && conn.Close() == nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+s.addr.String()+"/udp/239.0.0.1:5000", nil)
+	if err != nil {
+		return false
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
 func (s *server) pids() ([]int, error) { return family(s.cmd.Process.Pid) }
