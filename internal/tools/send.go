@@ -259,6 +259,7 @@ type packer struct {
 
 func newPacker(src *source, o SendOptions) *packer {
 	p := &packer{source: src, pacer: &clockPacer{}}
+	src.clocked = o.Bitrate == 0
 	if o.Bitrate > 0 {
 		p.pacer = &ratePacer{bitrate: o.Bitrate}
 	}

@@ -120,6 +120,10 @@ func TestSendErrors(t *testing.T) {
 	if _, _, err := play(t, file(packet(100, 0, nil)), options, 0, nil); !errors.Is(err, ErrNoClock) {
 		t.Errorf("no clock: %v", err)
 	}
+	looped := SendOptions{To: udpEnd, Loop: true}
+	if all, stats, err := play(t, file(packet(100, 0, nil)), looped, 0, nil); !errors.Is(err, ErrNoClock) || len(all) > 0 || stats.Rounds != 1 {
+		t.Errorf("a loop without a clock: %v, %+v", err, stats)
+	}
 }
 
 func TestSendRefusesToLoopAPipe(t *testing.T) {

@@ -15,6 +15,9 @@ var ErrNotTS = errors.New("no MPEG transport stream: want packets of 188 bytes t
 type source struct {
 	file io.ReadSeeker
 	loop bool
+	// clocked says that the stream must tell the time: a loop without a clock ends after
+	// its first round.
+	clocked bool
 
 	framer  ts.Framer
 	looper  looper
@@ -69,6 +72,9 @@ func (s *source) read() error {
 
 // turn begins the next round.
 func (s *source) turn() error {
+	if s.clocked && s.looper.clock.step == 0 {
+		return ErrNoClock
+	}
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("loop: go back to the beginning: %w", err)
 	}
