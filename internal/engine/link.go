@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/handoff"
+	"sluice/internal/logs"
 	"sluice/internal/netx"
 	"sluice/internal/uri"
 )
@@ -42,15 +43,15 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 				return nil
 			case errors.As(err, &bye):
 				failures = 1 // the next one will not be there at once
-				e.log.Info("gws ends: the streams go on", "reason", bye.reason)
+				e.log.Info("gws ends: the streams go on", logs.Reason, bye.reason)
 			default:
-				e.log.Warn("connection to gws lost: the streams go on", "err", err)
+				e.log.Warn("connection to gws lost: the streams go on", logs.Error, err)
 			}
 		default:
 			failures++
 			if failures == 1 {
-				e.log.Warn("gws cannot be reached, trying again", "err", err,
-					"attempts", e.conf.ReconnectAttempts, "delay", e.conf.ReconnectDelay)
+				e.log.Warn("gws cannot be reached, trying again", logs.Error, err,
+					"attempts", e.conf.ReconnectAttempts, logs.Delay, e.conf.ReconnectDelay)
 			}
 		}
 		if failures >= e.conf.ReconnectAttempts {
@@ -106,7 +107,7 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 	}
 	switch m := m.(type) {
 	case handoff.Welcome:
-		e.log.Info("attached to gws", "pid", m.PID)
+		e.log.Info("attached to gws", logs.PID, m.PID)
 		return nil
 	case handoff.Bye:
 		return &byeError{m.Reason}
@@ -190,7 +191,7 @@ func (e *Engine) attach(m handoff.Attach, fd int, seen *recent) {
 	if !seen.add(m.ID) {
 		// Not an answer for gws: the first one with this ID has its own.
 		unix.Close(fd)
-		e.log.Error("gws repeated an Attach", "id", m.ID, "client", m.Peer)
+		e.log.Error("gws repeated an Attach", "id", m.ID, logs.Client, m.Peer)
 		return
 	}
 	end, err := uri.Parse(m.Source)

@@ -7,6 +7,7 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/handoff"
+	"sluice/internal/logs"
 )
 
 // maxQueue is how many messages wait for gws; a burst of clients fits.
@@ -81,17 +82,17 @@ type observer struct {
 }
 
 func (o *observer) ChannelOpened(tag string) {
-	o.log.Debug("channel opened", "channel", tag)
+	o.log.Debug("channel opened", logs.Channel, tag)
 	o.queue.event(handoff.ChannelOpen{Tag: tag})
 }
 
 func (o *observer) ChannelEnded(tag string, reason channel.Reason) {
-	o.log.Debug("channel ended", "channel", tag, "reason", reason.String())
+	o.log.Debug("channel ended", logs.Channel, tag, logs.Reason, reason.String())
 	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String()})
 }
 
 func (o *observer) Started(id uint64, tag, client string) {
-	o.log.Debug("client started", "channel", tag, "client", client)
+	o.log.Debug("client started", logs.Channel, tag, logs.Client, client)
 	o.queue.answer(handoff.Started{ID: id})
 }
 
@@ -100,7 +101,7 @@ func (o *observer) Refused(id uint64, reason channel.Reason, err error) {
 }
 
 func (o *observer) Ended(id uint64, tag, client string, bytes uint64, reason channel.Reason) {
-	o.log.Debug("client ended", "channel", tag, "client", client, "bytes", bytes, "reason", reason.String())
+	o.log.Debug("client ended", logs.Channel, tag, logs.Client, client, "bytes", bytes, logs.Reason, reason.String())
 	o.queue.event(handoff.ClientEnd{ID: id, Bytes: bytes, Reason: reason.String()})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"sluice/internal/handoff"
 	"sluice/internal/httpx"
+	"sluice/internal/logs"
 	"sluice/internal/netx"
 	"sluice/internal/request"
 )
@@ -61,7 +62,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, req request.Requ
 	defer s.group.Done()
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.log.Error("socket not taken", "client", clientTag(peer.String()), "reason", err)
+		s.log.Error("socket not taken", logs.Client, clientTag(peer.String()), logs.Reason, err)
 		httpx.Error(w, http.StatusInternalServerError, "this connection cannot carry a stream")
 		return
 	}
@@ -100,13 +101,13 @@ func (s *Server) handOver(c *client) {
 		case gone:
 			after, errAfter := netx.TCPWritten(c.sock)
 			if errBefore == nil && errAfter == nil && before == after {
-				s.log.Info("client goes to another engine", "client", clientTag(c.attach.Peer), "channel", c.tag, "engine", e.hello.Engine)
+				s.log.Info("client goes to another engine", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, e.hello.Engine)
 				continue
 			}
 		case silent, expelled:
 			shutdown(c.conn)
 		}
-		s.log.Warn("client cut off", "client", clientTag(c.attach.Peer), "channel", c.tag, "engine", e.hello.Engine, "reason", out.reason)
+		s.log.Warn("client cut off", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, e.hello.Engine, logs.Reason, out.reason)
 		return
 	}
 }
@@ -174,7 +175,7 @@ func (s *Server) withdraw(e *engine, a *attempt) bool {
 // refuse answers with an error on a socket that is gws's alone again, and closes so
 // that the client gets all of it: a close with input unread would be a reset.
 func (s *Server) refuse(c *client, engine string, out outcome) {
-	s.log.Info("client refused", "client", clientTag(c.attach.Peer), "channel", c.tag, "engine", engine, "code", out.code, "reason", out.reason)
+	s.log.Info("client refused", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, engine, logs.Code, out.code, logs.Reason, out.reason)
 	if c.conn.SetDeadline(time.Now().Add(grace)) != nil || httpx.WriteError(c.conn, c.proto, out.code, out.reason) != nil {
 		return // the client is gone
 	}

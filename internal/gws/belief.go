@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/internal/handoff"
+	"sluice/internal/logs"
 	"sluice/internal/report"
 )
 
@@ -19,7 +20,7 @@ func (s *Server) onStarted(e *engine, m handoff.Started) {
 	}
 	e.channels[a.tag] = true
 	e.clients[a.id] = belief{tag: a.tag, client: clientTag(a.peer)}
-	s.log.Info("client started", "channel", a.tag, "client", clientTag(a.peer), "engine", e.hello.Engine)
+	s.log.Info("client started", logs.Channel, a.tag, logs.Client, clientTag(a.peer), logs.Engine, e.hello.Engine)
 }
 
 func (s *Server) onRefused(e *engine, m handoff.Refused) {
@@ -48,7 +49,7 @@ func (s *Server) onClientEnd(e *engine, m handoff.ClientEnd) {
 	defer s.mu.Unlock()
 	if b, ok := e.clients[m.ID]; ok {
 		delete(e.clients, m.ID)
-		s.log.Info("client ended", "channel", b.tag, "client", b.client, "engine", e.hello.Engine, "bytes", m.Bytes, "reason", m.Reason)
+		s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, "bytes", m.Bytes, logs.Reason, m.Reason)
 	}
 }
 
@@ -56,14 +57,14 @@ func (s *Server) onChannelOpen(e *engine, m handoff.ChannelOpen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.channels[m.Tag] = true
-	s.log.Info("channel opened", "channel", m.Tag, "engine", e.hello.Engine)
+	s.log.Info("channel opened", logs.Channel, m.Tag, logs.Engine, e.hello.Engine)
 }
 
 func (s *Server) onChannelEnd(e *engine, m handoff.ChannelEnd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(e.channels, m.Tag)
-	s.log.Info("channel ended", "channel", m.Tag, "engine", e.hello.Engine, "reason", m.Reason)
+	s.log.Info("channel ended", logs.Channel, m.Tag, logs.Engine, e.hello.Engine, logs.Reason, m.Reason)
 }
 
 // onBye keeps new clients away; what the engine still has to say is heard to its end.
@@ -71,7 +72,7 @@ func (s *Server) onBye(e *engine, m handoff.Bye) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.ready = false
-	s.log.Info("engine leaves", "engine", e.hello.Engine, "reason", m.Reason)
+	s.log.Info("engine leaves", logs.Engine, e.hello.Engine, logs.Reason, m.Reason)
 }
 
 func (s *Server) onReport(e *engine, m handoff.Report) error {
@@ -102,7 +103,7 @@ func (s *Server) replaceBelief(e *engine, whole report.Engine) (first bool) {
 	defer s.mu.Unlock()
 	for id, b := range e.clients {
 		if _, ok := clients[id]; !ok {
-			s.log.Info("client ended", "channel", b.tag, "client", b.client, "engine", e.hello.Engine, "reason", "not known: events of the engine were lost")
+			s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, logs.Reason, "not known: events of the engine were lost")
 		}
 	}
 	e.channels, e.clients, e.last = channels, clients, whole
@@ -110,7 +111,7 @@ func (s *Server) replaceBelief(e *engine, whole report.Engine) (first bool) {
 		return false
 	}
 	e.greeted, e.ready = true, true
-	s.log.Info("engine attached", "engine", e.hello.Engine, "pid", e.hello.PID, "build", e.hello.Build, "channels", len(channels), "clients", len(clients))
+	s.log.Info("engine attached", logs.Engine, e.hello.Engine, logs.PID, e.hello.PID, "build", e.hello.Build, "channels", len(channels), "clients", len(clients))
 	return true
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/internal/handoff"
+	"sluice/internal/logs"
 	"sluice/internal/report"
 )
 
@@ -45,7 +46,7 @@ func (s *Server) serveEngine(c *handoff.Conn) {
 	}
 	e, err := s.welcome(c)
 	if err != nil {
-		s.log.Warn("engine refused", "reason", err)
+		s.log.Warn("engine refused", logs.Reason, err)
 		return
 	}
 	for err == nil {
@@ -166,6 +167,6 @@ func (s *Server) lose(e *engine, err error) {
 		close(q.answer)
 	}
 	if !s.stopping {
-		s.log.Warn("engine lost", "engine", e.hello.Engine, "reason", err, "channels", len(e.channels), "clients", len(e.clients))
+		s.log.Warn("engine lost", logs.Engine, e.hello.Engine, logs.Reason, err, "channels", len(e.channels), "clients", len(e.clients))
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"sluice/internal/handoff"
 	"sluice/internal/httpx"
+	"sluice/internal/logs"
 )
 
 // Config is what gws is told. The zero Config serves private networks.
@@ -69,6 +70,7 @@ type Server struct {
 	user    net.Listener
 	control *net.UnixListener
 	log     *slog.Logger
+	turned  *slog.Logger // for who is turned away: a line a second at most
 	started time.Time
 	greet   time.Duration  // greetTimeout; tests shorten it
 	stop    chan struct{}  // closed when Run is about to end: nobody waits any longer
@@ -100,7 +102,7 @@ func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logge
 	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, 15*time.Second)
 	c.MaxEngines = cmp.Or(c.MaxEngines, 64)
 	return &Server{
-		c: c, user: user, control: control, log: log,
+		c: c, user: user, control: control, log: log, turned: logs.Limited(log),
 		started: time.Now(),
 		greet:   greetTimeout,
 		stop:    make(chan struct{}),
@@ -143,7 +145,7 @@ func (s *Server) serveEngines() error {
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept engines on %s: %w", s.control.Addr(), err)
 		default: // no descriptors left, most likely: they come back
-			s.log.Warn("engine not accepted", "reason", err)
+			s.log.Warn("engine not accepted", logs.Reason, err)
 			if !s.pause(time.Second) {
 				return nil
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/internal/httpx"
+	"sluice/internal/logs"
 	"sluice/internal/request"
 )
 
@@ -74,7 +75,8 @@ func (s *Server) admit(r *http.Request, client netip.Addr) (request.Request, *re
 
 const noEngine = "no engine is there, please try again"
 
-// logRefusal names the path but never the query, which may hold a token.
+// logRefusal names the path but never the query, which may hold a token. Whoever scans
+// the port does not fill the log.
 func (s *Server) logRefusal(r *http.Request, peer netip.AddrPort, no *refusal) {
 	reason := no.hint
 	if reason == "" {
@@ -84,7 +86,7 @@ func (s *Server) logRefusal(r *http.Request, peer netip.AddrPort, no *refusal) {
 	if len(path) > 128 {
 		path = path[:128]
 	}
-	s.log.Info("client refused", "client", clientTag(peer.String()), "code", no.code, "reason", reason, "path", path)
+	s.turned.Info("client refused", logs.Client, clientTag(peer.String()), logs.Code, no.code, logs.Reason, reason, "path", path)
 }
 
 // clientTag is the name of a client that asked at the user port, in logs and reports.

@@ -7,6 +7,7 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/history"
+	"sluice/internal/logs"
 	"sluice/internal/report"
 	"sluice/internal/uri"
 )
@@ -165,7 +166,7 @@ func (l *Loop) unwait(c *client) {
 
 func (l *Loop) closed(ch *live, err error) {
 	if err != nil {
-		l.conf.Log.Warn("source was not closed cleanly", "channel", ch.Tag, "err", err)
+		l.conf.Log.Warn("source was not closed cleanly", logs.Channel, ch.Tag, logs.Error, err)
 	}
 }
 

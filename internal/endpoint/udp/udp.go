@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"sluice/internal/endpoint"
+	"sluice/internal/logs"
 	"sluice/internal/media/rtp"
 	"sluice/internal/media/ts"
 	"sluice/internal/netx"
@@ -60,7 +61,7 @@ func (o *Opener) Open(end uri.End) (endpoint.Source, error) {
 	if granted := sock.Granted(); granted < want && o.Log != nil {
 		o.small.Do(func() {
 			o.Log.Warn("receive buffer smaller than asked for: bursts may be lost",
-				"channel", end.Tag(), "asked", want, "granted", granted,
+				logs.Channel, end.Tag(), "asked", want, "granted", granted,
 				"hint", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want))
 		})
 	}
