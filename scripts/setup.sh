@@ -6,14 +6,12 @@ set -euo pipefail
 # program:package (Debian and its children)
 needs=(
 	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl wget:wget busybox:busybox
-	ip:iproute2 tcpdump:tcpdump nsenter:util-linux setpriv:util-linux pgrep:procps
-	chromium:chromium gcc:gcc git:git
+	ip:iproute2 nsenter:util-linux setpriv:util-linux gcc:gcc git:git
 )
 # No program tells that these are there.
 files=(
 	/usr/lib/*/vlc/plugins/access/libhttp_plugin.so:vlc-plugin-base
 	/usr/include/stdlib.h:libc6-dev
-	/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 )
 
 missing() {
