@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -86,17 +87,7 @@ func kill(t *testing.T, pid int) {
 
 func testKillWebService(t *testing.T) {
 	c := gather(t)
-	old := c.status().PID
-	kill(t, old)
-	c.eventually(func(st report.Status) error {
-		if st.PID == old {
-			return errors.New("the killed gws answers")
-		}
-		if len(st.Engines) != 2 {
-			return fmt.Errorf("%d engines attached again, want 2", len(st.Engines))
-		}
-		return nil
-	})
+	c.killWebService()
 	c.goesOn(0, 1)
 	c.known(crowdSize) // learned from the engines
 
@@ -183,6 +174,82 @@ func testKillSupervisor(t *testing.T) {
 			}
 		}
 		return fmt.Errorf("adopted engine %s has not been started again", c.engines[0].ID)
+	})
+}
+
+// testKillDuringRequest kills gws and engines under a client that waits for its answer:
+// it gets one, or the end of its connection.
+func testKillDuringRequest(t *testing.T) {
+	silent := settings{engines: 2, config: "no_data: 60s\n"}
+	t.Run("gws before the request is whole", func(t *testing.T) {
+		p := run(t, silent)
+		c, err := net.Dial("tcp", p.user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /udp/"); err != nil {
+			t.Fatal(err)
+		}
+		p.killWebService()
+		if b, err := io.ReadAll(c); len(b) != 0 {
+			t.Errorf("the client got %q (%v), want the end", b, err)
+		}
+		if a := request(t, "HEAD", p.url("/udp/"+newGroup())); a.code != 200 {
+			t.Errorf("the next request got %d", a.code)
+		}
+	})
+	t.Run("gws while the engine waits for data", func(t *testing.T) {
+		p := run(t, silent)
+		group := newGroup()
+		waiting := ask(t, p.url("/udp/"+group))
+		joined(t, group)
+		p.killWebService()
+		waiting.unanswered()
+		send(t, h264, "udp", group)
+		v := waiting.answered()
+		v.more(50_000)
+		v.unbroken()
+	})
+	t.Run("the engine while it waits for data", func(t *testing.T) {
+		p := run(t, silent)
+		group := newGroup()
+		waiting := ask(t, p.url("/udp/"+group))
+		joined(t, group)
+		var first report.Engine
+		p.eventually(func(st report.Status) (err error) {
+			_, first, err = channel(st, group)
+			return err
+		})
+		kill(t, first.PID)
+		p.eventually(func(st report.Status) error {
+			_, e, err := channel(st, group)
+			if err == nil && e.PID == first.PID {
+				err = errors.New("the channel is still on the killed engine")
+			}
+			return err
+		})
+		waiting.unanswered()
+		send(t, h264, "udp", group)
+		v := waiting.answered()
+		v.more(50_000)
+		v.unbroken()
+	})
+}
+
+// killWebService kills gws and waits until another one answers and has the engines.
+func (p *product) killWebService() {
+	p.t.Helper()
+	old := p.status().PID
+	kill(p.t, old)
+	p.eventually(func(st report.Status) error {
+		if st.PID == old {
+			return errors.New("the killed gws answers")
+		}
+		if len(st.Engines) != p.engines {
+			return fmt.Errorf("%d engines attached again, want %d", len(st.Engines), p.engines)
+		}
+		return nil
 	})
 }
 

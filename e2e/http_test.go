@@ -114,32 +114,13 @@ func testErrors(t *testing.T) {
 func testWaitForData(t *testing.T) {
 	p := run(t, settings{config: "no_data: 60s\n"})
 	group := newGroup()
-	got := make(chan error, 1)
-	go func() {
-		resp, err := dial(t.Context(), p.url("/udp/"+group))
-		if err == nil && resp.StatusCode != http.StatusOK {
-			err = fmt.Errorf("%s", resp.Status)
-		}
-		if err == nil {
-			resp.Body.Close()
-		}
-		got <- err
-	}()
-	testkit.Eventually(t, func() error {
-		if n := members(t, group); n != 1 {
-			return fmt.Errorf("%d memberships, want 1", n)
-		}
-		return nil
-	})
-	select {
-	case err := <-got:
-		t.Fatalf("answered (%v) before there was data", err)
-	default:
-	}
+	waiting := ask(t, p.url("/udp/"+group))
+	joined(t, group)
+	waiting.unanswered()
 	send(t, h264, "udp", group)
-	if err := <-got; err != nil {
-		t.Fatal(err)
-	}
+	v := waiting.answered()
+	v.more(10_000)
+	v.unbroken()
 }
 
 func testHostileRequests(t *testing.T) {

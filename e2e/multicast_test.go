@@ -61,23 +61,39 @@ func testGroupsShareAPort(t *testing.T) {
 	}
 }
 
+// testSourceSpecific has two hosts send different channels to the same group and port.
 func testSourceSpecific(t *testing.T) {
-	p := run(t, settings{config: "no_data: 3s\n"})
+	hosts := testkit.TwoHosts(t)
+	p := run(t, settings{args: []string{"--interface", hosts.Here.Interface}, config: "no_data: 3s\n"})
 	group := newGroup()
-	send(t, h264, "udp", group)
+	send(t, mpeg2, "udp", group, "--interface", hosts.Here.Interface)
+	testkit.StartCommand(t, hosts.Command(program(), "send", h264.file(t), "--loop",
+		"--to", "udp://"+group, "--interface", hosts.There.Interface))
 
-	v := watch(t, p.url("/udp/127.0.0.1@"+group))
-	v.more(100_000)
-	v.unbroken()
-	if n := sourceFilter(t, group, "127.0.0.1"); n != 1 {
-		t.Errorf("%d source filters for 127.0.0.1, want 1", n)
+	senders := []struct {
+		addr   string
+		codecs []string
+	}{
+		{hosts.Here.V4.String(), []string{"mpeg2video", "mpegaudio"}},
+		{hosts.There.V4.String(), []string{"h264", "aac"}},
 	}
-	// Another sender of the same group has nothing to say; the stream goes on beside it.
-	if a := request(t, "GET", p.url("/udp/127.0.0.2@"+group)); a.code != 504 {
+	var viewers []*viewer
+	for _, s := range senders {
+		viewers = append(viewers, watch(t, p.url("/udp/"+s.addr+"@"+group)))
+	}
+	moreOfAll(200_000, viewers)
+	allUnbroken(viewers)
+	for i, s := range senders {
+		if n := sourceFilter(t, group, s.addr); n != 1 {
+			t.Errorf("%d source filters for %s, want 1", n, s.addr)
+		}
+		if got := viewers[i].codecs(); !slices.Equal(got, s.codecs) {
+			t.Errorf("%s delivers %v, want %v", s.addr, got, s.codecs)
+		}
+	}
+	if a := request(t, "GET", p.url("/udp/192.0.2.1@"+group)); a.code != 504 {
 		t.Errorf("a source that does not send: %d, want 504", a.code)
 	}
-	v.more(100_000)
-	v.unbroken()
 }
 
 func testIPv6(t *testing.T) {

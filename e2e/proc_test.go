@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"sluice/internal/testkit"
 )
 
 // What the kernel says about multicast in this namespace, IPv4 as in /proc/net.
@@ -29,6 +31,17 @@ func members(t *testing.T, group string) int {
 		}
 	}
 	return n
+}
+
+// joined waits until somebody has joined a group.
+func joined(t *testing.T, group string) {
+	t.Helper()
+	testkit.Eventually(t, func() error {
+		if n := members(t, group); n != 1 {
+			return fmt.Errorf("%d memberships of %s, want 1", n, group)
+		}
+		return nil
+	})
 }
 
 // bound is how many UDP sockets are bound to exactly this address and port.

@@ -18,7 +18,8 @@ func testStartFromHistory(t *testing.T) {
 			group := newGroup()
 			sender := send(t, c, "udp", group)
 			first := watch(t, p.url("/udp/"+group))
-			first.more(200_000)
+			first.untilStart()
+			first.more(50_000)
 			sender.Signal(syscall.SIGSTOP)
 
 			second := watch(t, p.url("/udp/"+group))
@@ -27,7 +28,7 @@ func testStartFromHistory(t *testing.T) {
 			startsWhereADecoderCan(t, second, c)
 
 			sender.Signal(syscall.SIGCONT)
-			moreOfAll(100_000, []*viewer{first, second})
+			moreOfAll(50_000, []*viewer{first, second})
 			allUnbroken([]*viewer{first, second})
 		})
 	}

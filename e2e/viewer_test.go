@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,12 +72,53 @@ func watchMany(t *testing.T, url string, n int) []*viewer {
 	return list
 }
 
+// asked is a request that waits for its answer.
+type asked struct {
+	t    *testing.T
+	done chan struct{}
+	v    *viewer // after done
+	err  error   // after done
+}
+
+// ask is watch for an answer that comes later.
+func ask(t *testing.T, url string) *asked {
+	a := &asked{t: t, done: make(chan struct{})}
+	go a.wait(url)
+	return a
+}
+
+func (a *asked) wait(url string) {
+	defer close(a.done)
+	a.v, a.err = tryWatch(a.t, url)
+}
+
+// unanswered fails the test if there has been an answer.
+func (a *asked) unanswered() {
+	a.t.Helper()
+	select {
+	case <-a.done:
+		a.t.Fatalf("answered too early: %v", a.err)
+	default:
+	}
+}
+
+// answered waits for the answer.
+func (a *asked) answered() *viewer {
+	a.t.Helper()
+	<-a.done
+	if a.err != nil {
+		a.t.Fatal(a.err)
+	}
+	return a.v
+}
+
 func tryWatch(t *testing.T, url string) (*viewer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
+	late := time.AfterFunc(testkit.Patience, cancel)
 	resp, err := dial(ctx, url)
-	if err != nil {
+	if !late.Stop() || err != nil {
 		cancel()
-		return nil, err
+		return nil, fmt.Errorf("GET %s: %w", url, cmp.Or(err, context.DeadlineExceeded))
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
