@@ -88,6 +88,11 @@ func (p *product) start() {
 		if len(st.Engines) != p.engines {
 			return fmt.Errorf("%d engines attached, want %d", len(st.Engines), p.engines)
 		}
+		for _, e := range st.Engines {
+			if e.Error != "" {
+				return fmt.Errorf("engine %s: %s", e.ID, e.Error)
+			}
+		}
 		return nil
 	})
 }
@@ -139,13 +144,12 @@ func (p *product) cleanup() {
 	p.readOutput()
 }
 
-// kill ends all processes of a run whose test has failed.
+// kill ends all processes of a run whose test has failed; what testkit started itself
+// it ends itself.
 func (p *product) kill() {
 	for _, pid := range p.lockedPIDs() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is fine
 	}
-	p.proc.Signal(syscall.SIGTERM)
-	_ = p.proc.Wait()
 }
 
 var alarming = regexp.MustCompile(`(?m)^.*(DATA RACE|^panic:|fatal error:|goroutine \d+ \[).*$`)
