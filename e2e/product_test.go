@@ -144,10 +144,10 @@ func (p *product) cleanup() {
 	p.readOutput()
 }
 
-// kill ends all processes of a run whose test has failed; what testkit started itself
-// it ends itself.
+// kill ends all processes of a run whose test has failed, the supervisor first: it would
+// start the others again.
 func (p *product) kill() {
-	for _, pid := range p.lockedPIDs() {
+	for _, pid := range append([]int{p.proc.PID()}, p.lockedPIDs()...) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is fine
 	}
 }
