@@ -71,7 +71,9 @@ func newGWS() *cobra.Command {
 		Short: "The web service alone",
 		Long: `gws takes the requests and hands each client's connection to an engine (sluice gng)
 that has found it through the socket. "sluice run" does all of this; gws alone is for
-those who supervise the processes themselves. A link to sluice named gws is the same.`,
+those who supervise the processes themselves. A link to sluice named gws is the same.
+
+Socket and locks stand in --run-dir; another gws with its engines needs another one.`,
 		Example: `  sluice gws --listen :4046 --socket /run/sluice/handoff.socket
   sluice gng --socket /run/sluice/handoff.socket --id 1`,
 		Args: noArgs,
@@ -97,7 +99,9 @@ func newGNG() *cobra.Command {
 		Short: "An engine alone",
 		Long: `gng receives channels and sends them to the clients that the web service (sluice gws)
 hands over. "sluice run" does all of this; gng alone is for those who supervise the
-processes themselves. A link to sluice named gng is the same.`,
+processes themselves. A link to sluice named gng is the same.
+
+It holds a lock in --run-dir, which is that of its gws.`,
 		Example: `  sluice gng --socket /run/sluice/handoff.socket --id 1 --interface eth1`,
 		Args:    noArgs,
 	}

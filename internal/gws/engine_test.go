@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +208,23 @@ func TestStatusOfASilentEngine(t *testing.T) {
 	st := h.server.Status(t.Context())
 	if len(st.Engines) != 1 || !strings.Contains(st.Engines[0].Error, "in time") || len(st.Engines[0].Channels) != 1 {
 		t.Errorf("engines %+v", st.Engines)
+	}
+}
+
+// TestStatusWaitsForTheGreeting: an engine hears nothing but Welcome before it has
+// reported what it carries.
+func TestStatusWaitsForTheGreeting(t *testing.T) {
+	h := open(t, Config{})
+	e := h.dial("1")
+	e.send(hello("1"))
+	if m := e.recv(); m != (handoff.Welcome{Version: handoff.Version, PID: os.Getpid()}) {
+		t.Fatalf("the engine heard %#v", m)
+	}
+	if st := h.server.Status(t.Context()); len(st.Engines) != 0 {
+		t.Errorf("engines %+v before the first report", st.Engines)
+	}
+	h.stop()
+	if m := e.recv(); m != (handoff.Bye{Reason: "gws ends"}) {
+		t.Errorf("the engine was asked before it had reported: %#v", m)
 	}
 }

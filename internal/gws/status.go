@@ -18,14 +18,15 @@ type query struct {
 	answer chan report.Engine // of capacity 1; closed when the engine is lost
 }
 
-// Status asks every engine at the same time and sums up. An engine that does not answer
+// Status asks every engine at the same time and sums up; one that is still being
+// greeted expects its Welcome, and is left out. An engine that does not answer
 // within 2 s, or 5 s when it does not even read, is shown as it last was, with its
 // Error set. The result shares memory with later ones: read only.
 func (s *Server) Status(ctx context.Context) report.Status {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	s.mu.Lock()
-	engines := slices.Clone(s.engines)
+	engines := slices.DeleteFunc(slices.Clone(s.engines), func(e *engine) bool { return !e.greeted })
 	s.mu.Unlock()
 
 	answers := make([]report.Engine, len(engines))
