@@ -30,7 +30,7 @@ func testDemo(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		v.more(50_000)
+		v.more(200_000) // some key frames: from then on clients start at one
 		v.unbroken()
 		return nil
 	})

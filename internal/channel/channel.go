@@ -86,6 +86,7 @@ type Channel struct {
 	idle     time.Duration // since when there is no client
 	clients  int
 	ended    bool
+	endedAt  time.Duration
 
 	hist  *history.History
 	in    ingest
@@ -128,8 +129,16 @@ func (c *Channel) Leave(now time.Duration) {
 // Clients is how many have joined and not left.
 func (c *Channel) Clients() int { return c.clients }
 
-// End closes the channel: nothing is received any more.
-func (c *Channel) End() { c.ended = true }
+// End closes the channel at now: nothing is received any more.
+func (c *Channel) End(now time.Duration) { c.ended, c.endedAt = true, now }
+
+// EndedFor is for how long the channel has been ended; 0 while it is not.
+func (c *Channel) EndedFor(now time.Duration) time.Duration {
+	if !c.ended {
+		return 0
+	}
+	return now - c.endedAt
+}
 
 // Overdue says why the channel has to end at now; None means that it goes on.
 func (c *Channel) Overdue(now time.Duration) Reason {
@@ -155,9 +164,12 @@ func (c *Channel) Commit(n int) {
 	if n == 0 {
 		return
 	}
-	c.lastData = c.in.now
+	before := c.hist.Head()
 	c.in.commit(n)
 	c.bytes = uint64(c.hist.Head())
+	if c.hist.Head() > before || c.in.format == formatUnknown { // garbage is silence
+		c.lastData = c.in.now
+	}
 }
 
 // Oldest is where a client that waited for the first byte begins; ok is false while

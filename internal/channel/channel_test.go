@@ -127,7 +127,7 @@ func TestLife(t *testing.T) {
 			{5, leave(5), channel.Lingering, channel.None},
 			{7, data(7), channel.Lingering, channel.None},
 			{8, nil, channel.Lingering, channel.Unused},
-			{8, func(c *channel.Channel) { c.End() }, channel.Ended, channel.None},
+			{8, func(c *channel.Channel) { c.End(at(8)) }, channel.Ended, channel.None},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,13 +144,29 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// TestGarbageIsSilence: a transport stream that turns to garbage is as good as none.
+func TestGarbageIsSilence(t *testing.T) {
+	c, _ := newChannel(t, channel.Times{NoData: 5 * time.Second})
+	c.Join()
+	put(c, 0, null(7))
+	for now := time.Duration(0); now < 5*time.Second; now += time.Second {
+		if r := c.Overdue(now); r != channel.None {
+			t.Fatalf("overdue at %v: %v", now, r)
+		}
+		put(c, now, bytes.Repeat([]byte("no packets here "), 64))
+	}
+	if r := c.Overdue(5 * time.Second); r != channel.NoData {
+		t.Errorf("after 5 s of garbage: %q", r)
+	}
+}
+
 // TestSkipFinishesThePacket: a client whose last send ended inside a packet gets the
 // rest of it before it goes on elsewhere.
 func TestSkipFinishesThePacket(t *testing.T) {
 	c, h := newChannel(t, channel.Times{})
 	packets := null(3000) // more than two segments
 	put(c, 0, packets)
-	tail, _ := h.Due()
+	tail := h.AfterRetire()
 	for _, off := range []int64{0, 1, 187, 188, 189, tail - 1} {
 		cut, to := c.Skip(off, tail)
 		end := (off + packet - 1) / packet * packet

@@ -21,6 +21,7 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/endpoint/udp"
+	"sluice/internal/handoff"
 	"sluice/internal/history"
 	"sluice/internal/loop"
 	"sluice/internal/report"
@@ -71,6 +72,9 @@ func (c Config) withDefaults() Config {
 	if c.ReconnectDelay == 0 {
 		c.ReconnectDelay = time.Second
 	}
+	if c.Stall == 0 {
+		c.Stall = 20 * time.Second
+	}
 	return c
 }
 
@@ -112,6 +116,14 @@ func New(c Config, log *slog.Logger) (*Engine, error) {
 func (e *Engine) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// Bye comes before anything that the end of the loop makes: nobody new comes.
+	loopCtx, endLoop := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLoop()
+	stop := context.AfterFunc(ctx, func() {
+		e.queue.answer(handoff.Bye{Reason: "the engine ends"})
+		endLoop()
+	})
+	defer stop()
 	linked := make(chan struct{})
 	linkCtx, unlink := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
@@ -119,7 +131,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		// Without gws nobody can ask for anything any more: the loop ends as well.
 		cancel(e.keepLink(ctx, linkCtx))
 	}()
-	err := e.loop.Run(ctx)
+	err := e.loop.Run(loopCtx)
+	cancel(err)
 	// The link outlives the loop, so that gws hears of the last clients.
 	e.queue.close()
 	unlink()

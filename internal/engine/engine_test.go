@@ -465,7 +465,35 @@ func TestEndsInOrder(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if want := "[handoff.ChannelEnd handoff.ClientEnd]"; fmt.Sprint(told) != want {
+	if want := "[handoff.Bye handoff.ChannelEnd handoff.ClientEnd]"; fmt.Sprint(told) != want {
 		t.Errorf("gws was told %v, want %s", told, want)
+	}
+}
+
+// TestEndsWithClientsWaiting: a client that nothing was written to gets no answer from an
+// engine that ends; its socket is closed before the connection, so that gws can give it
+// to another engine.
+func TestEndsWithClientsWaiting(t *testing.T) {
+	o := openOffice(t)
+	stop := start(t, engine.Config{Socket: o.path})
+	o.admit()
+	c := o.client(1, "udp://239.6.0.7:5000")
+	o.opened("UDP://239.6.0.7:5000")
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	oneAnswer(t, c, true)
+	for {
+		m, _, err := o.conn.Recv()
+		if err != nil {
+			break
+		}
+		switch m.(type) {
+		case handoff.Bye, handoff.ChannelEnd:
+		default:
+			t.Errorf("gws was told %#v", m)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

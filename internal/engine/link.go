@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -21,44 +20,33 @@ import (
 // keepIDs is how many IDs of Attach are remembered, to refuse a repetition.
 const keepIDs = 4096
 
+// stallMargin is how much later than Stall the kernel gives a client up.
+const stallMargin = 10 * time.Second
+
 // keepLink keeps the connection to gws until live ends, and the one that then exists
 // until linger ends, so that the last messages arrive. It returns an error when gws
 // could not be reached ReconnectAttempts times in a row.
 func (e *Engine) keepLink(live, linger context.Context) error {
 	seen := newRecent(keepIDs)
 	for failures := 0; ; {
-		conn, err := e.connect(live)
-		switch {
-		case live.Err() != nil:
-			if err == nil {
-				conn.Close()
-			}
+		began := time.Now()
+		attached, err := e.link(live, linger, seen)
+		if live.Err() != nil {
 			return nil
-		case err == nil:
-			failures = 0
-			err = e.speak(linger, conn, seen)
-			var bye *byeError
-			switch {
-			case live.Err() != nil:
-				return nil
-			case errors.As(err, &bye):
-				failures = 1 // the next one will not be there at once
-				e.log.Info("gws ends: the streams go on", logs.Reason, bye.reason)
-			default:
-				e.log.Warn("connection to gws lost: the streams go on", logs.Error, err)
-			}
-		default:
-			failures++
-			if failures == 1 {
-				e.log.Warn("gws cannot be reached, trying again", logs.Error, err,
-					"attempts", e.conf.ReconnectAttempts, logs.Delay, e.conf.ReconnectDelay)
-			}
+		}
+		failures++
+		if attached {
+			failures = 1
+			e.logLost(err)
+		} else if failures == 1 {
+			e.log.Warn("gws cannot be reached, trying again", logs.Error, err,
+				"attempts", e.conf.ReconnectAttempts, logs.Delay, e.conf.ReconnectDelay)
 		}
 		if failures >= e.conf.ReconnectAttempts {
 			return fmt.Errorf("gws was not reached in %d attempts: %w", failures, err)
 		}
-		if failures == 0 {
-			continue // gws may be back already
+		if attached && time.Since(began) > e.conf.ReconnectDelay {
+			continue // the next one may be there already
 		}
 		select {
 		case <-time.After(e.conf.ReconnectDelay):
@@ -66,6 +54,25 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 			return nil
 		}
 	}
+}
+
+// link is one connection from its beginning to its end; attached says whether gws was
+// reached at all.
+func (e *Engine) link(live, linger context.Context, seen *recent) (attached bool, err error) {
+	conn, err := e.connect(live)
+	if err != nil {
+		return false, err
+	}
+	return true, e.speak(linger, conn, seen)
+}
+
+func (e *Engine) logLost(err error) {
+	var bye *byeError
+	if errors.As(err, &bye) {
+		e.log.Info("gws ends: the streams go on", logs.Reason, bye.reason)
+		return
+	}
+	e.log.Warn("connection to gws lost: the streams go on", logs.Error, err)
 }
 
 // byeError is what gws gave as the reason to end the connection.
@@ -120,37 +127,31 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 }
 
 // speak serves one connection until it breaks, or until the queue was closed and
-// everything in it is sent.
+// everything in it is sent. When it is this engine that breaks it off, the clients that
+// nothing was written to are given up first: gws will see the end, and give them to
+// another engine.
 func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) error {
+	defer conn.Close()
 	queries := make(chan uint64, 16)
 	told := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	go func() {
 		err := e.tell(ctx, conn, queries)
-		if !endedByGws(err) { // else listen still hears what was said before
-			e.part(conn, err)
+		if !endedByGws(err) { // else listen hears what was said before, and then the end
+			_ = conn.SetReadDeadline(time.Unix(0, 1)) // ends listen
 		}
 		told <- err
 	}()
 	err := e.listen(conn, queries, seen)
-	if !errors.Is(err, net.ErrClosed) {
-		e.part(conn, err)
-	}
 	cancel()
-	if first := <-told; first != nil && errors.Is(err, net.ErrClosed) {
-		return first
+	if first := <-told; errors.Is(err, os.ErrDeadlineExceeded) {
+		err = first
 	}
-	return err
-}
-
-// part closes the connection. When it is this engine that breaks it off, because of
-// err, the clients that nothing was written to are given up first: gws will see the
-// end, and give them to another engine.
-func (e *Engine) part(conn *handoff.Conn, err error) {
 	if err != nil && !endedByGws(err) {
 		e.loop.Abandon()
 	}
-	conn.Close()
+	return err
 }
 
 // endedByGws says whether err means that gws closed the connection, or is about to.
@@ -163,6 +164,11 @@ func endedByGws(err error) bool {
 func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent) error {
 	for {
 		m, fd, err := conn.Recv()
+		if lost, ok := m.(handoff.Attach); ok && errors.Is(err, netx.ErrNoRoom) {
+			e.log.Warn("client refused", logs.Client, lost.Peer, logs.Error, err)
+			e.queue.answer(handoff.Refused{ID: lost.ID, Code: http.StatusServiceUnavailable, Reason: "the engine can open no more connections"})
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -199,12 +205,13 @@ func (e *Engine) attach(m handoff.Attach, fd int, seen *recent) {
 		refuse(http.StatusBadRequest, err.Error())
 		return
 	}
-	if err := netx.PrepareClient(fd, netx.ClientOptions{Timeout: e.conf.Stall}); err != nil {
+	// The loop judges who is stuck; the kernel only ends what the loop cannot.
+	if err := netx.PrepareClient(fd, netx.ClientOptions{Timeout: e.conf.Stall + stallMargin}); err != nil {
 		refuse(http.StatusInternalServerError, err.Error())
 		return
 	}
-	if err := e.loop.Attach(m.ID, end, fd, m.Peer, m.Head); err != nil {
-		refuse(http.StatusServiceUnavailable, err.Error())
+	if e.loop.Attach(m.ID, end, fd, m.Peer, m.Head) != nil {
+		unix.Close(fd) // the engine ends: gws finds another for whom has no answer
 	}
 }
 

@@ -97,6 +97,9 @@ func (o *observer) Started(id uint64, tag, client string) {
 }
 
 func (o *observer) Refused(id uint64, reason channel.Reason, err error) {
+	if reason == channel.Shutdown {
+		return // without an answer gws gives the client to another engine
+	}
 	o.queue.answer(handoff.Refused{ID: id, Code: statusOf(reason), Reason: err.Error()})
 }
 

@@ -94,7 +94,9 @@ func (s *Server) onReport(e *engine, m handoff.Report) error {
 func (s *Server) replaceBelief(e *engine, whole report.Engine) (first bool) {
 	channels, clients := make(map[string]bool), make(map[uint64]belief)
 	for _, ch := range whole.Channels {
-		channels[ch.Tag] = true
+		if ch.State != "ended" { // its last clients are still being served
+			channels[ch.Tag] = true
+		}
 		for _, cl := range ch.Clients {
 			clients[cl.ID] = belief{tag: ch.Tag, client: cl.Tag}
 		}

@@ -91,7 +91,8 @@ func (c *Conn) send(m Message, sock syscall.Conn) error {
 // Recv waits for the next message. fd is the descriptor that came with an Attach,
 // close-on-exec, and the caller's to close; else it is -1. The error wraps io.EOF
 // when the peer has closed and all it sent was received, net.ErrClosed after Close, and
-// ErrMalformed or ErrDescriptor when the peer breaks the rules: then close.
+// ErrMalformed or ErrDescriptor when the peer breaks the rules: then close. An Attach
+// whose descriptor there was no room for comes with netx.ErrNoRoom: refuse it.
 func (c *Conn) Recv() (m Message, fd int, err error) {
 	n, fd, err := netx.RecvFD(c.c, c.in)
 	if errors.Is(err, syscall.ECONNRESET) && !c.reset {
@@ -99,6 +100,11 @@ func (c *Conn) Recv() (m Message, fd int, err error) {
 		// once and before the messages that wait here: read on.
 		c.reset = true
 		n, fd, err = netx.RecvFD(c.c, c.in)
+	}
+	if errors.Is(err, netx.ErrNoRoom) {
+		if m, bad := Decode(c.in[:n]); bad == nil {
+			return m, -1, err
+		}
 	}
 	if err != nil {
 		return nil, -1, err

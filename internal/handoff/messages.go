@@ -35,7 +35,7 @@ type Bye struct{ Reason string }
 
 // Attach hands a client's socket over, gws to engine; the descriptor travels with
 // it as SCM_RIGHTS. The engine answers with exactly one Started or Refused of the
-// same ID. Of a repeated ID the engine closes the socket and says nothing: the first
+// same ID, or closes the socket and then the connection. Of a repeated ID the engine closes the socket and says nothing: the first
 // one has its own answer.
 type Attach struct {
 	ID     uint64

@@ -141,20 +141,16 @@ func (h *History) Slices(dst [][]byte, off int64, limit int) [][]byte {
 	return dst
 }
 
-// Due says whether the oldest segment has to go: it is older than the newest byte by
-// more than the depth (a channel that pauses keeps what it has), the window holds more
-// than its limit, or the pool is over its own. The offset returned is where the window
-// then begins: the caller moves every cursor below it, while the bytes are still
-// there, and calls Retire.
-func (h *History) Due() (newTail int64, due bool) {
-	if len(h.segs) < 2 {
-		return 0, false
-	}
-	oldest := &h.segs[0]
-	due = h.newest-oldest.newest > h.limits.Depth || h.Held() > h.limits.Bytes ||
-		(len(h.segs) > 2 && h.pool.Over())
-	return oldest.end(), due
+// Due says whether the oldest segment has to go by the limits of this history: it is
+// older than the newest byte by more than the depth (a channel that pauses keeps what
+// it has), or the window holds more than it may.
+func (h *History) Due() bool {
+	return len(h.segs) > 1 && (h.newest-h.segs[0].newest > h.limits.Depth || h.Held() > h.limits.Bytes)
 }
+
+// AfterRetire is the offset where the window will begin after Retire. The caller moves
+// every cursor below it while the bytes are still there.
+func (h *History) AfterRetire() int64 { return h.segs[0].end() }
 
 // Retire gives the oldest segment, and the marks in it, back.
 func (h *History) Retire() {

@@ -44,14 +44,11 @@ func TestModel(t *testing.T) {
 			},
 			"pass": func(t *rapid.T) { now += time.Duration(rapid.IntRange(0, 700).Draw(t, "ms")) * time.Millisecond },
 			"retire": func(t *rapid.T) {
-				for {
-					tail, due := h.Due()
-					if !due {
-						return
-					}
+				for h.Due() {
+					tail := h.AfterRetire()
 					h.Retire()
 					if h.Tail() != tail {
-						t.Fatalf("tail %d after Retire, Due said %d", h.Tail(), tail)
+						t.Fatalf("tail %d after Retire, AfterRetire said %d", h.Tail(), tail)
 					}
 				}
 			},
@@ -93,7 +90,7 @@ func TestDueKeepsTheLimits(t *testing.T) {
 	now := time.Duration(0)
 	for range 20 {
 		h.Write(make([]byte, history.SegmentSize), now)
-		for _, due := h.Due(); due; _, due = h.Due() {
+		for h.Due() {
 			h.Retire()
 		}
 		if h.Held() > 4*history.SegmentSize {
@@ -102,7 +99,7 @@ func TestDueKeepsTheLimits(t *testing.T) {
 	}
 	now += 2 * time.Second
 	h.Write([]byte("new"), now)
-	for _, due := h.Due(); due; _, due = h.Due() {
+	for h.Due() {
 		h.Retire()
 	}
 	if h.Held() != history.SegmentSize {
@@ -110,31 +107,19 @@ func TestDueKeepsTheLimits(t *testing.T) {
 	}
 }
 
-// TestPoolLimit: two histories share a pool; whoever writes gives its oldest back, and
-// nobody is left with less than two segments.
-func TestPoolLimit(t *testing.T) {
-	pool := history.NewPool(6 * history.SegmentSize)
+func TestPoolCounts(t *testing.T) {
+	pool := history.NewPool(2 * history.SegmentSize)
 	defer pool.Close()
-	var hs []*history.History
-	for range 2 {
-		h := history.New(pool, history.Limits{Depth: time.Hour, Bytes: 1 << 30})
-		defer h.Free()
-		hs = append(hs, h)
-	}
-	for i := range 40 {
-		h := hs[i%2]
+	h := history.New(pool, history.Limits{})
+	for i := range int64(40) {
+		if over := i > 2; pool.Used() != i*history.SegmentSize || pool.Over() != over {
+			t.Fatalf("after %d segments: %d bytes used, over %v", i, pool.Used(), pool.Over())
+		}
 		h.Write(make([]byte, history.SegmentSize), 0)
-		for _, due := h.Due(); due; _, due = h.Due() {
-			h.Retire()
-		}
-		if pool.Used() > 6*history.SegmentSize {
-			t.Fatalf("pool uses %d, limit %d", pool.Used(), 6*history.SegmentSize)
-		}
 	}
-	for _, h := range hs {
-		if h.Held() < 2*history.SegmentSize {
-			t.Errorf("a history was left with %d bytes", h.Held())
-		}
+	h.Free()
+	if pool.Used() != 0 {
+		t.Errorf("%d bytes in use after Free", pool.Used())
 	}
 }
 
@@ -146,7 +131,7 @@ func TestNoAllocation(t *testing.T) {
 	var pieces [][]byte
 	push := func() {
 		h.Commit(len(h.Reserve(1316)[:1316]), 0)
-		for _, due := h.Due(); due; _, due = h.Due() {
+		for h.Due() {
 			h.Retire()
 		}
 		pieces = h.Slices(pieces[:0], h.Tail(), 64<<10)
@@ -167,7 +152,7 @@ func BenchmarkHistory(b *testing.B) {
 	b.SetBytes(1316)
 	for b.Loop() {
 		h.Commit(len(h.Reserve(1316)[:1316]), 0)
-		if _, due := h.Due(); due {
+		if h.Due() {
 			h.Retire()
 		}
 	}

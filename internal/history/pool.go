@@ -25,8 +25,7 @@ type Pool struct {
 }
 
 // NewPool makes a pool for at most limit bytes over all histories; 0 means no limit.
-// The limit is kept by those who retire (see History.Due), with two segments a
-// history as the least.
+// The limit is kept by their owner, who retires segments while the pool is Over.
 func NewPool(limit int64) *Pool { return &Pool{limit: limit} }
 
 // Used is the number of bytes handed out.

@@ -16,8 +16,24 @@ var (
 	errNoData = errors.New("the source delivers no data")
 	errGone   = errors.New("the client closed the connection")
 
+	errStuck = errors.New("the client takes nothing")
+
 	errAbandoned = errors.New("the engine lost its gws")
 )
+
+// refusalOf is what a client is told that was to be served and got nothing.
+func refusalOf(r channel.Reason) error {
+	switch r {
+	case channel.ClientGone:
+		return errGone
+	case channel.ClientStuck:
+		return errStuck
+	case channel.Shutdown:
+		return ErrEnded
+	default:
+		return errNoData
+	}
+}
 
 // attach gives c its channel, which is opened when nobody has it yet.
 func (l *Loop) attach(c *client, end uri.End, now time.Duration) {
@@ -48,7 +64,7 @@ func (l *Loop) open(end uri.End, now time.Duration) *live {
 	tag := end.Tag()
 	ch := &live{
 		Channel: channel.New(tag, l.conf.Times, history.New(l.pool, l.conf.History), now),
-		end:     end, since: now, meter: meter{at: now},
+		end:     end, since: now, meter: meter{at: now}, viewers: roster{place: seatOf},
 	}
 	l.channels[tag] = ch
 	l.all = append(l.all, ch)
@@ -88,7 +104,7 @@ func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.D
 	if ch.State() == channel.Ended {
 		return
 	}
-	ch.End()
+	ch.End(now)
 	ch.reason = reason
 	delete(l.channels, ch.Tag)
 	if ch.src != nil {
@@ -100,8 +116,8 @@ func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.D
 		l.conf.Observer.ChannelEnded(ch.Tag, reason)
 	}
 	l.refuseWaiting(ch, reason, err, now)
-	for i := len(l.ring) - 1; i >= 0; i-- {
-		if c := l.ring[i]; c.ch == ch && !l.serve(c, now) && l.inRing(c) {
+	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
+		if c := ch.viewers.all[i]; !l.serve(c, now) && l.ring.has(c) {
 			l.finish(c, reason, now)
 		}
 	}
@@ -123,8 +139,8 @@ func (l *Loop) abandon(now time.Duration) {
 	for _, ch := range l.all {
 		l.refuseWaiting(ch, channel.Shutdown, errAbandoned, now)
 	}
-	for i := len(l.ring) - 1; i >= 0; i-- {
-		if c := l.ring[i]; !c.started {
+	for i := len(l.ring.all) - 1; i >= 0; i-- {
+		if c := l.ring.all[i]; !c.started {
 			l.finish(c, channel.Shutdown, now)
 		}
 	}
@@ -170,21 +186,19 @@ func (l *Loop) closed(ch *live, err error) {
 	}
 }
 
-func (l *Loop) report(now time.Duration) []report.Channel {
+func (l *Loop) report() []report.Channel {
 	out := make([]report.Channel, 0, len(l.all))
-	index := make(map[*live]int, len(l.all))
-	for i, ch := range l.all {
+	for _, ch := range l.all {
 		if ch.src != nil {
 			ch.counters = ch.src.Counters()
 		}
 		r := ch.Report(ch.counters)
 		r.Since, r.Rate = l.wall(ch.since), ch.meter.rate
-		r.Clients = make([]report.Client, 0, ch.Clients())
-		out, index[ch] = append(out, r), i
-	}
-	for _, c := range l.ring {
-		r := &out[index[c.ch]]
-		r.Clients = append(r.Clients, c.report(l))
+		r.Clients = make([]report.Client, 0, len(ch.viewers.all))
+		for _, c := range ch.viewers.all {
+			r.Clients = append(r.Clients, c.report(l))
+		}
+		out = append(out, r)
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,9 +19,11 @@ type client struct {
 	addr string
 	ch   *live
 
-	pre     []byte // response head, tables, the rest of a cut packet: sent before off
+	pre     []byte // response head, the rest of a cut packet, tables: sent before off
+	tables  int    // how many bytes of pre, at its end, are the tables for off
 	off     int64  // next byte of the history
-	turn    int    // index in the ring
+	turn    int    // index in the ring, then among those who leave
+	seat    int    // index among the viewers of the channel
 	started bool   // something was written
 	leaveBy time.Duration
 
@@ -37,32 +40,38 @@ func (c *client) advance(n int) {
 	c.sent += uint64(n)
 	k := min(n, len(c.pre))
 	if c.pre = c.pre[k:]; len(c.pre) == 0 {
-		c.pre = nil
+		c.pre, c.tables = nil, 0
 	}
 	c.off += int64(n - k)
 }
 
-// skip moves the cursor out of the bytes below tail, which are about to go.
+// skip moves the cursor out of the bytes below tail, which are about to go. Tables
+// that were not begun to be sent are replaced by those of the new place.
 func (c *client) skip(tail int64) {
 	cut, to := c.ch.Skip(c.off, tail)
-	pre := make([]byte, 0, len(c.pre)+len(cut)+len(to.Preamble))
-	pre = append(append(append(pre, c.pre...), cut...), to.Preamble...)
+	keep := c.pre
+	if len(keep) >= c.tables {
+		keep = keep[:len(keep)-c.tables]
+	}
 	c.skips++
 	c.skipped += uint64(to.Offset - c.off - int64(len(cut)))
-	c.pre, c.off = pre, to.Offset
+	c.place(to, keep, cut)
+}
+
+// place puts the cursor on m, behind what has to be sent before.
+func (c *client) place(m history.Mark, before ...[]byte) {
+	c.pre = bytes.Join(append(before, m.Preamble), nil)
+	c.tables = len(m.Preamble)
+	c.off = m.Offset
 }
 
 // begin puts c on m and sends it what is there.
 func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
-	if len(m.Preamble) > 0 {
-		pre := make([]byte, 0, len(c.pre)+len(m.Preamble))
-		c.pre = append(append(pre, c.pre...), m.Preamble...)
-	}
-	c.off = m.Offset
+	c.place(m, c.pre)
 	c.progress, c.since = now, now
 	c.meter = meter{at: now}
-	c.turn = len(l.ring)
-	l.ring = append(l.ring, c)
+	l.ring.add(c)
+	c.ch.viewers.add(c)
 	if l.serve(c, now) {
 		l.lastBusy, l.idle = now, false
 	}
@@ -73,14 +82,11 @@ func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
 // closes or drainTime is over (a close with unread input would be a reset, and the
 // client would lose the tail).
 func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
-	last := len(l.ring) - 1
-	l.ring[c.turn] = l.ring[last]
-	l.ring[c.turn].turn = c.turn
-	l.ring[last] = nil
-	l.ring = l.ring[:last]
+	l.ring.remove(c)
+	c.ch.viewers.remove(c)
 	l.leave(c, now)
 	if !c.started {
-		l.refuse(c, reason, errGone)
+		l.refuse(c, reason, refusalOf(reason))
 		return
 	}
 	l.conf.Observer.Ended(c.id, c.ch.Tag, c.addr, c.sent, reason)
@@ -90,7 +96,14 @@ func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 	}
 	c.leaveBy = now + drainTime
 	c.pre = nil
-	l.leaving = append(l.leaving, c)
+	l.leaving.add(c)
+}
+
+// finishViewers finishes all that are left of a channel.
+func (l *Loop) finishViewers(ch *live, reason channel.Reason, now time.Duration) {
+	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
+		l.finish(ch.viewers.all[i], reason, now)
+	}
 }
 
 // refuse tells that c was not started and closes its socket here.
@@ -99,15 +112,9 @@ func (l *Loop) refuse(c *client, reason channel.Reason, err error) {
 	l.conf.Observer.Refused(c.id, reason, err)
 }
 
-// forget closes the socket of a client that is in no list, or takes it off those who
-// leave.
+// forget closes the socket of a client that is in no list, or among those who leave.
 func (l *Loop) forget(c *client) {
-	for i, o := range l.leaving {
-		if o == c {
-			l.leaving = append(l.leaving[:i], l.leaving[i+1:]...)
-			break
-		}
-	}
+	l.leaving.remove(c)
 	delete(l.clients, c.fd)
 	l.poll.removeClient(c.fd)
 	unix.Close(c.fd)
@@ -119,11 +126,11 @@ func (l *Loop) hungUp(fd int, now time.Duration) {
 	c := l.clients[fd]
 	switch {
 	case c == nil:
-	case c.leaveBy > 0:
+	case l.leaving.has(c):
 		if drained(fd) {
 			l.forget(c)
 		}
-	case c.started || l.inRing(c):
+	case l.ring.has(c):
 		l.finish(c, channel.ClientGone, now)
 	default:
 		l.unwait(c)
@@ -131,8 +138,6 @@ func (l *Loop) hungUp(fd int, now time.Duration) {
 		l.refuse(c, channel.ClientGone, errGone)
 	}
 }
-
-func (l *Loop) inRing(c *client) bool { return c.turn < len(l.ring) && l.ring[c.turn] == c }
 
 // drained reads away what a client sent and says whether that was all there will be.
 func drained(fd int) bool {

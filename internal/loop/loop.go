@@ -70,7 +70,8 @@ type Loop struct {
 	opens sync.WaitGroup
 
 	posts   chan func(now time.Duration)
-	done    chan struct{} // closed when the loop ends: posting has no use any more
+	done    chan struct{} // closed when the loop begins to end: posting has no use any more
+	gone    chan struct{} // closed when it has ended, and all its sockets are closed
 	posting sync.RWMutex  // held for reading by those who post; guards ended
 	ended   bool
 
@@ -78,11 +79,13 @@ type Loop struct {
 	pool     *history.Pool
 	channels map[string]*live // by tag, those that can be joined
 	all      []*live          // those and the ended ones that still have clients
-	ring     []*client        // clients that data goes to, in the order of their turns
+	ring     roster           // clients that data goes to, in the order of their turns
 	turn     int              // index in ring of the next to be served
+	again    []*client        // took much and still want more: served in the next slot as well
+	again2   []*client        // the list of the slot before, to be used again
 	sources  map[int]*live    // by descriptor
 	clients  map[int]*client  // by descriptor
-	leaving  []*client        // got everything; their input is drained until they close
+	leaving  roster           // got everything; their input is drained until they close
 	pieces   [][]byte
 
 	lastStep time.Duration
@@ -101,6 +104,7 @@ type live struct {
 	end     uri.End
 	src     endpoint.Source // nil while it is being opened, and after the end
 	waiting []*client       // for the first byte
+	viewers roster          // those in the ring
 	since   time.Duration
 	meter   meter
 
@@ -122,7 +126,8 @@ func New(c Config) (*Loop, error) {
 	}
 	return &Loop{
 		conf: c, poll: p, epoch: time.Now(),
-		posts: make(chan func(time.Duration), maxPosts), done: make(chan struct{}),
+		posts: make(chan func(time.Duration), maxPosts), done: make(chan struct{}), gone: make(chan struct{}),
+		ring: roster{place: turnOf}, leaving: roster{place: turnOf},
 		pool:     history.NewPool(c.Memory),
 		channels: map[string]*live{}, sources: map[int]*live{}, clients: map[int]*client{},
 	}, nil
@@ -151,7 +156,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		if ctx.Err() != nil && !l.ending {
 			l.endAll(now)
 		}
-		if l.ending && (len(l.all) == 0 && len(l.leaving) == 0 || now >= l.deadline) {
+		if l.ending && (len(l.all) == 0 && len(l.leaving.all) == 0 || now >= l.deadline) {
 			return nil
 		}
 		if ready.sources || now-l.lastStep >= SlotTime {
@@ -174,18 +179,19 @@ func (l *Loop) Attach(id uint64, end uri.End, fd int, addr string, head []byte) 
 func (l *Loop) Abandon() {
 	done := make(chan struct{})
 	if l.post(func(now time.Duration) { l.abandon(now); close(done) }) != nil {
+		<-l.gone
 		return
 	}
 	select {
 	case <-done:
-	case <-l.done:
+	case <-l.gone:
 	}
 }
 
 // Report tells what the loop carries: the channels of an engine, with their clients.
 func (l *Loop) Report(ctx context.Context) ([]report.Channel, error) {
 	answer := make(chan []report.Channel, 1)
-	if err := l.post(func(now time.Duration) { answer <- l.report(now) }); err != nil {
+	if err := l.post(func(time.Duration) { answer <- l.report() }); err != nil {
 		return nil, err
 	}
 	select {
@@ -244,7 +250,7 @@ func (l *Loop) timeout(now time.Duration) time.Duration {
 	switch {
 	case !l.idle:
 		return max(0, l.lastStep+SlotTime-now)
-	case len(l.all) > 0 || len(l.leaving) > 0 || l.ending:
+	case len(l.all) > 0 || len(l.leaving.all) > 0 || l.ending:
 		return max(0, l.lastLook+housekeeping-now)
 	default:
 		return -1
@@ -264,16 +270,12 @@ func (l *Loop) close() {
 	for len(l.all) > 0 {
 		ch := l.all[0]
 		l.endChannel(ch, channel.Shutdown, ErrEnded, now)
-		for i := len(l.ring) - 1; i >= 0; i-- {
-			if c := l.ring[i]; c.ch == ch {
-				l.finish(c, channel.Shutdown, now)
-			}
-		}
+		l.finishViewers(ch, channel.Shutdown, now)
 	}
-	for _, c := range l.leaving {
-		l.forget(c)
+	for len(l.leaving.all) > 0 {
+		l.forget(l.leaving.all[0])
 	}
-	l.leaving = nil
 	l.pool.Close()
 	l.poll.close()
+	close(l.gone)
 }

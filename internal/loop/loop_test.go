@@ -315,7 +315,7 @@ func TestModel(t *testing.T) {
 				more = more || len(v.got) > had
 			}
 		}
-		for _, ch := range b.l.report(b.now) {
+		for _, ch := range b.l.report() {
 			for _, c := range ch.Clients {
 				v := viewers[c.ID]
 				_, next, gaps, err := v.stream()

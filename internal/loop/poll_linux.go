@@ -120,8 +120,11 @@ func (p *poller) watchInput(fd int) error {
 	return unix.EpollCtl(p.main, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
-// removeClient is not needed here: closing a descriptor takes it out of its set.
-func (p *poller) removeClient(int) {}
+// removeClient must come before the close: gws may still hold a copy of the socket, and
+// as long as it does the set would go on telling of a number that is another client's.
+func (p *poller) removeClient(fd int) {
+	_ = unix.EpollCtl(p.main, unix.EPOLL_CTL_DEL, fd, nil) // it need not have been added
+}
 
 func (p *poller) close() {
 	for _, fd := range []int{p.main, p.sources, p.event} {

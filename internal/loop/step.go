@@ -1,17 +1,25 @@
 package loop
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"sluice/internal/channel"
+	"sluice/internal/history"
 )
 
 const (
 	// maxSend is the most that one send takes, in bytes.
 	maxSend = 256 << 10
-	// maxSends bounds the sends that one client gets in its turn: enough for a channel
-	// of 1.6 Gbit/s, and for a new client to catch up.
+	// maxSends bounds the sends that one client gets in its turn.
 	maxSends = 4
+	// muchTaken is what a client must have taken in its turn to get another one in the
+	// next slot, when it still wants more: a fast channel or a new client need not wait
+	// for a whole round, while a slow connection is not asked again and again.
+	muchTaken = 64 << 10
+	// minHeld is what a channel keeps however short memory is.
+	minHeld = 2 * history.SegmentSize
 )
 
 // step is one slot at now.
@@ -31,7 +39,7 @@ func (l *Loop) step(now time.Duration) {
 		l.housekeep(now)
 	}
 	// Quiet for a whole round: everybody has everything.
-	l.idle = now-l.lastBusy > Round(len(l.ring))
+	l.idle = now-l.lastBusy > Round(len(l.ring.all))
 }
 
 // receive drains the sources that have something.
@@ -66,22 +74,32 @@ func (l *Loop) greet(now time.Duration) {
 	}
 }
 
-// send serves the share of the clients that is due after elapsed, and says whether
-// any of them is behind.
+// send serves the share of the clients that is due after elapsed, and those that were
+// promised another turn. It says whether any of them is behind.
 func (l *Loop) send(elapsed, now time.Duration) (behind bool) {
-	n := len(l.ring)
+	again := l.again
+	l.again = l.again2[:0]
+	for _, c := range again {
+		if l.ring.has(c) && l.serve(c, now) {
+			behind = true
+		}
+	}
+	clear(again)
+	l.again2 = again
+
+	n := len(l.ring.all)
 	slots := max(1, Round(n)/SlotTime)
 	l.share += float64(n) * float64(elapsed) / float64(slots*SlotTime)
 	due := min(int(l.share), n)
 	l.share -= float64(int(l.share))
 	for range due {
-		if len(l.ring) == 0 {
+		if len(l.ring.all) == 0 {
 			break
 		}
-		if l.turn >= len(l.ring) {
+		if l.turn >= len(l.ring.all) {
 			l.turn = 0
 		}
-		c := l.ring[l.turn]
+		c := l.ring.all[l.turn]
 		l.turn++
 		if l.serve(c, now) {
 			behind = true
@@ -94,6 +112,7 @@ func (l *Loop) send(elapsed, now time.Duration) (behind bool) {
 // maxSends times, and says whether something is left. A client that has all of an
 // ended channel is finished; one whose connection failed is gone.
 func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
+	before := c.sent
 	for range maxSends {
 		total := l.gather(c)
 		if total == 0 {
@@ -117,11 +136,14 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 			}
 		}
 		if n < total {
-			return true
+			break
 		}
 		if c.ch.History().Head() == c.off {
 			return false
 		}
+	}
+	if c.sent-before >= muchTaken {
+		l.again = append(l.again, c)
 	}
 	return true
 }
@@ -140,23 +162,33 @@ func (l *Loop) gather(c *client) (total int) {
 	return total
 }
 
-// retire lets segments go that are due. Whoever still stands in one is put on the
-// newest start point first: a slow client never holds up the channel.
+// retire lets segments go that are due by their channel's limits and, while all
+// together hold too much memory, those of the channel that holds the most.
 func (l *Loop) retire() {
 	for _, ch := range l.all {
-		for {
-			tail, due := ch.History().Due()
-			if !due {
-				break
-			}
-			for _, c := range l.ring {
-				if c.ch == ch && c.off < tail {
-					c.skip(tail)
-				}
-			}
-			ch.History().Retire()
+		for ch.History().Due() {
+			ch.retire()
 		}
 	}
+	for l.pool.Over() {
+		most := slices.MaxFunc(l.all, func(a, b *live) int { return cmp.Compare(a.History().Held(), b.History().Held()) })
+		if most.History().Held() <= minHeld {
+			return
+		}
+		most.retire()
+	}
+}
+
+// retire lets the oldest segment go. Whoever still stands in it is put on the newest
+// start point first: a slow client never holds up the channel.
+func (ch *live) retire() {
+	tail := ch.History().AfterRetire()
+	for _, c := range ch.viewers.all {
+		if c.off < tail {
+			c.skip(tail)
+		}
+	}
+	ch.History().Retire()
 }
 
 // housekeep looks at what time does to channels and clients.
@@ -166,14 +198,17 @@ func (l *Loop) housekeep(now time.Duration) {
 		if reason := ch.Overdue(now); reason != channel.None {
 			l.endChannel(ch, reason, errNoData, now)
 		}
+		if ch.EndedFor(now) >= l.conf.Stall { // time enough to take what was left
+			l.finishViewers(ch, ch.reason, now)
+		}
 	}
-	for i := len(l.ring) - 1; i >= 0; i-- {
-		if c := l.ring[i]; now-c.progress >= l.conf.Stall {
+	for i := len(l.ring.all) - 1; i >= 0; i-- {
+		if c := l.ring.all[i]; now-c.progress >= l.conf.Stall {
 			l.finish(c, channel.ClientStuck, now)
 		}
 	}
-	for i := len(l.leaving) - 1; i >= 0; i-- {
-		if c := l.leaving[i]; now >= c.leaveBy {
+	for i := len(l.leaving.all) - 1; i >= 0; i-- {
+		if c := l.leaving.all[i]; now >= c.leaveBy {
 			l.forget(c)
 		}
 	}
@@ -182,7 +217,7 @@ func (l *Loop) housekeep(now time.Duration) {
 		for _, ch := range l.all {
 			ch.meter.sample(uint64(ch.History().Head()), now)
 		}
-		for _, c := range l.ring {
+		for _, c := range l.ring.all {
 			c.meter.sample(c.sent, now)
 		}
 	}

@@ -48,10 +48,14 @@ func sendMessage(c *net.UnixConn, msg, rights []byte) error {
 	return nil
 }
 
+// ErrNoRoom says that a descriptor was lost: this process may open no more.
+var ErrNoRoom = errors.New("no room for another descriptor in this process; raise its limit (ulimit -n)")
+
 // RecvFD receives one message into buf and the descriptor that came with it, -1
 // when there was none. The descriptor has close-on-exec and belongs to the caller.
 // The end of the connection is io.EOF. A message longer than buf or with more than
-// one descriptor is an error, and whatever came with it is closed.
+// one descriptor is an error, and whatever came with it is closed. With ErrNoRoom, n
+// bytes of the message are there and its descriptor is not.
 func RecvFD(c *net.UnixConn, buf []byte) (n int, fd int, err error) {
 	var oob [64]byte
 	n, oobn, flags, _, err := c.ReadMsgUnix(buf, oob[:])
@@ -65,8 +69,10 @@ func RecvFD(c *net.UnixConn, buf []byte) (n int, fd int, err error) {
 		err = fmt.Errorf("receive on unix socket: ancillary data: %w", bad)
 	case flags&unix.MSG_TRUNC != 0:
 		err = fmt.Errorf("receive on unix socket: message longer than %d bytes", len(buf))
+	case flags&unix.MSG_CTRUNC != 0 && len(fds) == 0:
+		return n, -1, fmt.Errorf("receive on unix socket: %w", ErrNoRoom)
 	case flags&unix.MSG_CTRUNC != 0 || len(fds) > 1:
-		err = errors.New("receive on unix socket: more than one descriptor, or no room for another in this process")
+		err = errors.New("receive on unix socket: more than one descriptor")
 	}
 	if err != nil {
 		for _, fd := range fds {

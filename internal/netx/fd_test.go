@@ -159,3 +159,36 @@ func TestRecvFDRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestRecvFDWithoutRoom: a process at its limit of descriptors still gets the message,
+// and the connection goes on.
+func TestRecvFDWithoutRoom(t *testing.T) {
+	a, b := unixPair(t)
+	_, server := tcpPair(t)
+	if err := SendFD(a, []byte("first"), server); err != nil {
+		t.Fatal(err)
+	}
+	if err := SendFD(a, []byte("second"), server); err != nil {
+		t.Fatal(err)
+	}
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 16)
+	n, fd, err := RecvFD(b, buf)
+	if restore := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); restore != nil {
+		t.Fatal(restore)
+	}
+	if !errors.Is(err, ErrNoRoom) || string(buf[:n]) != "first" || fd != -1 {
+		t.Errorf("received %q, descriptor %d, %v; want ErrNoRoom", buf[:n], fd, err)
+	}
+	n, fd, err = RecvFD(b, buf)
+	if err != nil || string(buf[:n]) != "second" || fd < 0 {
+		t.Fatalf("then %q, descriptor %d, %v", buf[:n], fd, err)
+	}
+	unix.Close(fd)
+}

@@ -76,6 +76,7 @@ type source struct {
 	stride int
 
 	count   report.Source
+	dropped uint32 // the kernel's count as of the last batch
 	rtp     rtp.Counter
 	scratch []byte // of batches with datagrams longer than the stride
 }
@@ -112,7 +113,9 @@ func (s *source) take(w endpoint.Writer, space []byte, n int) int {
 		over = over || d.Overflow != nil
 	}
 	s.count.Datagrams += uint64(n)
-	s.count.KernelLost = uint64(s.batch.Datagram(n - 1).Dropped)
+	dropped := s.batch.Datagram(n - 1).Dropped // counts modulo 2³²
+	s.count.KernelLost += uint64(dropped - s.dropped)
+	s.dropped = dropped
 	s.stride = min(max(longest, ts.PacketSize), endpoint.MaxDatagram)
 	if over {
 		return s.takeLong(w, space, n, stride)

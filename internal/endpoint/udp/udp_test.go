@@ -180,7 +180,7 @@ func BenchmarkDrain(b *testing.B) {
 		if err := src.Drain(w); err != nil {
 			b.Fatal(err)
 		}
-		for _, due := w.Due(); due && w.Held() > 1<<20; _, due = w.Due() {
+		for w.Held() > 1<<20 {
 			w.Retire()
 		}
 	}
