@@ -27,6 +27,8 @@ type client struct {
 	started bool   // something was written
 	leaveBy time.Duration
 
+	promised bool // stands in Loop.again
+
 	since    time.Duration
 	progress time.Duration // when it last took something, or had everything
 	sent     uint64

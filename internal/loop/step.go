@@ -74,19 +74,10 @@ func (l *Loop) greet(now time.Duration) {
 	}
 }
 
-// send serves the share of the clients that is due after elapsed, and those that were
-// promised another turn. It says whether any of them is behind.
+// send serves the share of the clients that is due after elapsed, and says whether any
+// of those served is behind.
 func (l *Loop) send(elapsed, now time.Duration) (behind bool) {
-	again := l.again
-	l.again = l.again2[:0]
-	for _, c := range again {
-		if l.ring.has(c) && l.serve(c, now) {
-			behind = true
-		}
-	}
-	clear(again)
-	l.again2 = again
-
+	behind = l.keepPromises(now)
 	n := len(l.ring.all)
 	slots := max(1, Round(n)/SlotTime)
 	l.share += float64(n) * float64(elapsed) / float64(slots*SlotTime)
@@ -105,6 +96,21 @@ func (l *Loop) send(elapsed, now time.Duration) (behind bool) {
 			behind = true
 		}
 	}
+	return behind
+}
+
+// keepPromises serves those that were promised another turn in the slot before.
+func (l *Loop) keepPromises(now time.Duration) (behind bool) {
+	promised := l.again
+	l.again = l.again2[:0]
+	for _, c := range promised {
+		c.promised = false
+		if l.ring.has(c) && l.serve(c, now) {
+			behind = true
+		}
+	}
+	clear(promised)
+	l.again2 = promised
 	return behind
 }
 
@@ -142,7 +148,8 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 			return false
 		}
 	}
-	if c.sent-before >= muchTaken {
+	if c.sent-before >= muchTaken && !c.promised {
+		c.promised = true
 		l.again = append(l.again, c)
 	}
 	return true
