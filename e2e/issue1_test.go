@@ -33,6 +33,7 @@ func TestIssue1(t *testing.T) {
 		{"a source is joined alone", testSourceSpecific, true},
 		{"IPv6 groups are served", testIPv6, true},
 		{"a channel lingers and then leaves its group", testLinger, false},
+		{"the log says which receive buffer was granted", testReceiveBuffer, false},
 		// start_test.go
 		{"a new client starts at once from history", testStartFromHistory, false},
 		// crash_test.go

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -136,4 +137,30 @@ func testLinger(t *testing.T) {
 	if !strings.Contains(p.proc.Output(), "unused") {
 		t.Errorf("the log does not say why the channel ended:\n%s", p.proc.Output())
 	}
+}
+
+// testReceiveBuffer: who may not have the receive buffer that sluice asks for is told
+// what was granted and what to raise; the channel is served all the same.
+func testReceiveBuffer(t *testing.T) {
+	testkit.Need(t, "setpriv")
+	const asked = 8 << 20
+	most, err := strconv.Atoi(strings.TrimSpace(readFile(t, "/proc/sys/net/core/rmem_max")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := newGroup()
+	send(t, h264, "udp", group)
+
+	forced := run(t, settings{})
+	watch(t, forced.url("/udp/"+group)).more(10_000)
+	if strings.Contains(forced.proc.Output(), "receive buffer") {
+		t.Errorf("with CAP_NET_ADMIN the whole buffer is granted, but the log says:\n%s", forced.proc.Output())
+	}
+
+	limited := run(t, settings{through: []string{"setpriv", "--bounding-set=-net_admin"}})
+	watch(t, limited.url("/udp/"+group)).more(10_000)
+	if most >= asked {
+		return // nothing is lacking, so nothing is to be said
+	}
+	limited.proc.WaitLine(fmt.Sprintf(`receive buffer smaller.*asked=%d granted=%d hint="sysctl -w net.core.rmem_max=%d"`, asked, most, asked))
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,6 +34,7 @@ type product struct {
 	engines int
 	config  string   // path
 	args    []string // beside those that product sets
+	through []string // program that runs it in its own place, with arguments
 	stopped bool
 }
 
@@ -41,6 +43,7 @@ type settings struct {
 	engines int    // if zero 1
 	config  string // YAML
 	args    []string
+	through []string
 }
 
 // run starts the program. At the end of the test it is stopped and must leave nothing
@@ -50,7 +53,7 @@ func run(t *testing.T, s settings) *product {
 	dir := shortDir(t)
 	p := &product{
 		t: t, dir: filepath.Join(dir, "run"), user: freePort(t), admin: freePort(t),
-		engines: max(s.engines, 1), config: filepath.Join(dir, "sluice.yaml"), args: s.args,
+		engines: max(s.engines, 1), config: filepath.Join(dir, "sluice.yaml"), args: s.args, through: s.through,
 	}
 	if err := os.WriteFile(p.config, []byte(s.config), 0o600); err != nil {
 		t.Fatal(err)
@@ -74,11 +77,12 @@ func shortDir(t *testing.T) string {
 // engines are there.
 func (p *product) start() {
 	p.t.Helper()
-	args := append([]string{
-		"run", "-C", p.config, "--run-dir", p.dir,
+	args := append(slices.Clone(p.through), []string{
+		program(), "run", "-C", p.config, "--run-dir", p.dir,
 		"--listen", p.user, "--admin", p.admin, "--engines", strconv.Itoa(p.engines),
-	}, p.args...)
-	p.proc = testkit.Start(p.t, program(), args...)
+	}...)
+	args = append(args, p.args...)
+	p.proc = testkit.Start(p.t, args[0], args[1:]...)
 	p.t.Cleanup(p.cleanup) // before the program is killed, each time it was started
 	testkit.Eventually(p.t, func() error {
 		st, err := p.tryStatus()

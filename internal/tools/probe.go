@@ -219,11 +219,14 @@ func (r *ProbeResult) warn(is bool, format string, args ...any) {
 
 // answer is the answer of a server that sends no stream, on one line.
 func (h *HTTPResult) answer() string {
-	s := fmt.Sprintf("answered %d %s", h.Status, h.Reason)
-	if h.Message != "" {
-		s += ": " + h.Message
+	status := strings.TrimSpace(fmt.Sprintf("%d %s", h.Status, h.Reason))
+	switch {
+	case h.Message == "":
+		return "answered " + status
+	case strings.HasPrefix(h.Message, status): // as sluice says it
+		return "answered " + h.Message
 	}
-	return s
+	return "answered " + status + ": " + h.Message
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
