@@ -139,11 +139,8 @@ func (s *Server) assign(c *client, tried map[string]bool) (*engine, *attempt) {
 // try hands the socket to e and waits for what becomes of it.
 func (s *Server) try(e *engine, a *attempt, c *client) outcome {
 	c.attach.ID = a.id
-	if err := e.conn.SendSocket(c.attach, c.sock); err != nil {
+	if err := e.sent(e.conn.SendSocket(c.attach, c.sock)); err != nil {
 		s.withdraw(e, a)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			e.conn.Close() // an engine that does not read is lost: its reader sees to that
-		}
 		return outcome{verdict: unsent}
 	}
 	timer := time.NewTimer(s.c.AnswerTimeout)
@@ -153,6 +150,7 @@ func (s *Server) try(e *engine, a *attempt, c *client) outcome {
 		return out
 	case <-timer.C:
 		if s.withdraw(e, a) {
+			e.conn.Close() // it hangs: nobody else is to wait for it; if it lives it comes back
 			return outcome{verdict: silent, reason: "the engine did not answer in time"}
 		}
 	case <-s.stop:
@@ -161,6 +159,15 @@ func (s *Server) try(e *engine, a *attempt, c *client) outcome {
 		}
 	}
 	return <-a.answer
+}
+
+// sent passes on the error of a Send. An engine that does not read is cut off: its
+// reader sees to the rest.
+func (e *engine) sent(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		e.conn.Close()
+	}
+	return err
 }
 
 // withdraw takes an attempt back; it reports false when its answer is there already.

@@ -175,22 +175,32 @@ func TestEngineIsCutOff(t *testing.T) {
 	}
 }
 
+// TestEngineIsSilent: an engine that does not answer in time loses its connection, so
+// that nobody else waits for it; one that lives attaches again and is used again.
 func TestEngineIsSilent(t *testing.T) {
-	h := open(t, Config{AnswerTimeout: time.Millisecond})
+	h := open(t, Config{AnswerTimeout: time.Second})
 	e := h.engine("1")
 	client := h.ask(get)
-	a, f := e.attach()
+	late, f := e.attach()
 	if got := h.all(client); got != "" {
 		t.Errorf("the client got %q", got)
 	}
 	h.log.wait("client cut off", "engine=1", "did not answer in time")
 	f.Close()
-	e.send(handoff.Started{ID: a.ID}) // late
-	e.send(handoff.ClientEnd{ID: a.ID})
+	h.log.wait("engine lost", "engine=1")
+
+	e = h.engine("1")
+	e.send(handoff.Started{ID: late.ID})
+	e.send(handoff.ClientEnd{ID: late.ID})
 	e.send(handoff.ChannelOpen{Tag: "UDP://239.9.9.9:9"})
 	h.log.wait("channel opened")
 	if n := h.log.count("client started") + h.log.count("client ended"); n != 0 {
 		t.Errorf("%d events of a client that was given up", n)
+	}
+	client = h.ask(get)
+	e.serve("again")
+	if got := h.all(client); !strings.HasSuffix(got, "\r\n\r\nagain") {
+		t.Errorf("the next client got %q", got)
 	}
 }
 

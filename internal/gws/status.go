@@ -74,7 +74,7 @@ func (s *Server) askReport(ctx context.Context, e *engine) (whole report.Engine,
 	e.queries[id] = q
 	s.mu.Unlock()
 
-	if err := e.conn.Send(handoff.Query{ID: id}); err != nil {
+	if err := e.sent(e.conn.Send(handoff.Query{ID: id})); err != nil {
 		problem = "could not be asked: " + err.Error()
 	} else {
 		select {

@@ -18,17 +18,22 @@ import (
 // Options are the limits of a server.
 type Options struct {
 	HeaderTimeout time.Duration // for a whole request head; if zero 10 s
+	ReadTimeout   time.Duration // for head and body together; if zero 10 s
+	WriteTimeout  time.Duration // for an answer to be made and taken; if zero 30 s
 	IdleTimeout   time.Duration // between two requests of a connection; if zero 60 s
 	MaxHeader     int           // bytes of a request head, first line included; if zero 32 KiB
 }
 
-// NewServer makes a server of h that no slow or endless request can hold: a head that
-// is too long is answered with 431. What net/http complains about (broken requests,
+// NewServer makes a server of h that no slow or endless request can hold, nor a client
+// that does not take its answer; a connection that a handler hijacks is free of that. A
+// head that is too long is answered with 431. What net/http complains about (broken requests,
 // panics) goes to log at debug level, since clients cause it.
 func NewServer(h http.Handler, o Options, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second),
+		ReadTimeout:       cmp.Or(o.ReadTimeout, 10*time.Second),
+		WriteTimeout:      cmp.Or(o.WriteTimeout, 30*time.Second),
 		IdleTimeout:       cmp.Or(o.IdleTimeout, 60*time.Second),
 		MaxHeaderBytes:    cmp.Or(o.MaxHeader, 32<<10),
 		// OPTIONS * is a method as any other: the handler says what it permits.

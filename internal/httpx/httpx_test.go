@@ -168,6 +168,36 @@ func TestSlowHead(t *testing.T) {
 	}
 }
 
+// Who announces a body and does not send it loses the connection, whatever the answer.
+func TestSlowBody(t *testing.T) {
+	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) { Error(w, 403, "no") }, Options{ReadTimeout: time.Millisecond}, io.Discard)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(c); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who does not take the answers to its requests loses the connection.
+func TestAnswersNotTaken(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, big) }, Options{WriteTimeout: 10 * time.Millisecond}, io.Discard)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for err == nil { // until the server has given up: it reads no more, and resets
+		_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+}
+
 func TestComplaintsAreDebug(t *testing.T) {
 	var log bytes.Buffer
 	s := NewServer(nil, Options{}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))

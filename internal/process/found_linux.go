@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openHandle opens a process descriptor (Linux 5.3); older kernels watch the lock.
+// openHandle opens a process descriptor (Linux 5.3). Where the kernel is older, or a
+// container's filter does not let the call pass (EPERM), the lock is watched.
 func openHandle(lock string, pid int) (handle, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	switch {
-	case errors.Is(err, unix.ENOSYS):
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
 		return lockHandle{path: lock, id: pid}, nil
 	case errors.Is(err, unix.ESRCH): // gone already: the caller asks for the holder again
 		return lockHandle{path: lock, id: pid}, nil

@@ -39,7 +39,7 @@ type Supervisor struct {
 func (s *Supervisor) Run(stop, kill context.Context) {
 	stages := make([]*stage, len(s.Stages))
 	for i, units := range s.Stages {
-		stages[i] = s.start(kill, units)
+		stages[i] = s.start(stop, kill, units)
 	}
 	select {
 	case <-stop.Done():
@@ -76,13 +76,14 @@ type stage struct {
 	wg   sync.WaitGroup     // a keeper each unit
 }
 
-func (s *Supervisor) start(kill context.Context, units []Unit) *stage {
+// start starts units. From the end of stop on none of them is started again.
+func (s *Supervisor) start(stop, kill context.Context, units []Unit) *stage {
 	end, cancelEnd := context.WithCancel(context.Background())
 	kill, cancelKill := context.WithCancel(kill)
 	g := &stage{end: cancelEnd, kill: cancelKill}
 	for i := range units {
 		k := keeper{unit: &units[i], output: s.output(), log: s.Log.With(logs.Process, units[i].Name)}
-		g.wg.Go(func() { k.keep(end, kill) })
+		g.wg.Go(func() { k.keep(stop, end, kill) })
 	}
 	return g
 }
@@ -102,8 +103,9 @@ type keeper struct {
 	log    *slog.Logger
 }
 
-// keep runs the unit's process again and again until end is asked for.
-func (k *keeper) keep(end, kill context.Context) {
+// keep runs the unit's process again and again until stop ends, and ends it when end is
+// asked for.
+func (k *keeper) keep(stop, end, kill context.Context) {
 	var backoff Backoff
 	for {
 		started := time.Now()
@@ -124,7 +126,7 @@ func (k *keeper) keep(end, kill context.Context) {
 				return
 			}
 		}
-		if !k.pause(end, p, reason, &backoff, time.Since(started)) {
+		if !k.pause(stop, end, p, reason, &backoff, time.Since(started)) {
 			return
 		}
 	}
@@ -140,7 +142,7 @@ func (k *keeper) logBegin(p running) {
 
 // pause tells that the process ended and waits as long as the back-off says. It
 // reports whether the process is to be started again.
-func (k *keeper) pause(end context.Context, p running, reason string, b *Backoff, lived time.Duration) bool {
+func (k *keeper) pause(stop, end context.Context, p running, reason string, b *Backoff, lived time.Duration) bool {
 	log := k.log
 	if p != nil {
 		log = log.With(logs.PID, p.pid())
@@ -150,16 +152,21 @@ func (k *keeper) pause(end context.Context, p running, reason string, b *Backoff
 		log.Warn("process ended, not started again: there are more than wanted")
 		return false
 	}
+	if stop.Err() != nil {
+		log.Info("process ended")
+		return false
+	}
 	delay := b.Next(lived, rand.Float64())
 	log.Warn("process ended, starting it again", logs.Delay, delay.Round(time.Millisecond))
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return end.Err() == nil
+		return stop.Err() == nil && end.Err() == nil
+	case <-stop.Done():
 	case <-end.Done():
-		return false
 	}
+	return false
 }
 
 // stop asks p to end, forces it when kill ends, and waits until it has ended.

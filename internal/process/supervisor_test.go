@@ -75,6 +75,29 @@ func TestSupervisorStopsInReverse(t *testing.T) {
 	<-v.done
 }
 
+// TestSupervisorStartsNothingWhileItStops: a service manager may signal the whole group,
+// so that the units of a later stage have ended when their turn to be stopped comes.
+func TestSupervisorStartsNothingWhileItStops(t *testing.T) {
+	v := supervise(t, &Supervisor{
+		Stages: [][]Unit{{testUnit("engine", "run")}, {testUnit("front", "stubborn")}},
+		Grace:  time.Hour,
+	})
+	engine := v.pid("up", "engine")
+	waitUp(v, 1)
+	v.stop()
+	v.next("all processes are stopped")
+	killNow(t, engine)
+	v.next("process ended", "process=engine")
+	v.kill()
+	<-v.done
+	v.w.Close()
+	for line := range v.ch {
+		if strings.Contains(line, "again") || strings.HasPrefix(line, "up engine") {
+			t.Errorf("while everything is stopped: %s", line)
+		}
+	}
+}
+
 func TestSupervisorKillsAfterGrace(t *testing.T) {
 	v := supervise(t, &Supervisor{
 		Stages: [][]Unit{{testUnit("good", "run")}, {testUnit("stubborn", "stubborn")}},
