@@ -18,11 +18,17 @@ func Need(t testing.TB, programs ...string) {
 		if _, err := exec.LookPath(name); err == nil {
 			continue
 		}
-		if strict() {
-			t.Fatalf("%s is missing: install package %s", name, packageOf(name))
-		}
-		t.Skipf("%s is missing: install package %s to run this test", name, packageOf(name))
+		leaveOut(t, name+" is missing: install package "+packageOf(name))
 	}
+}
+
+// leaveOut skips the test and says why; where nothing may be left out it fails.
+func leaveOut(t testing.TB, why string) {
+	t.Helper()
+	if strict() {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }
 
 func strict() bool { return os.Getenv("CI") == "true" || os.Getenv("SLUICE_E2E") == "1" }
