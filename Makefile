@@ -59,7 +59,7 @@ cross:
 	@GO=$(GO) scripts/cross.sh $(PLATFORMS)
 
 unit:
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 5m ./...
 
 e2e:
 	$(GO) test -race -tags e2e -count 1 -p 1 -parallel 16 -timeout 20m $(E2E)

@@ -185,6 +185,17 @@ func (l *lines) pid(what, name string) int {
 	return pid
 }
 
+// ups waits until n processes are up, in whatever order, and returns their ids by name.
+func ups(l *lines, n int) map[string]int {
+	l.t.Helper()
+	up := map[string]int{}
+	for range n {
+		f := strings.Fields(l.next("up "))
+		up[f[1]] = atoi(l.t, f[2])
+	}
+	return up
+}
+
 // supervised is a Supervisor at work in the test's own process.
 type supervised struct {
 	*lines

@@ -59,11 +59,7 @@ func TestSupervisorStopsInReverse(t *testing.T) {
 		{testUnit("engine1", "run"), testUnit("engine2", "run")},
 		{testUnit("front", "run")},
 	}})
-	up := map[string]bool{}
-	for range 3 {
-		up[strings.Fields(v.next("up "))[1]] = true
-	}
-	if len(up) != 3 {
+	if up := ups(v.lines, 3); len(up) != 3 {
 		t.Fatalf("up: %v", up)
 	}
 	v.stop()
@@ -82,11 +78,10 @@ func TestSupervisorStartsNothingWhileItStops(t *testing.T) {
 		Stages: [][]Unit{{testUnit("engine", "run")}, {testUnit("front", "stubborn")}},
 		Grace:  time.Hour,
 	})
-	engine := v.pid("up", "engine")
-	waitUp(v, 1)
+	up := ups(v.lines, 2)
 	v.stop()
 	v.next("all processes are stopped")
-	killNow(t, engine)
+	killNow(t, up["engine"])
 	v.next("process ended", "process=engine")
 	v.kill()
 	<-v.done
@@ -103,7 +98,7 @@ func TestSupervisorKillsAfterGrace(t *testing.T) {
 		Stages: [][]Unit{{testUnit("good", "run")}, {testUnit("stubborn", "stubborn")}},
 		Grace:  200 * time.Millisecond,
 	})
-	waitUp(v, 2)
+	ups(v.lines, 2)
 	v.stop()
 	v.next("process killed", "process=stubborn")
 	v.pid("down", "good")
@@ -115,17 +110,10 @@ func TestSupervisorKillsAtOnce(t *testing.T) {
 		Stages: [][]Unit{{testUnit("s1", "stubborn"), testUnit("s2", "stubborn")}},
 		Grace:  time.Hour,
 	})
-	waitUp(v, 2)
+	ups(v.lines, 2)
 	v.stop()
 	v.kill()
 	<-v.done
-}
-
-func waitUp(v *supervised, n int) {
-	v.t.Helper()
-	for range n {
-		v.next("up ")
-	}
 }
 
 func TestSupervisorGivesItsUnits(t *testing.T) {
@@ -164,11 +152,7 @@ func TestSupervisorTakesOver(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	up := map[string]int{}
-	for range 2 {
-		f := strings.Fields(old.next("up "))
-		up[f[1]] = atoi(t, f[2])
-	}
+	up := ups(old, 2)
 	first.Process.Kill()
 	first.Wait()
 	old.next("lost:true front ")
