@@ -68,7 +68,14 @@ func troubles(s report.Source) []trouble {
 			out = append(out, trouble{name, fmt.Sprint(n), hint})
 		}
 	}
-	add("lost by the kernel", s.KernelLost, "datagrams; the receive buffer is too small: raise net.core.rmem_max")
+	var sum report.Leg
+	for _, l := range s.Legs {
+		sum.KernelLost += l.KernelLost
+		sum.Malformed += l.Malformed
+		sum.Foreign += l.Foreign
+		sum.Truncated += l.Truncated
+	}
+	add("lost by the kernel", sum.KernelLost, "datagrams; the receive buffer is too small: raise net.core.rmem_max")
 	add("lost in RTP", s.RTPLost, "packets missing in the RTP sequence: lost on the way here")
 	add("continuity errors", s.Continuity, "MPEG-TS packets missing or repeated: lost on the way, or at the encoder")
 	add("transport errors", s.Transport, "packets that a receiver before us marked as broken")
@@ -76,9 +83,9 @@ func troubles(s report.Source) []trouble {
 	if s.Skipped > 0 {
 		out = append(out, trouble{"skipped", size(s.Skipped), "dropped while out of sync"})
 	}
-	add("malformed RTP", s.Malformed, "datagrams dropped: their RTP header does not hold")
-	add("foreign datagrams", s.Foreign, "dropped: they came for another group or interface")
-	add("truncated datagrams", s.Truncated, "dropped: longer than 64 KiB")
+	add("malformed RTP", sum.Malformed, "datagrams dropped: their RTP header does not hold")
+	add("foreign datagrams", sum.Foreign, "dropped: they came for another group or interface")
+	add("truncated datagrams", sum.Truncated, "dropped: longer than 64 KiB")
 	return out
 }
 

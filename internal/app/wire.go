@@ -62,7 +62,11 @@ func runGWS(ctx context.Context, c config.Config, socket string, log *slog.Logge
 	if err := d.open(c, socket); err != nil {
 		return err
 	}
-	server, err := gws.New(c.GWS(build()), d.user, d.handoff, log)
+	conf, err := c.GWS(build())
+	if err != nil {
+		return err
+	}
+	server, err := gws.New(conf, d.user, d.handoff, log)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sluice/internal/history"
+	"sluice/internal/lineup"
 	"sluice/internal/media/ts"
 	"sluice/internal/report"
 )
@@ -59,27 +60,9 @@ func (r Reason) String() string {
 	return [...]string{"", "client gone", "client stuck", "no data", "source failed", "unused", "shutdown"}[r]
 }
 
-// Times of a channel's life. Zero fields take the defaults.
-type Times struct {
-	Linger time.Duration // kept without a client; if zero 5 s, if negative not at all
-	NoData time.Duration // silence until the source counts as gone; if zero 5 s
-}
-
-// WithDefaults fills the zero fields.
-func (t Times) WithDefaults() Times {
-	if t.Linger == 0 {
-		t.Linger = 5 * time.Second
-	}
-	if t.NoData == 0 {
-		t.NoData = 5 * time.Second
-	}
-	return t
-}
-
 // Channel is one channel. Make it with New; its owner is the loop.
 type Channel struct {
-	Tag   string
-	times Times
+	lineup.Channel
 
 	opened   time.Duration
 	lastData time.Duration
@@ -94,8 +77,8 @@ type Channel struct {
 }
 
 // New makes a channel that opens at now, with no client.
-func New(tag string, times Times, h *history.History, now time.Duration) *Channel {
-	c := &Channel{Tag: tag, times: times.WithDefaults(), hist: h, opened: now, lastData: now, idle: now}
+func New(conf lineup.Channel, h *history.History, now time.Duration) *Channel {
+	c := &Channel{Channel: conf, hist: h, opened: now, lastData: now, idle: now}
 	c.in.hist = h
 	return c
 }
@@ -145,9 +128,9 @@ func (c *Channel) Overdue(now time.Duration) Reason {
 	switch {
 	case c.ended:
 		return None
-	case now-c.lastData >= c.times.NoData:
+	case c.NoData > 0 && now-c.lastData >= c.NoData:
 		return NoData
-	case c.clients == 0 && now-c.idle >= c.times.Linger:
+	case c.clients == 0 && !c.Pinned && now-c.idle >= c.Linger:
 		return Unused
 	}
 	return None
@@ -218,8 +201,8 @@ func (c *Channel) Report(src report.Source) report.Channel {
 	src.Continuity = stats.Continuity
 	src.Transport = stats.TransportErrors
 	r := report.Channel{
-		Tag: c.Tag, State: c.State().String(), Format: c.in.format.String(),
-		Bytes: c.bytes, History: uint64(c.hist.Held()), Source: src,
+		Name: c.Name, Tag: c.Tag(), Pinned: c.Pinned, State: c.State().String(), Format: c.in.format.String(),
+		Bytes: c.bytes, History: uint64(c.hist.Held()), Sources: []report.Source{src},
 		Streams: []report.Stream{}, Clients: []report.Client{},
 	}
 	for _, s := range c.in.tracker.Streams() {

@@ -9,6 +9,7 @@ import (
 
 	"sluice/internal/engine"
 	"sluice/internal/gws"
+	"sluice/internal/lineup"
 	"sluice/internal/process"
 )
 
@@ -48,34 +49,39 @@ func (c Config) Socket() string { return filepath.Join(c.RunDirectory(), "handof
 
 // GWS is the web service's part; build is the version of the program. An engine may
 // stay silent for the no-data time before it answers, so gws waits longer than that.
-func (c Config) GWS(build string) gws.Config {
+func (c Config) GWS(build string) (gws.Config, error) {
+	channels, err := c.lineup()
+	if err != nil {
+		return gws.Config{}, err
+	}
 	return gws.Config{
+		Lineup:        channels,
 		Allow:         c.Allow,
 		Sources:       c.Sources,
 		AnswerTimeout: c.NoData + answerMargin,
 		MaxEngines:    maxEngines,
 		Build:         build,
-	}
+	}, nil
 }
 
 // Engine is the part of the engine id, which has its share of the memory.
 func (c Config) Engine(id, build string) engine.Config {
-	linger := c.Linger
-	if linger == 0 {
-		linger = -1 // an engine takes 0 for its default
-	}
 	return engine.Config{
-		ID:             id,
-		Socket:         c.Socket(),
-		Build:          build,
-		Interface:      c.Interface,
-		HistoryDepth:   c.History.Depth,
-		HistoryChannel: c.History.Channel,
-		HistoryTotal:   max(c.historyTotal()/int64(c.EngineCount()), 1),
-		Linger:         linger,
-		NoData:         c.NoData,
-		Stall:          c.Stall,
+		ID:        id,
+		Socket:    c.Socket(),
+		Build:     build,
+		Interface: c.Interface,
+		Memory:    max(c.historyTotal()/int64(c.EngineCount()), 1),
+		Stall:     c.Stall,
 	}
+}
+
+// lineup is the channels and the settings of all.
+func (c Config) lineup() (*lineup.Lineup, error) {
+	s := lineup.Defaults()
+	s.NoData, s.Linger = c.NoData, c.Linger
+	s.History = lineup.History{Depth: c.History.Depth, Bytes: c.History.Channel}
+	return lineup.New(s, nil)
 }
 
 func (c Config) historyTotal() int64 {

@@ -4,6 +4,8 @@
 package endpoint
 
 import (
+	"time"
+
 	"sluice/internal/report"
 	"sluice/internal/uri"
 )
@@ -13,24 +15,38 @@ type Opener interface {
 	// Open may take time (names, interfaces, memberships) and is called outside the
 	// loop, from any goroutine. The error says what cannot be had, for the log and for
 	// the client that asked.
-	Open(end uri.End) (Source, error)
+	Open(source uri.Source) (Source, error)
 }
 
 // Source is an open source. It belongs to the loop: after Open, all methods are
 // called from one goroutine at a time.
 type Source interface {
-	// FD is the descriptor to wait on: readable when Drain has something to move.
-	FD() int
-	// Drain moves what has arrived into w, in the order of arrival and without
-	// blocking. It returns early after about a MiB, so that one source cannot hold the
-	// loop; what is left keeps FD readable. An error means that this source will never
-	// deliver again.
-	Drain(w Writer) error
+	// FDs are the descriptors to wait on, always the same: one of them is readable when
+	// Drain has something to move.
+	FDs() []int
+	// Drain moves what has arrived into w, in the order of the stream and without
+	// blocking. now is a monotonic time. It returns early after about a MiB, so that
+	// one source cannot hold the loop; what is left keeps a descriptor readable. An
+	// error means that this source will never deliver again.
+	Drain(now time.Duration, w Writer) error
+	// Holding says that Drain kept something back (packets behind a gap that may still
+	// be filled): it wants to be called within some milliseconds though nothing arrives.
+	Holding() bool
 	// Counters tells what has been met since Open; the fields about the stream inside
 	// (sync, continuity, transport) are not the source's and stay zero.
 	Counters() report.Source
 	// Close frees the descriptor and leaves what was joined.
 	Close() error
+}
+
+// Member is a Source that has joined something and has to stay in it. Both methods are
+// called like those of Source, and do not wait.
+type Member interface {
+	// Renew tells the network that the groups are still wanted, without leaving them.
+	Renew() error
+	// Rejoin joins again what the system has dropped, after interfaces have changed. An
+	// error says what is not joined now; Rejoin will be called again.
+	Rejoin() error
 }
 
 // Writer is where a source puts the bytes: straight into the channel's history, so

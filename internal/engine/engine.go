@@ -19,10 +19,8 @@ import (
 	"os"
 	"time"
 
-	"sluice/internal/channel"
 	"sluice/internal/endpoint/udp"
 	"sluice/internal/handoff"
-	"sluice/internal/history"
 	"sluice/internal/loop"
 	"sluice/internal/report"
 )
@@ -36,12 +34,7 @@ type Config struct {
 	Interface     string // name of the interface that groups are joined on; if empty, the system's choice
 	ReceiveBuffer int    // SO_RCVBUF of a source, in bytes; if zero, netx.DefaultReceiveBuffer
 
-	HistoryDepth   time.Duration // if zero 10 s
-	HistoryChannel int64         // bytes a channel at most; if zero 32 MiB
-	HistoryTotal   int64         // bytes of all channels of this engine; if zero, no limit
-
-	Linger time.Duration // a channel without clients is kept so long; if zero 5 s
-	NoData time.Duration // a source that is silent for so long is gone; if zero 5 s
+	Memory int64         // bytes of the histories of all channels of this engine; if zero, no limit
 	Stall  time.Duration // a client that takes nothing for so long is closed; if zero 20 s
 
 	ReconnectAttempts int           // tries to reach gws before the engine ends; if zero 60
@@ -55,10 +48,10 @@ func (c Config) Validate() error {
 		return errors.New("an engine needs an ID")
 	case c.Socket == "":
 		return errors.New("an engine needs the path of the handoff socket")
-	case c.HistoryDepth < 0 || c.HistoryChannel < 0 || c.HistoryTotal < 0:
-		return errors.New("the history cannot be negative")
-	case c.NoData < 0 || c.Stall < 0 || c.ReconnectDelay < 0 || c.ReconnectAttempts < 0:
-		return errors.New("no-data, stall and reconnect settings cannot be negative")
+	case c.Memory < 0:
+		return errors.New("the memory cannot be negative")
+	case c.Stall < 0 || c.ReconnectDelay < 0 || c.ReconnectAttempts < 0:
+		return errors.New("stall and reconnect settings cannot be negative")
 	case c.ReceiveBuffer < 0:
 		return errors.New("the receive buffer cannot be negative")
 	}
@@ -99,9 +92,7 @@ func New(c Config, log *slog.Logger) (*Engine, error) {
 		Opener:   &udp.Opener{Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Log: log},
 		Observer: &observer{queue: e.queue, log: log},
 		Log:      log,
-		Times:    channel.Times{Linger: c.Linger, NoData: c.NoData},
-		History:  history.Limits{Depth: c.HistoryDepth, Bytes: c.HistoryChannel},
-		Memory:   c.HistoryTotal,
+		Memory:   c.Memory,
 		Stall:    c.Stall,
 	})
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 	"sluice/internal/handoff"
 	"sluice/internal/logs"
+	"sluice/internal/loop"
 	"sluice/internal/netx"
-	"sluice/internal/uri"
 )
 
 // keepIDs is how many IDs of Attach are remembered, to refuse a repetition.
@@ -200,17 +200,14 @@ func (e *Engine) attach(m handoff.Attach, fd int, seen *recent) {
 		e.log.Error("gws repeated an Attach", "id", m.ID, logs.Client, m.Peer)
 		return
 	}
-	end, err := uri.Parse(m.Source)
-	if err != nil {
-		refuse(http.StatusBadRequest, err.Error())
-		return
-	}
 	// The loop judges who is stuck; the kernel only ends what the loop cannot.
 	if err := netx.PrepareClient(fd, netx.ClientOptions{Timeout: e.conf.Stall + stallMargin}); err != nil {
 		refuse(http.StatusInternalServerError, err.Error())
 		return
 	}
-	if e.loop.Attach(m.ID, end, fd, m.Peer, m.Head) != nil {
+	if e.loop.Attach(m.Channel, loop.Client{
+		ID: m.ID, FD: fd, Addr: m.Peer, Head: m.Head, Start: m.Start, Slow: m.Slow,
+	}) != nil {
 		unix.Close(fd) // the engine ends: gws finds another for whom has no answer
 	}
 }

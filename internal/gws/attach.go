@@ -15,6 +15,7 @@ import (
 	"sluice/internal/logs"
 	"sluice/internal/netx"
 	"sluice/internal/request"
+	"sluice/internal/uri"
 )
 
 // client is a request whose socket was taken from net/http.
@@ -68,7 +69,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, req request.Requ
 	}
 	defer conn.Close() // the descriptor only: no shutdown, the engine has the connection
 	c := &client{conn: conn, proto: r.Proto, tag: req.Source.Tag(), attach: handoff.Attach{
-		Source: req.Source.String(), Peer: peer.String(), Head: s.head(r.Proto),
+		Channel: s.c.Lineup.From(uri.Source{req.Source}), Peer: peer.String(), Head: s.head(r.Proto),
 	}}
 	var ok bool
 	if c.sock, ok = conn.(syscall.Conn); !ok {

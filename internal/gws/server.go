@@ -17,6 +17,7 @@ import (
 
 	"sluice/internal/handoff"
 	"sluice/internal/httpx"
+	"sluice/internal/lineup"
 	"sluice/internal/logs"
 )
 
@@ -24,6 +25,7 @@ import (
 type Config struct {
 	Allow         []netip.Prefix // clients that may watch; if nil DefaultAllow, if empty none
 	Sources       []netip.Prefix // what may be asked for; if nil DefaultSources, if empty nothing
+	Lineup        *lineup.Lineup // channels and their settings; if nil, none and lineup.Defaults
 	AnswerTimeout time.Duration  // after which an engine that says neither Started nor Refused is given up for that client; if zero 15 s
 	MaxEngines    int            // if zero 64
 	Build         string         // version of the program, for Server headers and the status

@@ -25,6 +25,8 @@ const (
 	kindChannelEnd  = 9
 	kindQuery       = 10
 	kindReport      = 11
+	kindPin         = 12
+	kindRates       = 13
 )
 
 func (Hello) kind() byte       { return kindHello }
@@ -38,6 +40,8 @@ func (ChannelOpen) kind() byte { return kindChannelOpen }
 func (ChannelEnd) kind() byte  { return kindChannelEnd }
 func (Query) kind() byte       { return kindQuery }
 func (Report) kind() byte      { return kindReport }
+func (Pin) kind() byte         { return kindPin }
+func (Rates) kind() byte       { return kindRates }
 
 // Encode appends m to dst. It fails for a message that is longer than MaxMessage or
 // holds a number its field has no room for (a negative PID); dst is then returned
@@ -69,6 +73,10 @@ func Encode(dst []byte, m Message) ([]byte, error) {
 	case Query:
 		m.fields(&c)
 	case Report:
+		m.fields(&c)
+	case Pin:
+		m.fields(&c)
+	case Rates:
 		m.fields(&c)
 	default:
 		return dst, fmt.Errorf("encode: %T is passed by value, and is one of this package's messages", m)
@@ -114,6 +122,10 @@ func Decode(b []byte) (Message, error) {
 		return read[Query](c)
 	case kindReport:
 		return read[Report](c)
+	case kindPin:
+		return read[Pin](c)
+	case kindRates:
+		return read[Rates](c)
 	}
 	return nil, fmt.Errorf("%w: unknown type %d", ErrMalformed, b[0])
 }

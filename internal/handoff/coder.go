@@ -21,6 +21,9 @@ type coder struct {
 // maxMillis is the last millisecond of the year 9999, the last that JSON can show.
 const maxMillis = 253402300799999
 
+// maxMicros is a year of 365 days.
+const maxMicros = 365 * 24 * 3600 * 1_000_000
+
 var errShort = errors.New("ends early")
 
 func (c *coder) fail(err error) {
@@ -93,6 +96,16 @@ func (c *coder) time(v *time.Time) {
 	if ms := c.limited(0, maxMillis); ms > 0 {
 		*v = time.UnixMilli(int64(ms)).UTC()
 	}
+}
+
+// duration is a uint of microseconds, at most a year.
+func (c *coder) duration(v *time.Duration) {
+	*v = time.Duration(c.limited(uint64(*v/time.Microsecond), maxMicros)) * time.Microsecond
+}
+
+// int64 is a uint of at most 63 bits.
+func (c *coder) int64(v *int64) {
+	*v = int64(c.limited(uint64(*v), math.MaxInt64))
 }
 
 // bytes is a length and that many bytes. What is read is a copy; no bytes are nil.

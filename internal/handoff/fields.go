@@ -1,6 +1,12 @@
 package handoff
 
-import "sluice/internal/report"
+import (
+	"errors"
+
+	"sluice/internal/lineup"
+	"sluice/internal/report"
+	"sluice/internal/uri"
+)
 
 // The fields of every message in the order in which they travel. One list serves
 // both ways: the coder writes the fields or fills them in.
@@ -22,7 +28,9 @@ func (m *Bye) fields(c *coder) { c.string(&m.Reason) }
 
 func (m *Attach) fields(c *coder) {
 	c.uint(&m.ID)
-	c.string(&m.Source)
+	c.lineup(&m.Channel)
+	c.start(&m.Start)
+	c.slow(&m.Slow)
 	c.string(&m.Peer)
 	c.bytes(&m.Head)
 }
@@ -56,12 +64,66 @@ func (m *Report) fields(c *coder) {
 	c.engine(&m.Engine)
 }
 
+func (m *Pin) fields(c *coder) { c.lineup(&m.Channel) }
+
+func (m *Rates) fields(c *coder) { list(c, &m.Channels, leastRate, (*coder).rate) }
+
+func (c *coder) rate(r *Rate) {
+	c.string(&r.Tag)
+	c.uint(&r.Bps)
+}
+
+// lineup is a channel as it is asked for. One without a source is malformed.
+func (c *coder) lineup(ch *lineup.Channel) {
+	c.string(&ch.Name)
+	list(c, &ch.Sources, leastText, (*coder).uri)
+	if c.reading && c.err == nil && len(ch.Sources) == 0 {
+		c.fail(errors.New("channel without a source"))
+	}
+	c.duration(&ch.NoData)
+	c.duration(&ch.Linger)
+	c.bool(&ch.Pinned)
+	c.duration(&ch.History.Depth)
+	c.int64(&ch.History.Bytes)
+	c.start(&ch.Start)
+	c.slow(&ch.Slow)
+	c.bool(&ch.Health)
+	c.int(&ch.MaxClients)
+	c.int64(&ch.MaxEgress)
+}
+
+// uri is a source as a URL.
+func (c *coder) uri(s *uri.Source) {
+	text := s.String()
+	c.string(&text)
+	if !c.reading || c.err != nil {
+		return
+	}
+	var err error
+	if *s, err = uri.ParseSource(text); err != nil {
+		c.fail(err)
+	}
+}
+
+func (c *coder) start(s *lineup.Start) {
+	c.bool(&s.Live)
+	c.duration(&s.Back)
+}
+
+func (c *coder) slow(s *lineup.Slow) {
+	*s = lineup.Slow(c.limited(uint64(*s), uint64(lineup.Disconnect)))
+}
+
 // The shortest encodings of the things that come in lists, in bytes: a list cannot
 // hold more of them than fit into what has arrived.
 const (
-	leastChannel = 20
+	leastText    = 1
+	leastChannel = 13
+	leastSource  = 14
+	leastLeg     = 8
 	leastStream  = 3
 	leastClient  = 9
+	leastRate    = 2
 )
 
 func (c *coder) engine(e *report.Engine) {
@@ -74,30 +136,65 @@ func (c *coder) engine(e *report.Engine) {
 }
 
 func (c *coder) channel(ch *report.Channel) {
+	c.string(&ch.Name)
 	c.string(&ch.Tag)
 	c.string(&ch.State)
+	c.bool(&ch.Pinned)
 	c.string(&ch.Format)
 	c.time(&ch.Since)
 	c.uint(&ch.Bytes)
 	c.uint(&ch.Rate)
 	c.uint(&ch.History)
-	c.source(&ch.Source)
+	list(c, &ch.Sources, leastSource, (*coder).source)
+	c.health(&ch.Health)
 	list(c, &ch.Streams, leastStream, (*coder).stream)
 	list(c, &ch.Clients, leastClient, (*coder).client)
 }
 
 func (c *coder) source(s *report.Source) {
-	c.uint(&s.Datagrams)
+	c.string(&s.Tag)
+	c.string(&s.State)
+	c.string(&s.Error)
+	list(c, &s.Legs, leastLeg, (*coder).leg)
 	c.bool(&s.RTP)
-	c.uint(&s.Foreign)
-	c.uint(&s.Truncated)
-	c.uint(&s.KernelLost)
-	c.uint(&s.Malformed)
 	c.uint(&s.RTPLost)
+	c.uint(&s.Reordered)
+	c.uint(&s.Late)
+	c.uint(&s.Duplicates)
+	c.uint(&s.Restarts)
 	c.uint(&s.SyncLost)
 	c.uint(&s.Skipped)
 	c.uint(&s.Continuity)
 	c.uint(&s.Transport)
+}
+
+func (c *coder) leg(l *report.Leg) {
+	c.string(&l.Tag)
+	c.uint(&l.Datagrams)
+	c.uint(&l.Foreign)
+	c.uint(&l.Truncated)
+	c.uint(&l.KernelLost)
+	c.uint(&l.Malformed)
+	c.uint(&l.Lost)
+	c.string(&l.Dropped)
+}
+
+// health is a bool and, if it is true, the counts.
+func (c *coder) health(h **report.Health) {
+	is := *h != nil
+	c.bool(&is)
+	if !is || c.err != nil {
+		return
+	}
+	if c.reading {
+		*h = &report.Health{}
+	}
+	for _, n := range []*uint64{
+		&(*h).SyncLoss, &(*h).PAT, &(*h).Continuity, &(*h).PMT, &(*h).Transport,
+		&(*h).CRC, &(*h).PCRInterval, &(*h).PCRJump, &(*h).PCRJitter, &(*h).PTS,
+	} {
+		c.uint(n)
+	}
 }
 
 func (c *coder) stream(s *report.Stream) {

@@ -3,12 +3,13 @@ package handoff
 import (
 	"time"
 
+	"sluice/internal/lineup"
 	"sluice/internal/report"
 )
 
 // Version of the wire format. A gws and an engine that differ refuse each other
 // with a Bye that names both, so that a half-done upgrade is seen and not guessed at.
-const Version = 1
+const Version = 2
 
 // Message is one of the types below; each travels as one SEQPACKET datagram of at
 // most MaxMessage bytes.
@@ -38,10 +39,26 @@ type Bye struct{ Reason string }
 // same ID, or closes the socket and then the connection. Of a repeated ID the engine closes the socket and says nothing: the first
 // one has its own answer.
 type Attach struct {
-	ID     uint64
-	Source string // uri.End as a URL: udp://239.1.1.1:5000
-	Peer   string // the client's address and port
-	Head   []byte // what the engine writes before the first byte of the stream
+	ID      uint64
+	Channel lineup.Channel // opened as it says here when it is not open yet
+	Start   lineup.Start
+	Slow    lineup.Slow
+	Peer    string // the client's address and port
+	Head    []byte // what the engine writes before the first byte of the stream
+}
+
+// Pin asks for a channel to be received whether there are clients or not, gws to
+// engine. A channel that is there already is pinned from then on.
+type Pin struct{ Channel lineup.Channel }
+
+// Rates tells how much each channel of an engine delivers, about once a second while
+// one does, engine to gws. What is not in it delivers nothing.
+type Rates struct{ Channels []Rate }
+
+// Rate is one channel's bit rate.
+type Rate struct {
+	Tag string
+	Bps uint64 // bits a second over the last second
 }
 
 // Started says that data flows: the head is written and the socket is the

@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"slices"
 	"strings"
 
 	"sluice/internal/report"
@@ -10,7 +11,10 @@ import (
 // ones are far below: a PMT lists tens of streams, a name has tens of bytes.
 const (
 	maxText    = 1024 // bytes of a tag, state, address, error
+	maxTag     = 256  // bytes of a tag or error of a source
 	maxCodec   = 64   // bytes of a codec's name
+	maxSources = 8    // sources of a channel
+	maxLegs    = 2    // legs of a source
 	maxStreams = 512  // streams of a channel
 	maxParts   = 1024 // parts of a report that Gather joins
 )
@@ -22,7 +26,7 @@ const headroom = 32
 // SplitReport makes the messages that carry e as the answer to query: at least one,
 // each within MaxMessage, the last marked Last. A channel with more clients than fit
 // is repeated in the next part with the next clients. Texts beyond 1 KiB and streams
-// beyond 512 of a channel are cut off. e is not changed; the parts share its memory.
+// beyond 512 and sources beyond 8 of a channel are cut off. e is not changed; the parts share its memory.
 func SplitReport(query uint64, e report.Engine) []Report {
 	head := e
 	head.Channels = nil
@@ -82,7 +86,9 @@ func (s *splitter) open(ch report.Channel) {
 }
 
 func clipChannel(ch report.Channel) report.Channel {
-	ch.Tag, ch.State, ch.Format = clip(ch.Tag, maxText), clip(ch.State, maxText), clip(ch.Format, maxText)
+	ch.Name, ch.Tag = clip(ch.Name, maxText), clip(ch.Tag, maxText)
+	ch.State, ch.Format = clip(ch.State, maxText), clip(ch.Format, maxText)
+	ch.Sources = clipSources(ch.Sources)
 	ch.Clients = nil
 	if len(ch.Streams) > maxStreams {
 		ch.Streams = ch.Streams[:maxStreams]
@@ -94,6 +100,20 @@ func clipChannel(ch report.Channel) report.Channel {
 		}
 	}
 	return ch
+}
+
+func clipSources(all []report.Source) []report.Source {
+	out := slices.Clone(all[:min(len(all), maxSources)])
+	for i := range out {
+		s := &out[i]
+		s.Tag, s.State, s.Error = clip(s.Tag, maxText), clip(s.State, maxTag), clip(s.Error, maxTag)
+		s.Legs = slices.Clone(s.Legs[:min(len(s.Legs), maxLegs)])
+		for k := range s.Legs {
+			l := &s.Legs[k]
+			l.Tag, l.Dropped = clip(l.Tag, maxTag), clip(l.Dropped, maxTag)
+		}
+	}
+	return out
 }
 
 // clip cuts s to n bytes and never leaves half a character.

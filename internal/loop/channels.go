@@ -7,9 +7,9 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/history"
+	"sluice/internal/lineup"
 	"sluice/internal/logs"
 	"sluice/internal/report"
-	"sluice/internal/uri"
 )
 
 var (
@@ -36,7 +36,7 @@ func refusalOf(r channel.Reason) error {
 }
 
 // attach gives c its channel, which is opened when nobody has it yet.
-func (l *Loop) attach(c *client, end uri.End, now time.Duration) {
+func (l *Loop) attach(c *client, to lineup.Channel, now time.Duration) {
 	l.clients[c.fd] = c
 	if l.ending {
 		l.refuse(c, channel.Shutdown, ErrEnded)
@@ -46,9 +46,9 @@ func (l *Loop) attach(c *client, end uri.End, now time.Duration) {
 		l.refuse(c, channel.ClientGone, err)
 		return
 	}
-	ch := l.channels[end.Tag()]
+	ch := l.channels[to.Tag()]
 	if ch == nil {
-		ch = l.open(end, now)
+		ch = l.open(to, now)
 	}
 	c.ch = ch
 	ch.Join()
@@ -60,13 +60,13 @@ func (l *Loop) attach(c *client, end uri.End, now time.Duration) {
 }
 
 // open makes the channel; its source is opened beside the loop.
-func (l *Loop) open(end uri.End, now time.Duration) *live {
-	tag := end.Tag()
+func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
+	limits := history.Limits{Depth: conf.History.Depth, Bytes: conf.History.Bytes}
 	ch := &live{
-		Channel: channel.New(tag, l.conf.Times, history.New(l.pool, l.conf.History), now),
-		end:     end, since: now, meter: meter{at: now}, viewers: roster{place: seatOf},
+		Channel: channel.New(conf, history.New(l.pool, limits), now),
+		since:   now, meter: meter{at: now}, viewers: roster{place: seatOf},
 	}
-	l.channels[tag] = ch
+	l.channels[conf.Tag()] = ch
 	l.all = append(l.all, ch)
 	l.opens.Add(1)
 	go l.openSource(ch)
@@ -76,13 +76,13 @@ func (l *Loop) open(end uri.End, now time.Duration) *live {
 // openSource runs beside the loop and posts what became of it.
 func (l *Loop) openSource(ch *live) {
 	defer l.opens.Done()
-	src, err := l.conf.Opener.Open(ch.end)
+	src, err := l.conf.Opener.Open(ch.Sources[0])
 	posted := l.post(func(now time.Duration) {
 		if err == nil && ch.State() != channel.Ended {
-			if err = l.poll.addSource(src.FD()); err == nil {
+			if err = l.poll.addSource(src.FDs()[0]); err == nil {
 				ch.src = src
-				l.sources[src.FD()] = ch
-				l.conf.Observer.ChannelOpened(ch.Tag)
+				l.sources[src.FDs()[0]] = ch
+				l.conf.Observer.ChannelOpened(ch.Tag())
 				return
 			}
 		}
@@ -106,14 +106,14 @@ func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.D
 	}
 	ch.End(now)
 	ch.reason = reason
-	delete(l.channels, ch.Tag)
+	delete(l.channels, ch.Tag())
 	if ch.src != nil {
-		delete(l.sources, ch.src.FD())
-		l.poll.removeSource(ch.src.FD())
+		delete(l.sources, ch.src.FDs()[0])
+		l.poll.removeSource(ch.src.FDs()[0])
 		ch.counters = ch.src.Counters()
 		l.closed(ch, ch.src.Close())
 		ch.src = nil
-		l.conf.Observer.ChannelEnded(ch.Tag, reason)
+		l.conf.Observer.ChannelEnded(ch.Tag(), reason)
 	}
 	l.refuseWaiting(ch, reason, err, now)
 	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
@@ -182,7 +182,7 @@ func (l *Loop) unwait(c *client) {
 
 func (l *Loop) closed(ch *live, err error) {
 	if err != nil {
-		l.conf.Log.Warn("source was not closed cleanly", logs.Channel, ch.Tag, logs.Error, err)
+		l.conf.Log.Warn("source was not closed cleanly", logs.Channel, ch.Tag(), logs.Error, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/history"
+	"sluice/internal/lineup"
 	"sluice/internal/report"
 )
 
@@ -18,6 +19,9 @@ type client struct {
 	fd   int
 	addr string
 	ch   *live
+
+	start lineup.Start
+	slow  lineup.Slow
 
 	pre     []byte // response head, the rest of a cut packet, tables: sent before off
 	tables  int    // how many bytes of pre, at its end, are the tables for off
@@ -91,7 +95,7 @@ func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 		l.refuse(c, reason, refusalOf(reason))
 		return
 	}
-	l.conf.Observer.Ended(c.id, c.ch.Tag, c.addr, c.sent, reason)
+	l.conf.Observer.Ended(c.id, c.ch.Tag(), c.addr, c.sent, reason)
 	if reason == channel.ClientGone || unix.Shutdown(c.fd, unix.SHUT_WR) != nil || l.poll.watchInput(c.fd) != nil {
 		l.forget(c)
 		return

@@ -11,8 +11,8 @@ import (
 	"sluice/internal/channel"
 	"sluice/internal/endpoint"
 	"sluice/internal/history"
+	"sluice/internal/lineup"
 	"sluice/internal/report"
-	"sluice/internal/uri"
 )
 
 const (
@@ -51,11 +51,9 @@ type Config struct {
 	Opener   endpoint.Opener // required
 	Observer Observer        // required
 	Log      *slog.Logger    // required
-	Times    channel.Times
-	History  history.Limits
-	Memory   int64         // bytes for all histories together; if zero, no limit
-	Stall    time.Duration // a client that takes nothing for so long is closed; if zero 20 s
-	Grace    time.Duration // how long clients may take to get what is left at the end; if zero 3 s
+	Memory   int64           // bytes for all histories together; if zero, no limit
+	Stall    time.Duration   // a client that takes nothing for so long is closed; if zero 20 s
+	Grace    time.Duration   // how long clients may take to get what is left at the end; if zero 3 s
 }
 
 // ErrEnded is what the loop's methods return once it has ended.
@@ -101,7 +99,6 @@ type Loop struct {
 // live is a channel with its source and the clients that wait for its first byte.
 type live struct {
 	*channel.Channel
-	end     uri.End
 	src     endpoint.Source // nil while it is being opened, and after the end
 	waiting []*client       // for the first byte
 	viewers roster          // those in the ring
@@ -165,13 +162,21 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// Attach gives the loop a client of the channel that end names: a connected,
-// non-blocking socket, whose owner it becomes. head is what the client gets before the
-// first byte. The Observer is told the outcome under id, exactly once. With an error
-// the socket stays the caller's.
-func (l *Loop) Attach(id uint64, end uri.End, fd int, addr string, head []byte) error {
-	c := &client{id: id, fd: fd, addr: addr, pre: head}
-	return l.post(func(now time.Duration) { l.attach(c, end, now) })
+// Client is what Attach is given.
+type Client struct {
+	ID    uint64 // under which the Observer is told the outcome, exactly once
+	FD    int    // a connected, non-blocking socket
+	Addr  string // the client's, for reports
+	Head  []byte // what it gets before the first byte
+	Start lineup.Start
+	Slow  lineup.Slow
+}
+
+// Attach gives the loop a client of a channel, which is opened when nobody has it yet.
+// The loop becomes the owner of its socket; with an error it stays the caller's.
+func (l *Loop) Attach(to lineup.Channel, who Client) error {
+	c := &client{id: who.ID, fd: who.FD, addr: who.Addr, pre: who.Head, start: who.Start, slow: who.Slow}
+	return l.post(func(now time.Duration) { l.attach(c, to, now) })
 }
 
 // Abandon refuses every client that nothing was written to yet. When it returns their

@@ -51,7 +51,7 @@ func (l *Loop) receive(now time.Duration) (came bool) {
 		}
 		came = true
 		ch.At(now)
-		if err := ch.src.Drain(ch); err != nil {
+		if err := ch.src.Drain(now, ch); err != nil {
 			l.endChannel(ch, channel.SourceFailed, err, now)
 		}
 	}
@@ -138,7 +138,7 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 			c.progress = now
 			if !c.started {
 				c.started = true
-				l.conf.Observer.Started(c.id, c.ch.Tag, c.addr)
+				l.conf.Observer.Started(c.id, c.ch.Tag(), c.addr)
 			}
 		}
 		if n < total {

@@ -39,31 +39,65 @@ type Engine struct {
 
 // Channel is one source and its clients.
 type Channel struct {
-	Tag     string    `json:"tag"`    // UDP://239.1.1.1:5000
-	State   string    `json:"state"`  // joining, live, lingering
-	Format  string    `json:"format"` // ts, raw or "" while unknown
+	Name    string    `json:"name,omitempty"` // of the configuration
+	Tag     string    `json:"tag"`            // UDP://239.1.1.1:5000
+	State   string    `json:"state"`          // joining, live, silent, backup, lingering, closed
+	Pinned  bool      `json:"pinned"`         // received whether there are clients or not
+	Format  string    `json:"format"`         // ts, raw or "" while unknown
 	Since   time.Time `json:"since"`
-	Bytes   uint64    `json:"bytes"`         // received payload
-	Rate    uint64    `json:"rate_bps"`      // bits a second, over the last second
-	History uint64    `json:"history_bytes"` // held for clients that come or lag
-	Source  Source    `json:"source"`
+	Bytes   uint64    `json:"bytes"`            // received payload
+	Rate    uint64    `json:"rate_bps"`         // bits a second, over the last second
+	History uint64    `json:"history_bytes"`    // held for clients that come or lag
+	Sources []Source  `json:"sources"`          // in the order of preference
+	Health  *Health   `json:"health,omitempty"` // nil when it is switched off
 	Streams []Stream  `json:"streams"`
 	Clients []Client  `json:"clients"`
 }
 
-// Source counts what a channel's receiving end met. All count from the opening.
+// Source is one source of a channel and what it met. All counts are since its opening.
 type Source struct {
-	Datagrams  uint64 `json:"datagrams"`
+	Tag   string `json:"tag"`
+	State string `json:"state"`           // on air, trial, standby, failed
+	Error string `json:"error,omitempty"` // why it is not delivering
+	Legs  []Leg  `json:"legs"`            // one, or two that are merged
+
 	RTP        bool   `json:"rtp"`
-	Foreign    uint64 `json:"foreign"`     // for another destination or interface; dropped
-	Truncated  uint64 `json:"truncated"`   // longer than 64 KiB; dropped
-	KernelLost uint64 `json:"kernel_lost"` // dropped by the kernel: receive buffer too small
-	Malformed  uint64 `json:"malformed"`   // RTP headers that lie; dropped
-	RTPLost    uint64 `json:"rtp_lost"`    // gaps in RTP sequence numbers, packets
-	SyncLost   uint64 `json:"sync_lost"`   // times the 0x47 raster was lost
-	Skipped    uint64 `json:"skipped"`     // bytes dropped while out of sync
-	Continuity uint64 `json:"continuity"`  // continuity counter errors
-	Transport  uint64 `json:"transport"`   // packets with transport_error_indicator
+	RTPLost    uint64 `json:"rtp_lost"`   // packets that came on no leg in time
+	Reordered  uint64 `json:"reordered"`  // packets that came behind a later one and were put in their place
+	Late       uint64 `json:"late"`       // packets that came after their place had passed; dropped
+	Duplicates uint64 `json:"duplicates"` // packets that came more than once on one leg; dropped
+	Restarts   uint64 `json:"restarts"`   // the sender began anew: another SSRC or a jump that was kept up
+	SyncLost   uint64 `json:"sync_lost"`  // times the 0x47 raster was lost
+	Skipped    uint64 `json:"skipped"`    // bytes dropped while out of sync
+	Continuity uint64 `json:"continuity"` // continuity counter errors
+	Transport  uint64 `json:"transport"`  // packets with transport_error_indicator
+}
+
+// Leg is one receiving socket of a source.
+type Leg struct {
+	Tag        string `json:"tag"`
+	Datagrams  uint64 `json:"datagrams"`
+	Foreign    uint64 `json:"foreign"`           // for another destination or interface; dropped
+	Truncated  uint64 `json:"truncated"`         // longer than 64 KiB; dropped
+	KernelLost uint64 `json:"kernel_lost"`       // dropped by the kernel: receive buffer too small
+	Malformed  uint64 `json:"malformed"`         // RTP headers that lie; dropped
+	Lost       uint64 `json:"lost"`              // packets that came on the other leg only
+	Dropped    string `json:"dropped,omitempty"` // why nothing of it is used any more
+}
+
+// Health counts the faults of the stream that is on air, since the channel was opened
+// (ETSI TR 101 290, 5.2: the checks that need no decoding).
+type Health struct {
+	SyncLoss    uint64 `json:"sync_loss"`    // 1.1
+	PAT         uint64 `json:"pat"`          // 1.3
+	Continuity  uint64 `json:"continuity"`   // 1.4
+	PMT         uint64 `json:"pmt"`          // 1.5
+	Transport   uint64 `json:"transport"`    // 2.1
+	CRC         uint64 `json:"crc"`          // 2.2
+	PCRInterval uint64 `json:"pcr_interval"` // 2.3a
+	PCRJump     uint64 `json:"pcr_jump"`     // 2.3b
+	PCRJitter   uint64 `json:"pcr_jitter"`   // 2.4
+	PTS         uint64 `json:"pts"`          // 2.5
 }
 
 // Stream is one elementary stream of a channel.

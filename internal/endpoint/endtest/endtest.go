@@ -59,7 +59,7 @@ func Run(t *testing.T, e End) {
 // Open opens the end and closes it when the test ends.
 func Open(t *testing.T, e End) endpoint.Source {
 	t.Helper()
-	src, err := e.Opener.Open(e.End)
+	src, err := e.Opener.Open(uri.Source{e.End})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func Open(t *testing.T, e End) endpoint.Source {
 // Await waits until src is readable; the test's deadline bounds it.
 func Await(t *testing.T, src endpoint.Source) {
 	t.Helper()
-	fds := []unix.PollFd{{Fd: int32(src.FD()), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(src.FDs()[0]), Events: unix.POLLIN}}
 	for {
 		n, err := unix.Poll(fds, 10_000)
 		switch {
@@ -93,7 +93,7 @@ func Collect(t *testing.T, src endpoint.Source, w Window, n int) {
 	t.Helper()
 	for w.Head() < int64(n) {
 		Await(t, src)
-		if err := src.Drain(w); err != nil {
+		if err := src.Drain(0, w); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +101,7 @@ func Collect(t *testing.T, src endpoint.Source, w Window, n int) {
 
 func nothingYet(t *testing.T, e End) {
 	src, w := Open(t, e), NewWindow(t)
-	if err := src.Drain(w); err != nil || w.Head() != 0 {
+	if err := src.Drain(0, w); err != nil || w.Head() != 0 {
 		t.Errorf("drained %d bytes of a silent source, error %v", w.Head(), err)
 	}
 }
@@ -135,7 +135,7 @@ func returnsEarly(t *testing.T, e End) {
 		e.Send(t, unit)
 	}
 	Await(t, src)
-	if err := src.Drain(w); err != nil {
+	if err := src.Drain(0, w); err != nil {
 		t.Fatal(err)
 	}
 	if w.Head() > 2<<20 {
@@ -145,7 +145,7 @@ func returnsEarly(t *testing.T, e End) {
 
 func closeAndOpen(t *testing.T, e End) {
 	for range 3 {
-		src, err := e.Opener.Open(e.End)
+		src, err := e.Opener.Open(uri.Source{e.End})
 		if err != nil {
 			t.Fatal(err)
 		}

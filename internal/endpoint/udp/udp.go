@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"time"
 
 	"sluice/internal/endpoint"
 	"sluice/internal/logs"
@@ -46,7 +47,8 @@ type Opener struct {
 }
 
 // Open joins the group (or binds the local address) that end names.
-func (o *Opener) Open(end uri.End) (endpoint.Source, error) {
+func (o *Opener) Open(from uri.Source) (endpoint.Source, error) {
+	end := from[0]
 	o.once.Do(func() { o.batch = netx.NewBatch(batchSize) })
 	want := o.ReceiveBuffer
 	if want == 0 {
@@ -75,17 +77,19 @@ type source struct {
 	end    uri.End
 	stride int
 
-	count   report.Source
+	count   report.Leg
+	isRTP   bool
 	dropped uint32 // the kernel's count as of the last batch
 	rtp     rtp.Counter
 	scratch []byte // of batches with datagrams longer than the stride
 }
 
-func (s *source) FD() int      { return s.sock.FD() }
-func (s *source) Close() error { return s.sock.Close() }
+func (s *source) FDs() []int    { return []int{s.sock.FD()} }
+func (s *source) Holding() bool { return false }
+func (s *source) Close() error  { return s.sock.Close() }
 
 // Drain implements endpoint.Source.
-func (s *source) Drain(w endpoint.Writer) error {
+func (s *source) Drain(_ time.Duration, w endpoint.Writer) error {
 	for moved := 0; moved < drainBytes; {
 		space := w.Reserve(s.stride)
 		n, err := s.batch.Receive(s.sock.FD(), space, s.stride)
@@ -165,11 +169,11 @@ func (s *source) payload(d *netx.Datagram, b []byte) []byte {
 	if len(b) == 0 || b[0] == ts.SyncByte {
 		return b
 	}
-	if !s.count.RTP {
+	if !s.isRTP {
 		if !rtp.Detect(b) {
 			return b
 		}
-		s.count.RTP = true
+		s.isRTP = true
 	}
 	h, payload, err := rtp.Parse(b)
 	if err != nil {
@@ -198,7 +202,7 @@ func sameHost(a, b netip.Addr) bool { return a.Unmap().WithZone("") == b }
 
 // Counters implements endpoint.Source.
 func (s *source) Counters() report.Source {
-	c := s.count
-	c.RTPLost = s.rtp.Lost
-	return c
+	leg := s.count
+	leg.Tag = s.end.Tag()
+	return report.Source{Tag: leg.Tag, Legs: []report.Leg{leg}, RTP: s.isRTP, RTPLost: s.rtp.Lost}
 }
