@@ -12,9 +12,14 @@
 //	└───────────┴───────────────┴──────────────────────────┘
 //	◄─ Retire ─┘                                └─ Reserve, Commit ─►
 //
-// The bytes stand in segments of SegmentSize from a Pool. What lies below the head is
+// The bytes stand in segments from a Pool. What lies below the head is
 // never written again while it is in the window; Retire gives the oldest segment back,
 // and its caller first moves the cursors that still point into it.
+//
+// A segment of a channel that many read is a file in memory too (memfd_create(2)), so
+// that a send can take its pages where they stand. What was sent from a page may still
+// be on its way when the last reader has left it: such a segment is never written
+// again, and its memory goes back to the system when the last packet is acknowledged.
 //
 // The package knows neither sockets nor MPEG, takes no lock and starts no goroutine:
 // the loop that owns a History is its only user.

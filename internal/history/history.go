@@ -37,6 +37,8 @@ type History struct {
 	head   int64
 	newest time.Duration // when the last byte came
 	marks  []Mark        // by offset, all inside the window
+	held   int64         // bytes of memory of all segments
+	shared bool          // new segments are files
 }
 
 // segment holds the bytes [start, start+used) of the channel.
@@ -44,7 +46,7 @@ type segment struct {
 	start  int64
 	used   int
 	newest time.Duration // when its last byte came
-	mem    []byte
+	block
 }
 
 func (s *segment) end() int64 { return s.start + int64(s.used) }
@@ -64,7 +66,7 @@ func (h *History) Tail() int64 {
 }
 
 // Held is the number of bytes of memory that the window occupies.
-func (h *History) Held() int64 { return int64(len(h.segs)) * SegmentSize }
+func (h *History) Held() int64 { return h.held }
 
 // Reserve returns free space behind the head, at least n bytes (n at most
 // SegmentSize). It stays valid, and is the only place that Commit publishes from,
@@ -78,7 +80,9 @@ func (h *History) Reserve(n int) []byte {
 			return open.mem[open.used:]
 		}
 	}
-	h.segs = append(h.segs, segment{start: h.head, mem: h.pool.get()})
+	b := h.pool.get(h.shared)
+	h.held += int64(len(b.mem))
+	h.segs = append(h.segs, segment{start: h.head, block: b})
 	return h.segs[len(h.segs)-1].mem
 }
 
@@ -141,12 +145,43 @@ func (h *History) Slices(dst [][]byte, off int64, limit int) [][]byte {
 	return dst
 }
 
+// Share says whether the segments that are begun from now on are files as well, for
+// readers that would rather have the kernel take the bytes from there (sendfile(2)).
+// That pays when many read the same; for few a pooled segment costs less. Where the
+// system has no such files nothing changes.
+func (h *History) Share(on bool) { h.shared = on }
+
+// Extent is a piece of the window that stands in a file.
+type Extent struct {
+	File   int // descriptor; it is the history's, and open as long as the piece is in the window
+	Offset int64
+	Length int
+}
+
+// Extent returns the published bytes from off on, at most limit of them and not beyond
+// their segment. ok is false when that segment is no file, or nothing is there.
+func (h *History) Extent(off int64, limit int) (x Extent, ok bool) {
+	i := len(h.segs) - 1
+	for i > 0 && h.segs[i].start > off {
+		i--
+	}
+	if i < 0 || h.segs[i].file < 0 {
+		return Extent{}, false
+	}
+	at := off - h.segs[i].start
+	x = Extent{File: h.segs[i].file, Offset: at, Length: min(h.segs[i].used-int(at), limit)}
+	return x, x.Length > 0
+}
+
 // Due says whether the oldest segment has to go by the limits of this history: it is
 // older than the newest byte by more than the depth (a channel that pauses keeps what
 // it has), or the window holds more than it may.
 func (h *History) Due() bool {
-	return len(h.segs) > 1 && (h.newest-h.segs[0].newest > h.limits.Depth || h.Held() > h.limits.Bytes)
+	return h.Spare() && (h.newest-h.segs[0].newest > h.limits.Depth || h.Held() > h.limits.Bytes)
 }
+
+// Spare says whether there is a segment that may be retired: the open one may not.
+func (h *History) Spare() bool { return len(h.segs) > 1 }
 
 // AfterRetire is the offset where the window will begin after Retire. The caller moves
 // every cursor below it while the bytes are still there.
@@ -154,7 +189,8 @@ func (h *History) AfterRetire() int64 { return h.segs[0].end() }
 
 // Retire gives the oldest segment, and the marks in it, back.
 func (h *History) Retire() {
-	h.pool.put(h.segs[0].mem)
+	h.held -= int64(len(h.segs[0].mem))
+	h.pool.put(h.segs[0].block)
 	n := copy(h.segs, h.segs[1:])
 	h.segs[n] = segment{}
 	h.segs = h.segs[:n]
@@ -168,7 +204,7 @@ func (h *History) Retire() {
 // Free gives everything back; the history must not be used afterwards.
 func (h *History) Free() {
 	for _, s := range h.segs {
-		h.pool.put(s.mem)
+		h.pool.put(s.block)
 	}
-	h.segs, h.marks = nil, nil
+	h.segs, h.marks, h.held = nil, nil, 0
 }

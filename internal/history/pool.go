@@ -6,22 +6,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SegmentSize is the size of every segment, in bytes: at most one send of a client
-// (256 KiB), and little enough that a slow channel does not hold much more than its
-// depth.
-const SegmentSize = 256 << 10
+const (
+	// SegmentSize is the size of a segment, in bytes: at most one send of a client
+	// (256 KiB), and little enough that a slow channel does not hold much more than its
+	// depth.
+	SegmentSize = 256 << 10
+	// sharedSize is that of a segment that is a file, longer so that fewer sends end at
+	// the end of one (see docs/decisions/005).
+	sharedSize = 1 << 20
+)
 
 // keepFree is how many unused segments a Pool holds ready (4 MiB); more go back to
 // the system.
 const keepFree = 16
+
+// block is the memory of one segment.
+type block struct {
+	mem  []byte
+	file int // descriptor of the file that mem is mapped from, or noFile
+}
+
+// noFile marks a block that is memory alone.
+const noFile = -1
 
 // Pool makes and keeps segments for the histories of one loop. The memory is mapped
 // outside the Go heap, so that the collector neither scans it nor doubles it.
 // It is not safe for concurrent use.
 type Pool struct {
 	limit int64
-	used  int64 // bytes handed out
-	free  [][]byte
+	used  int64    // bytes handed out
+	free  [][]byte // of blocks that are no files
 }
 
 // NewPool makes a pool for at most limit bytes over all histories; 0 means no limit.
@@ -44,28 +58,38 @@ func (p *Pool) Close() {
 	p.limit = -1
 }
 
-func (p *Pool) get() []byte {
+// get hands out a block, one with a file if shared and the system has it.
+func (p *Pool) get(shared bool) block {
+	if shared {
+		if b, ok := newShared(); ok {
+			p.used += sharedSize
+			return b
+		}
+	}
 	p.used += SegmentSize
 	if n := len(p.free); n > 0 {
 		b := p.free[n-1]
 		p.free = p.free[:n-1]
-		return b
+		return block{mem: b, file: noFile}
 	}
 	b, err := unix.Mmap(-1, 0, SegmentSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		// As when the Go heap cannot grow: there is no stream without memory.
 		panic(fmt.Sprintf("history: no memory for a segment: %v", err))
 	}
-	return b
+	return block{mem: b, file: noFile}
 }
 
-func (p *Pool) put(b []byte) {
-	p.used -= SegmentSize
-	if len(p.free) < keepFree && p.limit >= 0 {
-		p.free = append(p.free, b)
+func (p *Pool) put(b block) {
+	p.used -= int64(len(b.mem))
+	switch {
+	case b.file != noFile: // its pages may be on their way to a client still: never again
+		unix.Close(b.file)
+	case len(p.free) < keepFree && p.limit >= 0:
+		p.free = append(p.free, b.mem)
 		return
 	}
-	unmap(b)
+	unmap(b.mem)
 }
 
 func unmap(b []byte) {

@@ -98,6 +98,9 @@ func (l *Loop) openSource(ch *live) {
 	}
 }
 
+// share has the history stand in files while it is sent to many.
+func (ch *live) share() { ch.History().Share(len(ch.viewers.all) >= sharedFrom) }
+
 // endChannel stops receiving. Clients that wait are refused, with err as the reason
 // given; the others get what is left and then the end.
 func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.Duration) {

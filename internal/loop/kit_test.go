@@ -14,6 +14,7 @@ import (
 	"sluice/internal/channel"
 	"sluice/internal/endpoint"
 	"sluice/internal/history"
+	"sluice/internal/lineup"
 	"sluice/internal/report"
 	"sluice/internal/uri"
 )
@@ -49,10 +50,11 @@ type station struct {
 	fail error
 }
 
-func (s *station) FD() int                 { return s.fd }
+func (s *station) FDs() []int              { return []int{s.fd} }
+func (s *station) Holding() bool           { return false }
 func (s *station) Counters() report.Source { return report.Source{} }
 func (s *station) Close() error            { return unix.Close(s.fd) }
-func (s *station) Drain(w endpoint.Writer) error {
+func (s *station) Drain(_ time.Duration, w endpoint.Writer) error {
 	for {
 		n, err := unix.Read(s.fd, w.Reserve(endpoint.MaxDatagram))
 		if errors.Is(err, unix.EAGAIN) {
@@ -85,6 +87,7 @@ type outcome struct {
 type bench struct {
 	t        testing.TB
 	l        *Loop
+	settings lineup.Settings
 	now      time.Duration
 	stations map[string]*station
 	opens    map[string]int
@@ -116,32 +119,39 @@ func (b *bench) Ended(id uint64, _, _ string, _ uint64, r channel.Reason) {
 	b.of(id).reason = r
 }
 
-func (b *bench) Open(end uri.End) (endpoint.Source, error) {
+func (b *bench) Open(from uri.Source) (endpoint.Source, error) {
 	if b.openErr != nil {
 		return nil, b.openErr
 	}
 	ours, theirs := pair(b.t, unix.SOCK_DGRAM)
+	b.t.Cleanup(func() { unix.Close(theirs) })
 	s := &station{t: b.t, fd: ours, feed: theirs}
-	b.stations[end.Tag()] = s
-	b.opens[end.Tag()]++
+	b.stations[from.Tag()] = s
+	b.opens[from.Tag()]++
 	return s, nil
 }
 
 func newBench(t testing.TB, limits history.Limits) *bench {
-	b := &bench{t: t, stations: map[string]*station{}, opens: map[string]int{}, clients: map[uint64]*outcome{}}
+	b := &bench{t: t, settings: lineup.Defaults(), stations: map[string]*station{}, opens: map[string]int{}, clients: map[uint64]*outcome{}}
 	l, err := New(Config{
-		Opener: b, Observer: b, Log: slog.New(slog.DiscardHandler), History: limits,
-		Times: channel.Times{Linger: 5 * time.Second, NoData: 5 * time.Second}, Stall: 20 * time.Second,
+		Opener: b, Observer: b, Log: slog.New(slog.DiscardHandler), Stall: 20 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.l = l
+	b.settings.Health = false
+	b.settings.History = lineup.History{Depth: limits.Depth, Bytes: limits.Bytes}
 	return b
 }
 
 // close ends the loop the hard way, as Run does when the grace period is over.
 func (b *bench) close() { b.l.close() }
+
+// channel is one of the channels of the tests.
+func (b *bench) channel(n int) lineup.Channel {
+	return lineup.Channel{Sources: []uri.Source{{channelEnd(n)}}, Settings: b.settings}
+}
 
 func channelEnd(n int) uri.End {
 	e, err := uri.Parse(fmt.Sprintf("udp://239.0.0.%d:5000", n))
@@ -189,7 +199,7 @@ func (b *bench) join(id uint64, ch int, sndbuf int) *viewer {
 		}
 	}
 	v := &viewer{id: id, fd: theirs, head: []byte(fmt.Sprintf("head of %d\r\n\r\n", id))}
-	if err := b.l.Attach(id, channelEnd(ch), ours, fmt.Sprintf("192.0.2.1:%d", id), v.head); err != nil {
+	if err := b.l.Attach(b.channel(ch), Client{ID: id, FD: ours, Addr: fmt.Sprintf("192.0.2.1:%d", id), Head: v.head}); err != nil {
 		b.t.Fatal(err)
 	}
 	b.l.takePosts(b.now)

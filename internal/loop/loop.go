@@ -22,6 +22,9 @@ const (
 	housekeeping = 100 * time.Millisecond
 	// drainTime is how long a client that gets no more may take to close its side.
 	drainTime = 2 * time.Second
+	// sharedFrom is how many clients a channel has at least whose history stands in
+	// files; see docs/decisions/005.
+	sharedFrom = 300
 	// maxPosts is how much others may want of the loop before they have to wait.
 	maxPosts = 1024
 )

@@ -281,7 +281,7 @@ func TestRun(t *testing.T) {
 	if err := unix.SetNonblock(theirs, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.l.Attach(1, channelEnd(1), ours, "192.0.2.1:1", []byte("head")); err != nil {
+	if err := b.l.Attach(b.channel(1), Client{ID: 1, FD: ours, Addr: "192.0.2.1:1", Head: []byte("head")}); err != nil {
 		t.Fatal(err)
 	}
 	tag := <-b.opened
@@ -300,7 +300,7 @@ func TestRun(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Error(err)
 	}
-	if err := b.l.Attach(2, channelEnd(1), -1, "", nil); !errors.Is(err, ErrEnded) {
+	if err := b.l.Attach(b.channel(1), Client{ID: 2, FD: -1}); !errors.Is(err, ErrEnded) {
 		t.Errorf("Attach after the end: %v", err)
 	}
 	if o := b.of(1); o.started != 1 || o.ended != 1 || o.reason != channel.Shutdown {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/history"
 )
 
 // poller is poll(2) and a pipe, for systems without epoll. It costs as much as there
@@ -102,7 +104,7 @@ func (p *poller) close() {
 
 // sendPieces writes pieces to a non-blocking socket and says how much it took; a full
 // socket takes 0.
-func sendPieces(fd int, pieces [][]byte) (int, error) {
+func sendPieces(fd int, pieces [][]byte, _ bool) (int, error) {
 	n, err := unix.SendmsgBuffers(fd, pieces, nil, nil, 0)
 	switch {
 	case err == nil:
@@ -113,3 +115,6 @@ func sendPieces(fd int, pieces [][]byte) (int, error) {
 		return 0, err
 	}
 }
+
+// sendFile is never asked for: no history of these systems stands in files.
+func sendFile(int, history.Extent) (int, error) { return 0, errors.ErrUnsupported }

@@ -12,6 +12,8 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/history"
+	"sluice/internal/lineup"
+	"sluice/internal/uri"
 )
 
 // handed is a TCP connection as an engine gets it: descriptor fd here, one more of the
@@ -47,7 +49,7 @@ func handed(t *testing.T, fd int) (gws *os.File, client *net.TCPConn) {
 
 func (b *bench) attach(id uint64, ch, fd int) {
 	b.t.Helper()
-	if err := b.l.Attach(id, channelEnd(ch), fd, "192.0.2.1:1", []byte("head")); err != nil {
+	if err := b.l.Attach(b.channel(ch), Client{ID: id, FD: fd, Addr: "192.0.2.1:1", Head: []byte("head")}); err != nil {
 		b.t.Fatal(err)
 	}
 	b.l.takePosts(b.now)
@@ -150,7 +152,7 @@ func TestMemoryIsShared(t *testing.T) {
 	}
 	for _, ch := range b.l.all {
 		if held := ch.History().Held() / history.SegmentSize; held < 5 || held > 7 {
-			t.Errorf("%s holds %d of 24 segments", ch.Tag, held)
+			t.Errorf("%s holds %d of 24 segments", ch.Tag(), held)
 		}
 	}
 }
@@ -185,7 +187,7 @@ func TestSkipsDoNotPileUp(t *testing.T) {
 	defer pool.Close()
 	h := history.New(pool, history.Limits{Bytes: 2 * history.SegmentSize})
 	defer h.Free()
-	ch := &live{Channel: channel.New("x", channel.Times{}, h, 0), viewers: roster{place: seatOf}}
+	ch := &live{Channel: channel.New(lineup.Channel{Sources: []uri.Source{{channelEnd(1)}}, Settings: lineup.Defaults()}, h, 0), viewers: roster{place: seatOf}}
 	c := &client{ch: ch, pre: []byte("rest of the head")}
 	ch.viewers.add(c)
 	tables := make([]byte, 3*packetSize)

@@ -1,12 +1,9 @@
 package loop
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"sluice/internal/channel"
-	"sluice/internal/history"
 )
 
 const (
@@ -18,8 +15,6 @@ const (
 	// next slot, when it still wants more: a fast channel or a new client need not wait
 	// for a whole round, while a slow connection is not asked again and again.
 	muchTaken = 64 << 10
-	// minHeld is what a channel keeps however short memory is.
-	minHeld = 2 * history.SegmentSize
 )
 
 // step is one slot at now.
@@ -120,7 +115,7 @@ func (l *Loop) keepPromises(now time.Duration) (behind bool) {
 func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 	before := c.sent
 	for range maxSends {
-		total := l.gather(c)
+		n, total, err := l.sendNext(c)
 		if total == 0 {
 			c.progress = now
 			if c.ch.State() == channel.Ended {
@@ -128,7 +123,6 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 			}
 			return false
 		}
-		n, err := sendPieces(c.fd, l.pieces)
 		if err != nil {
 			l.finish(c, channel.ClientGone, now)
 			return false
@@ -155,6 +149,27 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 	return true
 }
 
+// sendNext sends what c gets next: out of the file of a segment that has one, behind
+// what comes before the stream, else all in one from memory. It returns how much was
+// sent, and how much there was to send; 0 is nothing.
+func (l *Loop) sendNext(c *client) (n, total int, err error) {
+	x, shared := c.ch.History().Extent(c.off, maxSend)
+	switch {
+	case !shared:
+		total = l.gather(c)
+		if total > 0 {
+			n, err = sendPieces(c.fd, l.pieces, false)
+		}
+	case len(c.pre) > 0:
+		l.pieces, total = append(l.pieces[:0], c.pre), len(c.pre)
+		n, err = sendPieces(c.fd, l.pieces, true)
+	default:
+		total = x.Length
+		n, err = sendFile(c.fd, x)
+	}
+	return n, total, err
+}
+
 // gather puts what c gets next into l.pieces and returns its length.
 func (l *Loop) gather(c *client) (total int) {
 	l.pieces, total = l.pieces[:0], len(c.pre)
@@ -178,8 +193,13 @@ func (l *Loop) retire() {
 		}
 	}
 	for l.pool.Over() {
-		most := slices.MaxFunc(l.all, func(a, b *live) int { return cmp.Compare(a.History().Held(), b.History().Held()) })
-		if most.History().Held() <= minHeld {
+		var most *live
+		for _, ch := range l.all {
+			if ch.History().Spare() && (most == nil || ch.History().Held() > most.History().Held()) {
+				most = ch
+			}
+		}
+		if most == nil {
 			return
 		}
 		most.retire()
