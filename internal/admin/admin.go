@@ -96,17 +96,21 @@ func writeJSON(w io.Writer, st report.Status) error {
 	return e.Encode(st)
 }
 
-// ordered is a copy of st in which channels stand by their tags and clients by their
-// coming, so that nothing jumps from one look to the next, and in which no list is nil:
-// JSON shows [] for it.
+// ordered is a copy of st in which channels stand by what they are called and clients by
+// their coming, so that nothing jumps from one look to the next, and in which no list is
+// nil: JSON shows [] for it.
 func ordered(st report.Status) report.Status {
 	st.Engines = append([]report.Engine{}, st.Engines...)
 	for i := range st.Engines {
 		e := &st.Engines[i]
 		e.Channels = append([]report.Channel{}, e.Channels...)
-		slices.SortStableFunc(e.Channels, func(a, b report.Channel) int { return cmp.Compare(a.Tag, b.Tag) })
+		slices.SortStableFunc(e.Channels, func(a, b report.Channel) int { return cmp.Compare(title(a), title(b)) })
 		for j := range e.Channels {
 			ch := &e.Channels[j]
+			ch.Sources = append([]report.Source{}, ch.Sources...)
+			for k := range ch.Sources {
+				ch.Sources[k].Legs = append([]report.Leg{}, ch.Sources[k].Legs...)
+			}
 			ch.Streams = append([]report.Stream{}, ch.Streams...)
 			ch.Clients = append([]report.Client{}, ch.Clients...)
 			slices.SortStableFunc(ch.Clients, func(a, b report.Client) int {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sluice/internal/httpx"
 	"sluice/internal/report"
 )
@@ -63,7 +65,7 @@ func do(t *testing.T, r *http.Request) (*http.Response, string) {
 
 var start = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
-// example is an evening of a small operator.
+// example is an evening of a small operator, on which everything happens.
 func example() report.Status {
 	now := start.Add(26*time.Hour + 3*time.Minute)
 	client := func(id uint64, addr string, watched time.Duration, lag, skips uint64) report.Client {
@@ -73,9 +75,23 @@ func example() report.Status {
 			Lag: lag, Skips: skips, Skipped: skips * 5 << 20,
 		}
 	}
+	source := func(tag, state string, datagrams uint64) report.Source {
+		return report.Source{Tag: tag, State: state, Legs: []report.Leg{{Tag: tag, Datagrams: datagrams}}}
+	}
 	sports := report.Channel{
-		Tag: "UDP://239.1.1.1:5000", State: "live", Format: "ts", Since: now.Add(-2 * time.Hour), Bytes: 7_220_000_000, Rate: 8_040_000,
-		History: 10_050_000, Source: report.Source{Datagrams: 5_480_000, RTP: true, RTPLost: 12, Continuity: 31},
+		Name: "sports", Tag: "UDP://239.1.1.1:5000|UDP://239.2.1.1:5000", State: "live", Pinned: true, Format: "ts", Since: now.Add(-2 * time.Hour),
+		Bytes: 7_220_000_000, Rate: 8_040_000, History: 10_050_000,
+		Sources: []report.Source{
+			{
+				Tag: "UDP://239.1.1.1:5000|UDP://239.2.1.1:5000", State: "on air", RTP: true, RTPLost: 12, Reordered: 5, Late: 2, Duplicates: 7, Continuity: 31,
+				Legs: []report.Leg{
+					{Tag: "UDP://239.1.1.1:5000", Datagrams: 5_480_000, Lost: 1402},
+					{Tag: "UDP://239.2.1.1:5000", Datagrams: 911_000, Dropped: "its packets differ from those of the other leg"},
+				},
+			},
+			source("UDP://239.3.1.1:5000", "standby", 0),
+		},
+		Health:  &report.Health{Continuity: 31, PCRJump: 1},
 		Streams: []report.Stream{{Program: 1, PID: 256, Codec: "h264"}, {Program: 1, PID: 257, Codec: "aac"}, {Program: 1, PID: 258, Codec: "ac3"}},
 		Clients: []report.Client{
 			client(3, "192.168.10.23:40112", 12*time.Second, 20_000, 0),
@@ -85,24 +101,45 @@ func example() report.Status {
 	}
 	news := report.Channel{
 		Tag: "UDP://10.0.0.7@232.7.7.7:5000", State: "live", Format: "ts", Since: now.Add(-9 * time.Minute), Bytes: 2_100_000_000, Rate: 15_200_000,
-		History: 19_000_000, Source: report.Source{Datagrams: 1_500_000},
+		History: 19_000_000, Sources: []report.Source{source("UDP://10.0.0.7@232.7.7.7:5000", "on air", 1_500_000)}, Health: &report.Health{},
 		Streams: []report.Stream{{Program: 7, PID: 512, Codec: "h265"}, {Program: 7, PID: 513, Codec: "type 0x06"}},
 		Clients: []report.Client{client(9, "192.168.10.40:33218", 9*time.Minute, 64_000, 0)},
 	}
+	regional := report.Channel{
+		Name: "regional", Tag: "UDP://239.4.1.1:5000", State: "backup", Format: "ts", Since: now.Add(-3 * time.Hour), Bytes: 5_100_000_000, Rate: 4_020_000,
+		History: 5_000_000, Sources: []report.Source{
+			source("UDP://239.4.1.1:5000", "trial", 220), source("UDP://239.4.1.2:5000", "failed", 0), source("UDP://239.4.1.3:5000", "on air", 312_000),
+		},
+		Streams: []report.Stream{{Program: 1, PID: 256, Codec: "mpeg2video"}},
+		Clients: []report.Client{client(14, "192.168.10.90:33218", 19*time.Minute, 64_000, 0)},
+	}
+	regional.Sources[0].Continuity = 4
+	regional.Sources[1].Error = "join 239.4.1.2 on eth1: no such device"
+	regional.Sources[2].Continuity, regional.Sources[2].Legs[0].KernelLost = 9, 77
 	radio := report.Channel{
 		Tag: "UDP://[ff15::8]:6000", State: "lingering", Format: "ts", Since: now.Add(-30 * time.Minute), Bytes: 28_000_000, Rate: 131_000,
-		History: 163_000, Streams: []report.Stream{{Program: 1, PID: 100, Codec: "mp2"}},
+		History: 163_000, Sources: []report.Source{source("UDP://[ff15::8]:6000", "on air", 21_000)},
+		Streams: []report.Stream{{Program: 1, PID: 100, Codec: "mp2"}},
 	}
-	joining := report.Channel{Tag: "UDP://239.9.9.9:1234", State: "joining", Since: now.Add(-time.Second), Clients: []report.Client{client(11, "192.168.10.77:51000", time.Second, 0, 0)}}
+	gone := report.Channel{
+		Tag: "UDP://239.8.8.8:1234", State: "silent", Format: "ts", Since: now.Add(-time.Hour), Bytes: 700_000_000, History: 9_000_000,
+		Sources: []report.Source{source("UDP://239.8.8.8:1234", "on air", 521_000)}, Health: &report.Health{SyncLoss: 1, PAT: 2, PMT: 2},
+		Clients: []report.Client{client(21, "192.168.10.78:51000", time.Minute, 0, 0)},
+	}
+	ending := report.Channel{Tag: "UDP://239.8.8.9:1234", State: "closed", Format: "raw", Since: now.Add(-time.Hour), Bytes: 700_000, History: 900_000}
+	joining := report.Channel{
+		Tag: "UDP://239.9.9.9:1234", State: "joining", Since: now.Add(-time.Second), Sources: []report.Source{source("UDP://239.9.9.9:1234", "trial", 0)},
+		Clients: []report.Client{client(11, "192.168.10.77:51000", time.Second, 0, 0)},
+	}
 	joining.Clients[0].Bytes, joining.Clients[0].Rate = 0, 0
 	return report.Status{
 		Name: "sluice", Version: "1.0.0", PID: 2101, Started: start, Now: now,
 		Engines: []report.Engine{
-			{ID: "1", PID: 2103, Version: "1.0.0", Started: start, Channels: []report.Channel{sports, radio}},
-			{ID: "2", PID: 2188, Version: "1.0.0", Started: now.Add(-11 * time.Minute), Channels: []report.Channel{news, joining}},
+			{ID: "1", PID: 2103, Version: "1.0.0", Started: start, Channels: []report.Channel{sports, radio, regional}},
+			{ID: "2", PID: 2188, Version: "1.0.0", Started: now.Add(-11 * time.Minute), Channels: []report.Channel{news, joining, gone, ending}},
 			{ID: "3", PID: 2105, Version: "0.9.9", Started: start, Error: "did not answer in time"},
 		},
-		Totals: report.Totals{Channels: 4, Clients: 5, RateIn: 23_371_000, RateOut: 32_120_000},
+		Totals: report.Totals{Channels: 7, Clients: 7, RateIn: 23_371_000, RateOut: 32_120_000},
 	}
 }
 
@@ -122,12 +159,24 @@ func TestIssue1StatusPage(t *testing.T) {
 	}
 	seen := text(body)
 	for _, want := range []string{
-		"sluice 1.0.0 process 2101 up 1 d 2 h", "Channels 4 Clients 5 In 23.4 Mbit/s Out 32.1 Mbit/s",
-		"Engine 1 2 channels process 2103",
-		"UDP://239.1.1.1:5000 live 8.04 Mbit/s ts in RTP open 2 h 0 min 6.72 GiB received 9.58 MiB held",
-		"h264 256 aac 257 ac3 258", "12 lost in RTP 31 continuity errors",
-		"3 clients for sent rate behind skips 192.168.10.15:50905 2 h 0 min 6.71 GiB 8.03 Mbit/s 46.9 KiB 0 [fd12:3456:789a::1c4e]:61002",
-		"UDP://[ff15::8]:6000 lingering 131 kbit/s", "No client.",
+		"sluice 1.0.0 process 2101 up 1 d 2 h", "Channels 7 Clients 7 In 23.4 Mbit/s Out 32.1 Mbit/s",
+		"Engine 1 3 channels process 2103",
+		"sports live pinned 8.04 Mbit/s ts open 2 h 0 min 6.72 GiB received 9.58 MiB held h264 256 aac 257 ac3 258",
+		"on air UDP://239.1.1.1:5000|UDP://239.2.1.1:5000 RTP 6 391 000 datagrams 12 lost in RTP 2 late 5 reordered 7 duplicates " +
+			"UDP://239.1.1.1:5000 5 480 000 datagrams 1 402 missing " +
+			"UDP://239.2.1.1:5000 911 000 datagrams dropped: its packets differ from those of the other leg " +
+			"standby UDP://239.3.1.1:5000 not received Health 31 continuity errors 1 PCR jumps",
+		"3 clients for sent rate behind skips 192.168.10.15:50905 2 h 0 min 6.71 GiB 8.03 Mbit/s 46.9 KiB, 0.0 s 0 [fd12:3456:789a::1c4e]:61002",
+		"8.87 MiB, 9.3 s 2",
+		"on air UDP://10.0.0.7@232.7.7.7:5000 1 500 000 datagrams Health no faults",
+		"regional backup the first source does not deliver 4.02 Mbit/s",
+		"trial UDP://239.4.1.1:5000 received, waits for its turn 220 datagrams 4 continuity errors " +
+			"failed UDP://239.4.1.2:5000 join 239.4.1.2 on eth1: no such device " +
+			"on air UDP://239.4.1.3:5000 312 000 datagrams 9 continuity errors 77 lost by the kernel 1 client",
+		"UDP://[ff15::8]:6000 lingering nobody watches any more 131 kbit/s", "No client.",
+		"UDP://239.8.8.8:1234 silent nothing comes 0 bit/s", "Health 1 sync losses 2 PAT errors 2 PMT errors",
+		"UDP://239.9.9.9:1234 joining nothing has come yet 0 bit/s", "UDP://239.8.8.9:1234 closed clients get what is left 0 bit/s raw",
+		"51000 1 min 0 s 57.2 MiB 8.03 Mbit/s 0 B 0", // no time without a rate
 		"This engine did not answer in time. What is shown is what it last told. No channel runs here.",
 	} {
 		if !strings.Contains(seen, want) {
@@ -170,9 +219,11 @@ func TestIssue1StatusJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Totals != st.Totals || len(got.Engines) != 3 || got.Engines[0].Channels[0].Clients[0].Addr != "192.168.10.15:50905" ||
-			got.Engines[0].Channels[0].Source != st.Engines[0].Channels[0].Source || got.Engines[2].Error == "" {
-			t.Errorf("%v: %+v", c, got)
+		if diff := cmp.Diff(ordered(st), got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", c, diff)
+		}
+		if first := got.Engines[0].Channels[2].Clients[0].Addr; first != "192.168.10.15:50905" {
+			t.Errorf("%v: the first client of sports is %s", c, first)
 		}
 		if strings.Contains(body, "null") {
 			t.Error("a list is null")
@@ -229,7 +280,9 @@ func TestHostileWords(t *testing.T) {
 	e.ID, e.Version, e.Error = bad, bad, bad
 	ch := &e.Channels[0]
 	ch.Tag, ch.State, ch.Format, ch.Streams[0].Codec = bad, bad, bad, bad
-	ch.Clients[0].Tag, ch.Clients[0].Addr = bad, bad
+	ch.Name, ch.Clients[0].Tag, ch.Clients[0].Addr = bad, bad, bad
+	source := &ch.Sources[0]
+	source.Tag, source.State, source.Error, source.Legs[0].Tag, source.Legs[0].Dropped = bad, bad, bad, bad, bad
 	_, body := get(t, serve(t, st, "127.0.0.1:0")+"/status", "*/*")
 	if n := strings.Count(body, "<script>"); n != 1 {
 		t.Errorf("%d scripts", n)
@@ -237,7 +290,7 @@ func TestHostileWords(t *testing.T) {
 	if strings.Contains(body, "<img") || strings.Contains(body, `"><`+"script") {
 		t.Error("a tag came through")
 	}
-	if n := strings.Count(body, "&lt;script&gt;alert(1)"); n < 8 {
+	if n := strings.Count(body, "&lt;script&gt;alert(1)"); n < 13 {
 		t.Errorf("shown only %d times", n)
 	}
 }
@@ -246,7 +299,7 @@ func TestManyClients(t *testing.T) {
 	st := example()
 	st.Engines[0].Channels[0].Clients = make([]report.Client, 5000)
 	_, body := get(t, serve(t, st, "127.0.0.1:0")+"/status", "*/*")
-	if n := strings.Count(body, `<th scope="row"`); n != maxShown+2 {
+	if n := strings.Count(body, `<th scope="row"`); n != maxShown+4 {
 		t.Errorf("%d clients shown", n)
 	}
 	if seen := text(body); !strings.Contains(seen, "5000 clients for") || !strings.Contains(seen, "and 4900 more") {

@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"sluice/internal/report"
@@ -32,7 +35,9 @@ type page struct {
 
 func newPage() *page {
 	funcs := template.FuncMap{
-		"rate": rate, "size": size, "troubles": troubles, "plural": plural,
+		"rate": rate, "size": size, "number": number, "plural": plural, "behind": behind,
+		"title": title, "explain": explain, "class": class, "datagrams": datagrams,
+		"sourceTroubles": sourceTroubles, "legTroubles": legTroubles, "healthTroubles": healthTroubles,
 		"shown": func(list []report.Client) []report.Client { return list[:min(len(list), maxShown)] },
 		"style": func() template.CSS { return template.CSS(pageCSS) },
 		"js":    func() template.JS { return template.JS(pageJS) },
@@ -54,39 +59,50 @@ func hash(s string) string {
 
 func (p *page) write(w io.Writer, st report.Status) error { return p.tmpl.Execute(w, st) }
 
-// trouble is a counter of a source that should be zero.
-type trouble struct {
-	Name  string
-	Count string
-	Hint  string // what it means for the operator
+// title is what a channel is called: its name, or its tag when it has none.
+func title(ch report.Channel) string { return cmp.Or(ch.Name, ch.Tag) }
+
+// explain says what the state of a channel or of a source means, "" where the word is
+// enough.
+func explain(state string) string {
+	return map[string]string{
+		"joining":   "nothing has come yet",
+		"silent":    "nothing comes",
+		"backup":    "the first source does not deliver",
+		"lingering": "nobody watches any more",
+		"closed":    "clients get what is left",
+		"trial":     "received, waits for its turn",
+		"standby":   "not received",
+	}[state]
 }
 
-func troubles(s report.Source) []trouble {
-	var out []trouble
-	add := func(name string, n uint64, hint string) {
-		if n > 0 {
-			out = append(out, trouble{name, fmt.Sprint(n), hint})
-		}
-	}
-	var sum report.Leg
+// class makes a state the name of a class of the style sheet.
+func class(state string) string { return strings.ReplaceAll(state, " ", "-") }
+
+// datagrams sums over the legs of a source.
+func datagrams(s report.Source) (n uint64) {
 	for _, l := range s.Legs {
-		sum.KernelLost += l.KernelLost
-		sum.Malformed += l.Malformed
-		sum.Foreign += l.Foreign
-		sum.Truncated += l.Truncated
+		n += l.Datagrams
 	}
-	add("lost by the kernel", sum.KernelLost, "datagrams; the receive buffer is too small: raise net.core.rmem_max")
-	add("lost in RTP", s.RTPLost, "packets missing in the RTP sequence: lost on the way here")
-	add("continuity errors", s.Continuity, "MPEG-TS packets missing or repeated: lost on the way, or at the encoder")
-	add("transport errors", s.Transport, "packets that a receiver before us marked as broken")
-	add("sync losses", s.SyncLost, "times that the stream was no MPEG-TS in between")
-	if s.Skipped > 0 {
-		out = append(out, trouble{"skipped", size(s.Skipped), "dropped while out of sync"})
+	return n
+}
+
+// behind writes how far a client lags, as bytes and, when the channel's rate is known,
+// as time.
+func behind(lag, bps uint64) string {
+	if bps == 0 {
+		return size(lag)
 	}
-	add("malformed RTP", sum.Malformed, "datagrams dropped: their RTP header does not hold")
-	add("foreign datagrams", sum.Foreign, "dropped: they came for another group or interface")
-	add("truncated datagrams", sum.Truncated, "dropped: longer than 64 KiB")
-	return out
+	return fmt.Sprintf("%s, %.1f\u202fs", size(lag), float64(lag)*8/float64(bps))
+}
+
+// number writes n with its digits in groups of three.
+func number(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
 }
 
 // rate writes bits a second with three digits.
