@@ -122,7 +122,7 @@ func (s *Server) assign(c *client, tried map[string]bool) (*engine, *attempt) {
 	for i, e := range s.engines {
 		list[i] = candidate{carries: e.carries(c.tag), tried: !e.ready || tried[e.hello.Engine]}
 	}
-	i := pick(list, s.turn)
+	i := pick(list, s.turn, s.c.Spread, s.c.Split)
 	if i < 0 {
 		return nil, nil
 	}

@@ -26,7 +26,10 @@ type Config struct {
 	Allow         []netip.Prefix // clients that may watch; if nil DefaultAllow, if empty none
 	Sources       []netip.Prefix // what may be asked for; if nil DefaultSources, if empty nothing
 	Lineup        *lineup.Lineup // channels and their settings; if nil, none and lineup.Defaults
-	AnswerTimeout time.Duration  // after which an engine that says neither Started nor Refused is given up for that client; if zero 15 s
+	Spread        Spread         // which engine gets a channel
+	Split         bool           // whether the clients of a channel are spread over the engines, too; each of these then receives it
+	Limits        Limits         // how much is served at once
+	AnswerTimeout time.Duration  // how long an engine may take to answer beyond the no-data times of all sources; if zero 10 s
 	MaxEngines    int            // if zero 64
 	Build         string         // version of the program, for Server headers and the status
 }
@@ -101,7 +104,7 @@ func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logge
 	if c.Sources == nil {
 		c.Sources = DefaultSources()
 	}
-	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, 15*time.Second)
+	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, 10*time.Second)
 	c.MaxEngines = cmp.Or(c.MaxEngines, 64)
 	return &Server{
 		c: c, user: user, control: control, log: log, turned: logs.Limited(log),
