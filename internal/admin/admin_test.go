@@ -162,19 +162,19 @@ func TestIssue1StatusPage(t *testing.T) {
 		"sluice 1.0.0 process 2101 up 1 d 2 h", "Channels 7 Clients 7 In 23.4 Mbit/s Out 32.1 Mbit/s",
 		"Engine 1 3 channels process 2103",
 		"sports live pinned 8.04 Mbit/s ts open 2 h 0 min 6.72 GiB received 9.58 MiB held h264 256 aac 257 ac3 258",
-		"on air UDP://239.1.1.1:5000|UDP://239.2.1.1:5000 RTP 6 391 000 datagrams 12 lost in RTP 2 late 5 reordered 7 duplicates " +
+		"on air UDP://239.1.1.1:5000|UDP://239.2.1.1:5000 RTP 6 391 000 datagrams 12 lost in RTP 2 late 5 reordered 7 repeated " +
 			"UDP://239.1.1.1:5000 5 480 000 datagrams 1 402 missing " +
 			"UDP://239.2.1.1:5000 911 000 datagrams dropped: its packets differ from those of the other leg " +
-			"standby UDP://239.3.1.1:5000 not received Health 31 continuity errors 1 PCR jumps",
-		"3 clients for sent rate behind skips 192.168.10.15:50905 2 h 0 min 6.71 GiB 8.03 Mbit/s 46.9 KiB, 0.0 s 0 [fd12:3456:789a::1c4e]:61002",
+			"standby UDP://239.3.1.1:5000 not received Health 31 continuity errors 1 PCR jump",
+		"3 clients for sent rate behind skips 192.168.10.15:50905 2 h 0 min 6.71 GiB 8.03 Mbit/s 46.9 KiB, 0.05 s 0 [fd12:3456:789a::1c4e]:61002",
 		"8.87 MiB, 9.3 s 2",
 		"on air UDP://10.0.0.7@232.7.7.7:5000 1 500 000 datagrams Health no faults",
 		"regional backup the first source does not deliver 4.02 Mbit/s",
-		"trial UDP://239.4.1.1:5000 received, waits for its turn 220 datagrams 4 continuity errors " +
+		"trial UDP://239.4.1.1:5000 received, not sent 220 datagrams 4 continuity errors " +
 			"failed UDP://239.4.1.2:5000 join 239.4.1.2 on eth1: no such device " +
 			"on air UDP://239.4.1.3:5000 312 000 datagrams 9 continuity errors 77 lost by the kernel 1 client",
 		"UDP://[ff15::8]:6000 lingering nobody watches any more 131 kbit/s", "No client.",
-		"UDP://239.8.8.8:1234 silent nothing comes 0 bit/s", "Health 1 sync losses 2 PAT errors 2 PMT errors",
+		"UDP://239.8.8.8:1234 silent nothing comes 0 bit/s", "Health 1 sync loss 2 PAT errors 2 PMT errors",
 		"UDP://239.9.9.9:1234 joining nothing has come yet 0 bit/s", "UDP://239.8.8.9:1234 closed clients get what is left 0 bit/s raw",
 		"51000 1 min 0 s 57.2 MiB 8.03 Mbit/s 0 B 0", // no time without a rate
 		"This engine did not answer in time. What is shown is what it last told. No channel runs here.",
@@ -330,6 +330,14 @@ func TestUnits(t *testing.T) {
 		{span(49*time.Hour + time.Minute), "2 d 1 h"},
 		{plural(0, "client"), "0 clients"},
 		{plural(1, "client"), "1 client"},
+		{plural(3, "loss"), "3 losses"},
+		{number(0), "0"},
+		{number(999), "999"},
+		{number(1000), "1 000"},
+		{number(18446744073709551615), "18 446 744 073 709 551 615"},
+		{behind(0, 8_000_000), "0 B, 0.00 s"},
+		{behind(10<<20, 8_000_000), "10.0 MiB, 10.5 s"},
+		{behind(1<<20, 0), "1.00 MiB"},
 	} {
 		if got := strings.ReplaceAll(c.got, "\u202f", " "); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

@@ -71,7 +71,7 @@ func explain(state string) string {
 		"backup":    "the first source does not deliver",
 		"lingering": "nobody watches any more",
 		"closed":    "clients get what is left",
-		"trial":     "received, waits for its turn",
+		"trial":     "received, not sent",
 		"standby":   "not received",
 	}[state]
 }
@@ -93,7 +93,11 @@ func behind(lag, bps uint64) string {
 	if bps == 0 {
 		return size(lag)
 	}
-	return fmt.Sprintf("%s, %.1f\u202fs", size(lag), float64(lag)*8/float64(bps))
+	seconds, digits := float64(lag)*8/float64(bps), 1
+	if seconds < 1 {
+		digits = 2
+	}
+	return fmt.Sprintf("%s, %.*f\u202fs", size(lag), digits, seconds)
 }
 
 // number writes n with its digits in groups of three.
@@ -146,5 +150,13 @@ func plural(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
 	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return fmt.Sprintf("%d %s", n, many(word))
+}
+
+// many is the plural of word.
+func many(word string) string {
+	if strings.HasSuffix(word, "s") {
+		return word + "es"
+	}
+	return word + "s"
 }

@@ -19,6 +19,15 @@ func (t *troubles) add(name string, n uint64, hint string) {
 	}
 }
 
+// addSome is add for a name that has a plural.
+func (t *troubles) addSome(name string, n uint64, hint string) {
+	if n != 1 {
+		name = many(name)
+	}
+	t.add(name, n, hint)
+}
+
+// addMended is add for what clients do not notice.
 func (t *troubles) addMended(name string, n uint64, hint string) {
 	if n > 0 {
 		*t = append(*t, trouble{Name: name, Count: number(n), Hint: hint, Mended: true})
@@ -31,11 +40,11 @@ func sourceTroubles(s report.Source, on *report.Health) troubles {
 	var t troubles
 	t.add("lost in RTP", s.RTPLost, "packets missing in the RTP sequence, on every leg: lost on the way here")
 	t.add("late", s.Late, "packets that came after their place had passed and were dropped")
-	t.add("sender restarts", s.Restarts, "times that the RTP sender began anew")
+	t.addSome("sender restart", s.Restarts, "times that the RTP sender began anew")
 	if on == nil || s.State != "on air" {
-		t.add("sync losses", s.SyncLost, syncHint)
-		t.add("continuity errors", s.Continuity, continuityHint)
-		t.add("transport errors", s.Transport, transportHint)
+		t.addSome("sync loss", s.SyncLost, syncHint)
+		t.addSome("continuity error", s.Continuity, continuityHint)
+		t.addSome("transport error", s.Transport, transportHint)
 	}
 	if s.Skipped > 0 {
 		t = append(t, trouble{Name: "skipped", Count: size(s.Skipped), Hint: "dropped while the stream was no MPEG-TS"})
@@ -44,7 +53,7 @@ func sourceTroubles(s report.Source, on *report.Health) troubles {
 		t = append(t, legTroubles(s.Legs[0])...)
 	}
 	t.addMended("reordered", s.Reordered, "packets that came behind a later one; they were put in their place")
-	t.addMended("duplicates", s.Duplicates, "packets that came again on the same leg and were dropped")
+	t.addMended("repeated", s.Duplicates, "packets that came again on the same leg and were dropped")
 	return t
 }
 
@@ -54,8 +63,8 @@ func legTroubles(l report.Leg) troubles {
 	t.addMended("missing", l.Lost, "packets that came on the other leg only, and were taken from there")
 	t.add("lost by the kernel", l.KernelLost, "datagrams; the receive buffer is too small: raise net.core.rmem_max")
 	t.add("malformed RTP", l.Malformed, "datagrams dropped: their RTP header does not hold")
-	t.add("foreign datagrams", l.Foreign, "dropped: they came for another group or interface")
-	t.add("truncated datagrams", l.Truncated, "dropped: longer than 64 KiB")
+	t.addSome("foreign datagram", l.Foreign, "dropped: they came for another group or interface")
+	t.addSome("truncated datagram", l.Truncated, "dropped: longer than 64 KiB")
 	return t
 }
 
@@ -68,15 +77,15 @@ const (
 // healthTroubles are the faults of the stream, each with its number in ETSI TR 101 290.
 func healthTroubles(h report.Health) troubles {
 	var t troubles
-	t.add("sync losses", h.SyncLoss, "1.1: "+syncHint)
-	t.add("PAT errors", h.PAT, "1.3: the list of programs is missing for too long, or is not one: players find nothing")
-	t.add("continuity errors", h.Continuity, "1.4: "+continuityHint)
-	t.add("PMT errors", h.PMT, "1.5: the list of streams of a program is missing for too long: players start late or not at all")
-	t.add("transport errors", h.Transport, "2.1: "+transportHint)
-	t.add("CRC errors", h.CRC, "2.2: tables that arrived damaged")
-	t.add("PCR gaps", h.PCRInterval, "2.3a: the clock of the stream comes too rarely: players drift")
-	t.add("PCR jumps", h.PCRJump, "2.3b: the clock of the stream jumps unannounced: a cut, or losses")
+	t.addSome("sync loss", h.SyncLoss, "1.1: "+syncHint)
+	t.addSome("PAT error", h.PAT, "1.3: the list of programs is missing for too long, or is not one: players find nothing")
+	t.addSome("continuity error", h.Continuity, "1.4: "+continuityHint)
+	t.addSome("PMT error", h.PMT, "1.5: the list of streams of a program is missing for too long: players start late or not at all")
+	t.addSome("transport error", h.Transport, "2.1: "+transportHint)
+	t.addSome("CRC error", h.CRC, "2.2: tables that arrived damaged")
+	t.addSome("PCR gap", h.PCRInterval, "2.3a: the clock of the stream comes too rarely: players drift")
+	t.addSome("PCR jump", h.PCRJump, "2.3b: the clock of the stream jumps unannounced: a cut, or losses")
 	t.add("PCR jitter", h.PCRJitter, "2.4: clock values that do not fit their place in the stream: a remultiplexer that does not correct them")
-	t.add("PTS gaps", h.PTS, "2.5: a stream of the program has no time stamps for too long")
+	t.addSome("PTS gap", h.PTS, "2.5: a stream of the program has no time stamps for too long")
 	return t
 }
