@@ -42,40 +42,35 @@ type candidate struct {
 	clients  int  // likewise
 }
 
-// pick decides which engine gets a client. A channel is received once: the engine that
+// pick decides which engine gets a client. A channel is received once: the first that
 // carries it gets the client, unless split is set. Else spread decides, and among equals
 // the next from turn on in a circle. It returns -1 when all were tried.
 func pick(list []candidate, turn int, spread Spread, split bool) int {
+	for i, c := range list {
+		if c.carries && !c.tried && !split {
+			return i
+		}
+	}
 	best := -1
 	for k := range list {
 		i := (turn + k) % len(list)
-		switch c := list[i]; {
-		case c.tried:
-		case best < 0, c.before(list[best], spread, split):
+		if !list[i].tried && (best < 0 || list[i].load(spread) < list[best].load(spread)) {
 			best = i
 		}
 	}
 	return best
 }
 
-// before reports whether c is a better choice than d.
-func (c candidate) before(d candidate, spread Spread, split bool) bool {
-	if !split && c.carries != d.carries {
-		return c.carries
-	}
-	switch spread {
-	case MinChannels:
-		return c.channelsThen() < d.channelsThen()
-	case MinClients:
-		return c.clients < d.clients
-	}
-	return false
-}
-
-// channelsThen is how many channels it would have with this one.
-func (c candidate) channelsThen() int {
-	if c.carries {
+// load is what spread has as little of as it can. A channel that c would get counts as
+// one that it has.
+func (c candidate) load(spread Spread) int {
+	switch {
+	case spread == MinClients:
+		return c.clients
+	case spread == MinChannels && c.carries:
 		return c.channels
+	case spread == MinChannels:
+		return c.channels + 1
 	}
-	return c.channels + 1
+	return 0
 }

@@ -10,6 +10,8 @@ package lineup
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +54,38 @@ type Settings struct {
 	MaxEgress  int64 // bits a second to all clients together; 0 = no limit
 }
 
+// maxTime bounds every time, so that one fits into each message and sums do not overflow.
+const maxTime = 365 * 24 * time.Hour
+
+// check says which setting makes no sense.
+func (s Settings) check() error {
+	for _, t := range []struct {
+		name  string
+		value time.Duration
+		most  time.Duration
+	}{
+		{"no-data time", s.NoData, maxTime},
+		{"linger", s.Linger, maxTime},
+		{"history depth", s.History.Depth, maxTime},
+		{"start", s.Start.Back, MaxBack},
+	} {
+		if t.value < 0 || t.value > t.most {
+			return fmt.Errorf("%s of %v: want 0 to %v", t.name, t.value, t.most)
+		}
+	}
+	switch {
+	case s.History.Bytes < 0:
+		return fmt.Errorf("history of %d bytes: want 0 or more", s.History.Bytes)
+	case s.MaxClients < 0 || s.MaxClients > math.MaxInt32:
+		return fmt.Errorf("limit of %d clients: want 0 to %d", s.MaxClients, math.MaxInt32)
+	case s.MaxEgress < 0:
+		return fmt.Errorf("limit of %d bits a second: want 0 or more", s.MaxEgress)
+	case s.Slow > Disconnect:
+		return fmt.Errorf("unknown policy %d for slow clients", s.Slow)
+	}
+	return nil
+}
+
 // History is how much of a channel is kept for clients that come or lag: what is reached
 // first counts.
 type History struct {
@@ -79,7 +113,12 @@ const (
 )
 
 // String is what ParseSlow reads.
-func (s Slow) String() string { return [...]string{"skip", "disconnect"}[s] }
+func (s Slow) String() string {
+	if s == Disconnect {
+		return "disconnect"
+	}
+	return "skip"
+}
 
 // ParseSlow reads a policy.
 func ParseSlow(s string) (Slow, error) {
@@ -94,7 +133,8 @@ func ParseSlow(s string) (Slow, error) {
 	return 0, fmt.Errorf("bad policy %q for slow clients: want skip or disconnect", s)
 }
 
-// Start says where in the history a client begins. The zero Start is StartKey.
+// Start says where in the history a client begins. The zero Start is the newest key
+// frame. What the history does not reach back to is as if its whole depth were asked for.
 type Start struct {
 	Live bool          // at the newest byte, whatever it is
 	Back time.Duration // at the newest key frame that is at least so old; 0 = at the newest
@@ -114,7 +154,7 @@ func (s Start) String() string {
 	return "key"
 }
 
-// ParseStart reads "live", "key" or a time such as 30s or 1m30s.
+// ParseStart reads "live", "key" or a time such as 30s or 1m30s, to the millisecond.
 func ParseStart(s string) (Start, error) {
 	switch s {
 	case "live":
@@ -123,10 +163,13 @@ func ParseStart(s string) (Start, error) {
 		return Start{}, nil
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 || d > MaxBack || strings.HasPrefix(s, "+") {
+	if err != nil || d < time.Millisecond || strings.HasPrefix(s, "+") {
 		return Start{}, fmt.Errorf("bad start %q: want live, key or how far back, such as 30s", s)
 	}
-	return Start{Back: d}, nil
+	if d > MaxBack {
+		return Start{}, fmt.Errorf("start %q is too far back: want at most %v", s, MaxBack)
+	}
+	return Start{Back: d.Truncate(time.Millisecond)}, nil
 }
 
 // Lineup is a checked list of channels. It is never modified; nil is the empty one with
@@ -141,8 +184,17 @@ type Lineup struct {
 // New checks the channels; settings are those of all others. The error names the channel
 // at fault.
 func New(settings Settings, channels []Channel) (*Lineup, error) {
-	l := &Lineup{settings: settings, channels: channels, byName: map[string]int{}, byTag: map[string]int{}}
-	for i, c := range channels {
+	if err := settings.check(); err != nil {
+		return nil, fmt.Errorf("settings of all channels: %w", err)
+	}
+	if settings.Pinned {
+		return nil, errors.New("settings of all channels: only a channel of the configuration can be pinned")
+	}
+	l := &Lineup{
+		settings: settings, channels: slices.Clone(channels),
+		byName: make(map[string]int), byTag: make(map[string]int),
+	}
+	for i, c := range l.channels {
 		if err := l.add(i, c); err != nil {
 			return nil, err
 		}
@@ -151,42 +203,56 @@ func New(settings Settings, channels []Channel) (*Lineup, error) {
 }
 
 func (l *Lineup) add(i int, c Channel) error {
-	if err := checkName(c.Name); err != nil {
+	if err := CheckName(c.Name); err != nil {
 		return err
-	}
-	if n := len(c.Sources); n == 0 || n > MaxSources {
-		return fmt.Errorf("channel %s has %d sources: want 1 to %d", c.Name, n, MaxSources)
 	}
 	if _, taken := l.byName[c.Name]; taken {
 		return fmt.Errorf("channel %s is there twice", c.Name)
 	}
-	if other, taken := l.byTag[c.Tag()]; taken {
-		return fmt.Errorf("channels %s and %s have the same first source", l.channels[other].Name, c.Name)
+	if err := c.check(); err != nil {
+		return fmt.Errorf("channel %s: %w", c.Name, err)
 	}
-	seen := map[string]bool{}
-	for _, s := range c.Sources {
-		if seen[s.Tag()] {
-			return fmt.Errorf("channel %s names %s twice", c.Name, s.Tag())
-		}
-		seen[s.Tag()] = true
+	if other, taken := l.byTag[c.Tag()]; taken {
+		return fmt.Errorf("channels %s and %s have the same first source, %s", l.channels[other].Name, c.Name, c.Tag())
 	}
 	l.byName[c.Name], l.byTag[c.Tag()] = i, i
 	return nil
 }
 
+// check says what is wrong with the sources or the settings.
+func (c Channel) check() error {
+	if n := len(c.Sources); n == 0 || n > MaxSources {
+		return fmt.Errorf("%d sources: want 1 to %d", n, MaxSources)
+	}
+	seen := make(map[string]bool)
+	for _, s := range c.Sources {
+		switch {
+		case len(s) == 0 || len(s) > uri.MaxLegs:
+			return fmt.Errorf("source of %d legs: want 1 to %d", len(s), uri.MaxLegs)
+		case seen[s.Tag()]:
+			return fmt.Errorf("%s is named twice", s.Tag())
+		}
+		seen[s.Tag()] = true
+	}
+	return c.Settings.check()
+}
+
 // maxName is the length of the longest name, in bytes.
 const maxName = 64
 
-// checkName allows what needs no encoding in a URL.
-func checkName(name string) error {
-	ok := name != "" && len(name) <= maxName
-	for _, r := range name {
-		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
+// CheckName says why no channel can have that name. Names need no encoding in a URL.
+func CheckName(name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("channel name of %d characters: want at most %d", len(name), maxName)
 	}
-	if !ok {
-		return fmt.Errorf("bad channel name %q: want 1 to %d letters, digits, dots, dashes or underscores", name, maxName)
+	if name == "" || strings.ContainsFunc(name, notOfNames) {
+		return fmt.Errorf("bad channel name %q: want letters, digits, dots, dashes and underscores", name)
 	}
 	return nil
+}
+
+func notOfNames(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
 }
 
 // Named returns the channel of that name.
@@ -201,8 +267,8 @@ func (l *Lineup) Named(name string) (Channel, bool) {
 	return l.channels[i], true
 }
 
-// From returns the channel whose first source is s: a configured one, or one with the
-// settings of all.
+// From returns the channel whose first source is s: a configured one, or one without a
+// name and with the settings of all.
 func (l *Lineup) From(s uri.Source) Channel {
 	if l == nil {
 		return Channel{Sources: []uri.Source{s}, Settings: Defaults()}
