@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"sort"
 	"time"
 )
 
@@ -24,6 +25,8 @@ func (l Limits) withDefaults() Limits {
 // Mark is a point where a reader may begin.
 type Mark struct {
 	Offset int64
+	// At is when its bytes came.
+	At time.Duration
 	// Preamble is what a reader that begins here gets first. It is not part of the
 	// window and is never modified.
 	Preamble []byte
@@ -122,6 +125,16 @@ func (h *History) Latest() (m Mark, ok bool) {
 		return Mark{}, false
 	}
 	return h.marks[len(h.marks)-1], true
+}
+
+// Before returns the newest mark that came at t or earlier, the oldest when all came
+// later; ok is false when the window has none.
+func (h *History) Before(t time.Duration) (m Mark, ok bool) {
+	if len(h.marks) == 0 {
+		return Mark{}, false
+	}
+	later := sort.Search(len(h.marks), func(i int) bool { return h.marks[i].At > t })
+	return h.marks[max(0, later-1)], true
 }
 
 // Slices appends to dst the published bytes from off on, at most limit bytes, as the

@@ -82,6 +82,34 @@ func checkLatest(t *rapid.T, h *history.History, marks []int64) {
 	}
 }
 
+// TestBefore: a reader that wants to go back gets the mark that is old enough, and not
+// older than it has to be.
+func TestBefore(t *testing.T) {
+	pool := history.NewPool(0)
+	defer pool.Close()
+	h := history.New(pool, history.Limits{Depth: time.Second})
+	defer h.Free()
+	if _, ok := h.Before(time.Hour); ok {
+		t.Error("a mark in an empty window")
+	}
+	for s := range int64(4) {
+		h.Mark(history.Mark{Offset: h.Head(), At: time.Duration(s) * time.Second})
+		h.Write(make([]byte, history.SegmentSize), time.Duration(s)*time.Second)
+	}
+	check := func(at time.Duration, want int64) {
+		t.Helper()
+		if m, ok := h.Before(at); !ok || m.Offset != want*history.SegmentSize {
+			t.Errorf("before %v: the mark at %d %v, want that at %d", at, m.Offset, ok, want*history.SegmentSize)
+		}
+	}
+	check(0, 0)
+	check(1999*time.Millisecond, 1)
+	check(2*time.Second, 2)
+	check(time.Hour, 3)
+	h.Retire()
+	check(0, 1)
+}
+
 func TestDueKeepsTheLimits(t *testing.T) {
 	pool := history.NewPool(0)
 	defer pool.Close()
