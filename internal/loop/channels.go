@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/internal/channel"
+	"sluice/internal/endpoint"
 	"sluice/internal/history"
 	"sluice/internal/lineup"
 	"sluice/internal/logs"
@@ -66,6 +67,7 @@ func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
 		Channel: channel.New(conf, history.New(l.pool, limits), now),
 		since:   now, meter: meter{at: now}, viewers: roster{place: seatOf},
 	}
+	ch.tap.ch = ch
 	l.channels[conf.Tag()] = ch
 	l.all = append(l.all, ch)
 	l.opens.Add(1)
@@ -79,9 +81,11 @@ func (l *Loop) openSource(ch *live) {
 	src, err := l.conf.Opener.Open(ch.Sources[0])
 	posted := l.post(func(now time.Duration) {
 		if err == nil && ch.State() != channel.Ended {
-			if err = l.poll.addSource(src.FDs()[0]); err == nil {
-				ch.src = src
-				l.sources[src.FDs()[0]] = ch
+			if err = l.watch(src); err == nil {
+				ch.tap.src = src
+				for _, fd := range src.FDs() {
+					l.taps[fd] = &ch.tap
+				}
 				l.conf.Observer.ChannelOpened(ch.Tag())
 				return
 			}
@@ -101,6 +105,19 @@ func (l *Loop) openSource(ch *live) {
 // share has the history stand in files while it is sent to many.
 func (ch *live) share() { ch.History().Share(len(ch.viewers.all) >= sharedFrom) }
 
+// watch has the poller tell of src.
+func (l *Loop) watch(src endpoint.Source) error {
+	for i, fd := range src.FDs() {
+		if err := l.poll.addSource(fd); err != nil {
+			for _, added := range src.FDs()[:i] {
+				l.poll.removeSource(added)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
 // endChannel stops receiving. Clients that wait are refused, with err as the reason
 // given; the others get what is left and then the end.
 func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.Duration) {
@@ -110,12 +127,14 @@ func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.D
 	ch.End(now)
 	ch.reason = reason
 	delete(l.channels, ch.Tag())
-	if ch.src != nil {
-		delete(l.sources, ch.src.FDs()[0])
-		l.poll.removeSource(ch.src.FDs()[0])
-		ch.counters = ch.src.Counters()
-		l.closed(ch, ch.src.Close())
-		ch.src = nil
+	if src := ch.tap.src; src != nil {
+		for _, fd := range src.FDs() {
+			delete(l.taps, fd)
+			l.poll.removeSource(fd)
+		}
+		ch.counters = src.Counters()
+		l.closed(ch, src.Close())
+		ch.tap.src = nil
 		l.conf.Observer.ChannelEnded(ch.Tag(), reason)
 	}
 	l.refuseWaiting(ch, reason, err, now)
@@ -192,8 +211,8 @@ func (l *Loop) closed(ch *live, err error) {
 func (l *Loop) report() []report.Channel {
 	out := make([]report.Channel, 0, len(l.all))
 	for _, ch := range l.all {
-		if ch.src != nil {
-			ch.counters = ch.src.Counters()
+		if ch.tap.src != nil {
+			ch.counters = ch.tap.src.Counters()
 		}
 		r := ch.Report(ch.counters)
 		r.Since, r.Rate = l.wall(ch.since), ch.meter.rate

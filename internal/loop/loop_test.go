@@ -46,7 +46,7 @@ func TestModel(t *testing.T) {
 			},
 			"send": func(rt *rapid.T) {
 				s := b.stations[channelEnd(rapid.IntRange(1, 2).Draw(rt, "channel")).Tag()]
-				if s == nil || b.l.sources[s.fd] == nil || b.l.sources[s.fd].src != endpoint.Source(s) {
+				if s == nil || b.l.taps[s.fd] == nil || b.l.taps[s.fd].src != endpoint.Source(s) {
 					rt.Skip("not open")
 				}
 				// In pieces that the socket has room for.
@@ -246,7 +246,7 @@ func TestLinger(t *testing.T) {
 	tag := channelEnd(1).Tag()
 	keep := func(d time.Duration) {
 		for range d / (100 * time.Millisecond) {
-			if s := b.stations[tag]; b.l.sources[s.fd] != nil {
+			if s := b.stations[tag]; b.l.taps[s.fd] != nil {
 				s.send(1)
 			}
 			b.pass(100 * time.Millisecond)
@@ -309,9 +309,24 @@ func TestRun(t *testing.T) {
 }
 
 func TestRound(t *testing.T) {
-	for n, want := range map[int]time.Duration{0: 5e6, 1: 5.1e6, 200: 25e6, 850: 90e6, 100000: 90e6} {
-		if got := Round(n); got != want {
-			t.Errorf("Round(%d) = %v, want %v", n, got, want)
+	for _, tt := range []struct {
+		clients, channels int
+		want              time.Duration
+	}{
+		{0, 0, 5e6},
+		{1, 1, 5e6},
+		{100, 1, 7.6e6},
+		{200, 1, 12.2e6},
+		{1000, 1, 49e6},
+		{3400, 1, 90e6},
+		{100_000, 1, 90e6},
+		{10, 10, 5e6},
+		{50, 50, 10e6},
+		{100, 100, 20e6},
+		{1000, 1000, 49e6},
+	} {
+		if got := Round(tt.clients, tt.channels); got != tt.want {
+			t.Errorf("Round(%d, %d) = %v, want %v", tt.clients, tt.channels, got, tt.want)
 		}
 	}
 }

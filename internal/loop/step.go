@@ -21,37 +21,24 @@ const (
 func (l *Loop) step(now time.Duration) {
 	elapsed := now - l.lastStep
 	l.lastStep = now
-	if l.receive(now) {
+	if l.listen(now) {
 		l.lastBusy = now
 	}
 	l.greet(now)
 	if l.send(elapsed, now) {
 		l.lastBusy = now
 	}
+	l.endSlot()
 	l.retire()
 	if now-l.lastLook >= housekeeping {
 		l.lastLook = now
 		l.housekeep(now)
 	}
 	// Quiet for a whole round: everybody has everything.
-	l.idle = now-l.lastBusy > Round(len(l.ring.all))
+	l.idle = now-l.lastBusy > l.round()
 }
 
-// receive drains the sources that have something.
-func (l *Loop) receive(now time.Duration) (came bool) {
-	for _, fd := range l.poll.readySources() {
-		ch := l.sources[fd]
-		if ch == nil {
-			continue // ended by an earlier one's error
-		}
-		came = true
-		ch.At(now)
-		if err := ch.src.Drain(now, ch); err != nil {
-			l.endChannel(ch, channel.SourceFailed, err, now)
-		}
-	}
-	return came
-}
+func (l *Loop) round() time.Duration { return Round(len(l.ring.all), len(l.all)) }
 
 // greet starts the clients that waited for the first byte of their channel.
 func (l *Loop) greet(now time.Duration) {
@@ -74,8 +61,7 @@ func (l *Loop) greet(now time.Duration) {
 func (l *Loop) send(elapsed, now time.Duration) (behind bool) {
 	behind = l.keepPromises(now)
 	n := len(l.ring.all)
-	slots := max(1, Round(n)/SlotTime)
-	l.share += float64(n) * float64(elapsed) / float64(slots*SlotTime)
+	l.share += float64(n) * float64(elapsed) / float64(l.round())
 	due := min(int(l.share), n)
 	l.share -= float64(int(l.share))
 	for range due {
@@ -87,7 +73,8 @@ func (l *Loop) send(elapsed, now time.Duration) (behind bool) {
 		}
 		c := l.ring.all[l.turn]
 		l.turn++
-		if l.serve(c, now) {
+		l.refresh(c.ch, now)
+		if l.ring.has(c) && l.serve(c, now) {
 			behind = true
 		}
 	}
