@@ -16,8 +16,9 @@ const (
 	sharedSize = 1 << 20
 )
 
-// keepFree is how many unused segments a Pool holds ready (4 MiB); more go back to
-// the system.
+// A Pool holds unused segments ready: a sixteenth of what it has handed out, since
+// channels that were opened together give theirs back together, and at least keepFree
+// (4 MiB). More go back to the system, which is slow at making new ones: it clears them.
 const keepFree = 16
 
 // block is the memory of one segment.
@@ -85,7 +86,7 @@ func (p *Pool) put(b block) {
 	switch {
 	case b.file != noFile: // its pages may be on their way to a client still: never again
 		unix.Close(b.file)
-	case len(p.free) < keepFree && p.limit >= 0:
+	case len(p.free) < max(keepFree, int(p.used/SegmentSize/16)) && p.limit >= 0:
 		p.free = append(p.free, b.mem)
 		return
 	}

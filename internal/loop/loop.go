@@ -37,11 +37,11 @@ const (
 
 // Round is how long it takes until every one of n clients of m channels is served once:
 // few get little at a time and at once, many get much at a time, which costs less. At
-// 8 Mbit/s it makes sends of 5 KB for up to 40 clients, 12 KB for 200, 49 KB for 1000.
+// 8 Mbit/s it makes sends of 5 KB for up to 20 clients, 13 KB for 200, 49 KB for 1000.
 // What many channels cost is mostly receiving: that is the reason for the second part.
 // See docs/decisions/005.
 func Round(n, m int) time.Duration {
-	clients := 3*time.Millisecond + time.Duration(n)*46*time.Microsecond
+	clients := 4*time.Millisecond + time.Duration(n)*45*time.Microsecond
 	channels := time.Duration(m) * 200 * time.Microsecond
 	return min(max(SlotTime, clients, min(channels, drainEvery)), 90*time.Millisecond)
 }
