@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"sluice/internal/admin"
@@ -37,6 +38,9 @@ func runGNG(ctx context.Context, c config.Config, id, socket string, log *slog.L
 		return err
 	}
 	defer leave(lock, log)
+	// The loop has a thread of its own. With one processor the scheduler would take it
+	// away in every sleep of the loop, and more than a second one would stand idle.
+	runtime.GOMAXPROCS(2)
 	conf := c.Engine(id, build())
 	conf.Socket = socket
 	e, err := engine.New(conf, log)
