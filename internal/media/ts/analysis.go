@@ -22,6 +22,7 @@ type Analysis struct {
 	BadTables        uint64  `json:"bad_tables"`
 	SyncLosses       uint64  `json:"sync_losses"`
 	SkippedBytes     uint64  `json:"skipped_bytes"` // while out of sync, before the first packet too
+	Health           Health  `json:"health"`        // what a channel counts as it passes
 
 	FirstPacketMS *float64 `json:"first_packet_ms"` // arrival; null when none came
 	FirstStartMS  *float64 `json:"first_start_ms"`  // first key frame, or audio where there is no video
@@ -117,6 +118,8 @@ func (r *Analysis) judgeClock() {
 	tables := len(r.Programs) > 0 && r.Programs[0].PMT
 	r.problem(tables && r.PCR.Count == 0, "no PCR: receivers have no clock")
 	r.problem(r.PCR.Discontinuities > 0, "%d jumps of the PCR", r.PCR.Discontinuities)
+	r.warn(r.Health.PCRJitter > 0, "%d clock references (PCR) are off the line of the constant rate by more than 1 µs", r.Health.PCRJitter)
+	r.warn(r.Health.PTS > 0, "%d times no PTS for 700 ms", r.Health.PTS)
 	r.warn(r.PCR.IntervalMaxMS > maxPCRMS, "PCR up to %.0f ms apart: at most %d are allowed", r.PCR.IntervalMaxMS, maxPCRMS)
 }
 

@@ -43,6 +43,7 @@ func (a *Analyzer) Packets(b []byte, at time.Duration) {
 	}
 	if a.bytes == 0 {
 		a.first, a.firstBytes = at, uint64(len(b))
+		a.tracker.CheckHealth = true
 		a.pids, a.pmtGaps = map[uint16]*pidMeter{}, map[uint16]*gapMeter{}
 	}
 	a.last = at
@@ -195,6 +196,7 @@ func (a *Analyzer) Report() Analysis {
 		BadTables:        stats.BadTables,
 		SyncLosses:       a.framer.SyncLosses(),
 		SkippedBytes:     a.framer.Skipped(),
+		Health:           a.tracker.Health(),
 		KeyFrames:        a.keyFrames,
 		KeyFrameMaxMS:    a.keyGaps.milliseconds(),
 		PATMaxMS:         a.patGaps.milliseconds(),

@@ -74,6 +74,35 @@ func (p Packet) SetPCR(ticks int64) {
 	}
 }
 
+// RemovePCR takes the program clock reference out; what follows it in the adaptation
+// field moves up. It does nothing to a packet that has none.
+func (p Packet) RemovePCR() {
+	if p.pcrField() == nil {
+		return
+	}
+	f := p.adaptation()
+	f[0] &^= 0x10
+	n := copy(f[1:], f[7:])
+	for i := range f[1+n:] {
+		f[1+n+i] = 0xFF
+	}
+}
+
+// RemovePESTimes takes PTS and DTS out of the PES header that starts in this packet,
+// stuffing in their place. It does nothing where PESTimes finds none.
+func (p Packet) RemovePESTimes() {
+	pts, dts := p.pesFields()
+	if pts == nil {
+		return
+	}
+	p.Payload()[7] &^= 0xC0
+	header := p.Payload()[9:][:p.Payload()[8]]
+	n := copy(header, header[len(pts)+len(dts):])
+	for i := range header[n:] {
+		header[n+i] = 0xFF
+	}
+}
+
 // Payload returns what follows header and adaptation field; it aliases p and is
 // empty when there is nothing.
 func (p Packet) Payload() []byte {

@@ -153,3 +153,41 @@ func TestAligned(t *testing.T) {
 		}
 	}
 }
+
+func TestRemoveTimes(t *testing.T) {
+	var with, without mux
+	with.pes(videoPID, 0xE0, frame{pts: 5, dts: 4, pcr: 7}, payload(50))
+	without.pes(videoPID, 0xE0, frame{}, payload(50))
+	p := Packet(with.out)
+	p.RemovePCR()
+	p.RemovePESTimes()
+	if _, ok := p.PCR(); ok {
+		t.Error("the PCR is still there")
+	}
+	if _, _, ok := p.PESTimes(); ok {
+		t.Error("the PTS is still there")
+	}
+	es := func(p Packet) []byte { b := p.Payload(); return b[9+int(b[8]):] }
+	if want := Packet(without.out); !bytes.Equal(es(p), es(want)) {
+		t.Errorf("the picture is %X, want %X", es(p), es(want))
+	}
+	again := bytes.Clone(p)
+	p.RemovePCR()
+	p.RemovePESTimes()
+	if !bytes.Equal(again, p) {
+		t.Error("removed what is not there")
+	}
+
+	// An OPCR after the PCR moves up.
+	field := append([]byte{0x18, 0, 0, 0, 1, 0x7E, 0}, 0, 0, 0, 2, 0x7E, 9)
+	var m mux
+	m.packet(videoPID, false, field, payload(20))
+	p = Packet(m.out)
+	p.RemovePCR()
+	if got := readPCR(p.opcrField()); got != 4*300+9 {
+		t.Errorf("OPCR %d, want %d", got, 4*300+9)
+	}
+	if !bytes.Equal(p.Payload(), payload(20)) {
+		t.Error("the payload has changed")
+	}
+}

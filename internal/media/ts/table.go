@@ -26,6 +26,9 @@ type table struct {
 
 	building []byte // the section in progress, empty when there is none
 	began    uint64 // in which packet it began
+
+	due   recurrence // of its sections, whatever is in them
+	wrong uint64     // packets that are scrambled and, on the PID of the PAT, sections of other tables
 }
 
 // copyOf is a section and the packet in which its latest copy began.
@@ -34,25 +37,29 @@ type copyOf struct {
 	began   uint64
 }
 
-// add takes the next packet of the PID; lost says that packets before it are
+// add takes the next packet of the PID, which stands at offset; lost says that packets before it are
 // missing. It reports whether the set of sections changed; bad counts those that
 // are damaged or lie.
-func (t *table) add(p Packet, lost bool, bad *uint64) (changed bool) {
+func (t *table) add(p Packet, offset int64, lost bool, bad *uint64) (changed bool) {
 	if lost {
 		t.building = t.building[:0]
 	}
 	t.packets = append(t.packets, p...)
 	t.next++
-	changed = t.payload(p, bad)
+	changed = t.payload(p, offset, bad)
 	t.trim()
 	return changed
 }
 
 // payload goes through the sections in a packet (2.4.4.1): a pointer leads over
 // the end of the old section to the first new one.
-func (t *table) payload(p Packet, bad *uint64) (changed bool) {
+func (t *table) payload(p Packet, offset int64, bad *uint64) (changed bool) {
 	b := p.Payload()
-	if p.Scrambled() || len(b) == 0 {
+	if p.Scrambled() {
+		t.wrong++
+		return false
+	}
+	if len(b) == 0 {
 		return false
 	}
 	if !p.PayloadStart() {
@@ -73,6 +80,7 @@ func (t *table) payload(p Packet, bad *uint64) (changed bool) {
 	t.building = t.building[:0]
 	for b = b[old:]; len(b) > 0 && b[0] != 0xFF; {
 		t.began = t.next - 1
+		t.begins(b[0], offset)
 		used, one := t.extend(b, bad)
 		changed = changed || one
 		if used == 0 {
@@ -81,6 +89,16 @@ func (t *table) payload(p Packet, bad *uint64) (changed bool) {
 		b = b[used:]
 	}
 	return changed
+}
+
+// begins notes the table_id of a section that begins.
+func (t *table) begins(id uint8, offset int64) {
+	switch {
+	case id == t.id:
+		t.due.see(offset)
+	case t.id == tablePAT: // nothing else may be there (13818-1, 2.4.4.3)
+		t.wrong++
+	}
 }
 
 // extend adds bytes to the section in progress, ends it when it is complete, and

@@ -60,9 +60,10 @@ type Stream struct {
 	Codec   string // h264, aac, dvbsub, …, or "type 0x06"
 }
 
-// Tracker follows one stream packet by packet: its tables, its continuity and the
-// places where a decoder can start. The zero Tracker is ready; it is one stream's
-// and not safe for concurrent use. To follow another stream, assign Tracker{}.
+// Tracker follows one stream packet by packet: its tables, its continuity, the places
+// where a decoder can start and, if wanted, its Health. The zero Tracker is ready; it is
+// one stream's and not safe for concurrent use. To follow another stream, assign
+// Tracker{}.
 //
 // Which places count depends on what the tables announce:
 //
@@ -75,6 +76,9 @@ type Stream struct {
 //     apart.
 //   - Neither, or no tables within 256 KiB: any packet, 64 KiB apart.
 type Tracker struct {
+	// CheckHealth counts Health as well. It is set before the first Scan.
+	CheckHealth bool
+
 	pids     [NullPID]pidState
 	pat      table
 	pmts     []*table // one for each PID that carries PMTs
@@ -94,6 +98,8 @@ type Tracker struct {
 	anyStart   bool  // last is set
 	starts     []Start
 	lastTables []byte
+
+	health health
 }
 
 // follow says which starts a Tracker looks for.
@@ -114,6 +120,7 @@ const (
 	roleTable
 	roleVideo
 	roleAudio
+	roleTimed // its PTS are checked, and nothing else
 )
 
 // Scan reads b, whole aligned packets that stand at offset in the stream, and
@@ -125,6 +132,8 @@ func (t *Tracker) Scan(b []byte, offset int64) []Start {
 	t.starts = t.starts[:0]
 	if !t.begun {
 		t.begun = true
+		t.pat.due.limit = maxTableGap
+		t.pat.due.see(offset)
 		t.assignRoles()
 	}
 	for i := 0; i+PacketSize <= len(b); i += PacketSize {
@@ -178,6 +187,7 @@ func (t *Tracker) packet(p Packet, offset int64) {
 	}
 	pid := uint16(head>>8) & 0x1FFF
 	if pid == NullPID {
+		t.health.nulls++
 		return
 	}
 	announced := false
@@ -186,9 +196,15 @@ func (t *Tracker) packet(p Packet, offset int64) {
 		if p.pcrField() != nil {
 			t.stats.PCRs++
 		}
+		if t.CheckHealth {
+			t.checkClock(pid, p, offset)
+		}
 	}
 	state := &t.pids[pid]
 	step := state.next(head)
+	if step != stepOn {
+		t.health.breaks++
+	}
 	if step == stepJump && !announced {
 		t.stats.Continuity++
 	}
@@ -196,9 +212,12 @@ func (t *Tracker) packet(p Packet, offset int64) {
 		return
 	}
 	lost := step == stepJump
+	if head&0x40_0000 != 0 && t.CheckHealth {
+		t.health.checkPES(pid, p, offset)
+	}
 	switch state.role {
 	case roleTable:
-		t.tablePacket(p, pid, lost)
+		t.tablePacket(p, pid, offset, lost)
 	case roleVideo:
 		t.videoPacket(p, offset, lost)
 	case roleAudio:
@@ -258,23 +277,34 @@ func (s *pidState) next(head uint32) step {
 
 // Tables
 
-func (t *Tracker) tablePacket(p Packet, pid uint16, lost bool) {
+func (t *Tracker) tablePacket(p Packet, pid uint16, offset int64, lost bool) {
 	if pid == t.pat.pid {
-		if t.pat.add(p, lost, &t.stats.BadTables) && t.pat.wholePAT() {
-			t.readPAT()
+		wrong := t.pat.wrong
+		changed := t.pat.add(p, offset, lost, &t.stats.BadTables)
+		t.health.count.PAT += t.pat.wrong - wrong
+		if changed && t.pat.wholePAT() {
+			t.readPAT(offset)
 			t.readPMTs()
 		}
 		return
 	}
 	for _, pmt := range t.pmts {
-		if pmt.pid == pid && pmt.add(p, lost, &t.stats.BadTables) {
+		if pmt.pid != pid {
+			continue
+		}
+		wrong := pmt.wrong
+		changed := pmt.add(p, offset, lost, &t.stats.BadTables)
+		t.health.count.PMT += pmt.wrong - wrong
+		if changed {
 			t.readPMTs()
 		}
+		return
 	}
 }
 
-// readPAT makes a table for every PID that the PAT names, and keeps those it had.
-func (t *Tracker) readPAT() {
+// readPAT makes a table for every PID that the PAT names, and keeps those it had. New
+// ones are due from offset on.
+func (t *Tracker) readPAT(offset int64) {
 	t.programs = t.programs[:0]
 	for number := range t.pat.sections {
 		for _, c := range t.pat.sections {
@@ -289,7 +319,7 @@ func (t *Tracker) readPAT() {
 	var pmts []*table
 	for _, p := range t.programs {
 		if numbers[p.pmtPID] == nil {
-			pmts = append(pmts, t.pmtTable(p.pmtPID))
+			pmts = append(pmts, t.expectedPMT(p.pmtPID, offset))
 		}
 		numbers[p.pmtPID] = append(numbers[p.pmtPID], p.number)
 	}
@@ -299,13 +329,23 @@ func (t *Tracker) readPAT() {
 	}
 }
 
+func (t *Tracker) expectedPMT(pid uint16, offset int64) *table {
+	if pmt := t.pmtTable(pid); pmt != nil {
+		return pmt
+	}
+	pmt := &table{pid: pid, id: tablePMT, due: recurrence{limit: maxTableGap}}
+	pmt.due.see(offset)
+	return pmt
+}
+
+// pmtTable is the table on a PID that the PAT names, or nil.
 func (t *Tracker) pmtTable(pid uint16) *table {
 	for _, pmt := range t.pmts {
 		if pmt.pid == pid {
 			return pmt
 		}
 	}
-	return &table{pid: pid, id: tablePMT}
+	return nil
 }
 
 // readPMTs fills in the programs from the sections at hand.
@@ -320,6 +360,9 @@ func (t *Tracker) readPMTs() {
 		}
 	}
 	t.version++
+	if t.CheckHealth {
+		t.tune()
+	}
 	t.choose()
 }
 
@@ -359,6 +402,9 @@ func (t *Tracker) carriesTables(pid uint16) bool {
 func (t *Tracker) assignRoles() {
 	for i := range t.pids {
 		t.pids[i].role = roleNone
+	}
+	for _, r := range t.health.timed {
+		t.pids[r.pid].role = roleTimed
 	}
 	switch t.follow {
 	case followVideo:
