@@ -14,24 +14,25 @@ import (
 	"sluice/internal/httpx"
 	"sluice/internal/logs"
 	"sluice/internal/netx"
-	"sluice/internal/request"
-	"sluice/internal/uri"
 )
 
-// client is a request whose socket was taken from net/http.
+// client is a request that may go to an engine.
 type client struct {
-	conn   net.Conn
-	sock   syscall.Conn // the same
-	proto  string
-	tag    string // the channel's
-	attach handoff.Attach
+	proto    string // of HTTP, as in http.Request.Proto
+	tag      string // the channel's
+	addr     netip.Addr
+	patience time.Duration // how long an engine may take to answer; 0 = as long as the client stays
+	attach   handoff.Attach
+
+	conn net.Conn     // taken from net/http
+	sock syscall.Conn // the same
 }
 
 // attempt is one Attach that waits for its answer.
 type attempt struct {
-	id        uint64
-	tag, peer string
-	answer    chan outcome // of capacity 1; exactly one, by whoever takes it out of engine.pending
+	id     uint64
+	client *client
+	answer chan outcome // of capacity 1; exactly one, by whoever takes it out of engine.pending
 }
 
 // verdict is how an attempt ended.
@@ -53,50 +54,49 @@ type outcome struct {
 	reason  string
 }
 
-// stream takes the request's socket and sees it through to one answer. What the client
-// sent after its request is dropped.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, req request.Request, peer netip.AddrPort) {
-	if !s.enter() {
-		httpx.Error(w, http.StatusServiceUnavailable, noEngine)
-		return
-	}
+// stream takes the socket of a request that enter has let in, and sees it through to one
+// answer. What the client sent after its request is dropped.
+func (s *Server) stream(w http.ResponseWriter, c *client) {
 	defer s.group.Done()
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.log.Error("socket not taken", logs.Client, clientTag(peer.String()), logs.Reason, err)
+		s.decided(c, refused)
+		s.log.Error("socket not taken", logs.Client, clientTag(c.attach.Peer), logs.Reason, err)
 		httpx.Error(w, http.StatusInternalServerError, "this connection cannot carry a stream")
 		return
 	}
 	defer conn.Close() // the descriptor only: no shutdown, the engine has the connection
-	c := &client{conn: conn, proto: r.Proto, tag: req.Source.Tag(), attach: handoff.Attach{
-		Channel: s.c.Lineup.From(uri.Source{req.Source}), Peer: peer.String(), Head: s.head(r.Proto),
-	}}
+	c.conn = conn
+	engine, out := "", outcome{refused, http.StatusInternalServerError, "this connection has no socket to hand over"}
 	var ok bool
-	if c.sock, ok = conn.(syscall.Conn); !ok {
-		s.refuse(c, "", outcome{code: http.StatusInternalServerError, reason: "this connection has no socket to hand over"})
-		return
+	if c.sock, ok = conn.(syscall.Conn); ok {
+		engine, out = s.handOver(c)
 	}
-	s.handOver(c)
+	s.decided(c, out.verdict)
+	switch out.verdict {
+	case started, stopped:
+	case refused:
+		s.refuse(c, engine, out)
+	case silent, expelled:
+		shutdown(conn)
+		fallthrough
+	default:
+		s.log.Warn("client cut off", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, engine, logs.Reason, out.reason)
+	}
 }
 
-// handOver asks one engine after the other until there is an answer. Only an engine
-// that is gone and has written nothing is followed by another.
-func (s *Server) handOver(c *client) {
+// handOver asks one engine after the other until there is an answer, and says whose it
+// is. Only an engine that is gone and has written nothing is followed by another.
+func (s *Server) handOver(c *client) (engine string, _ outcome) {
 	tried := make(map[string]bool)
 	for {
 		e, a := s.assign(c, tried)
 		if e == nil {
-			s.refuse(c, "", outcome{code: http.StatusServiceUnavailable, reason: noEngine})
-			return
+			return "", outcome{refused, http.StatusServiceUnavailable, noEngine}
 		}
 		before, errBefore := netx.TCPWritten(c.sock)
-		out := s.try(e, a, c)
+		out := s.try(e, a)
 		switch out.verdict {
-		case started, stopped:
-			return
-		case refused:
-			s.refuse(c, e.hello.Engine, out)
-			return
 		case unsent:
 			continue
 		case gone:
@@ -105,11 +105,8 @@ func (s *Server) handOver(c *client) {
 				s.log.Info("client goes to another engine", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, e.hello.Engine)
 				continue
 			}
-		case silent, expelled:
-			shutdown(c.conn)
 		}
-		s.log.Warn("client cut off", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, e.hello.Engine, logs.Reason, out.reason)
-		return
+		return e.hello.Engine, out
 	}
 }
 
@@ -118,38 +115,55 @@ func (s *Server) handOver(c *client) {
 func (s *Server) assign(c *client, tried map[string]bool) (*engine, *attempt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]candidate, len(s.engines))
-	for i, e := range s.engines {
-		list[i] = candidate{carries: e.carries(c.tag), tried: !e.ready || tried[e.hello.Engine]}
-	}
-	i := pick(list, s.turn, s.c.Spread, s.c.Split)
-	if i < 0 {
+	e := s.pickLocked(c.tag, tried, s.c.Split)
+	if e == nil {
 		return nil, nil
 	}
-	if !list[i].carries {
-		s.turn = (i + 1) % len(list)
-	}
 	s.lastID++
-	e := s.engines[i]
-	a := &attempt{id: s.lastID, tag: c.tag, peer: c.attach.Peer, answer: make(chan outcome, 1)}
+	a := &attempt{id: s.lastID, client: c, answer: make(chan outcome, 1)}
 	e.pending[a.id] = a
+	s.holdLocked(e, c.tag).coming++
 	tried[e.hello.Engine] = true
 	return e, a
 }
 
+// pickLocked is pick for the engines as they are; nil when there is none.
+func (s *Server) pickLocked(tag string, tried map[string]bool, split bool) *engine {
+	list := make([]candidate, len(s.engines))
+	for i, e := range s.engines {
+		list[i] = candidate{
+			carries: e.channels[tag] != nil, tried: !e.ready || tried[e.hello.Engine],
+			channels: len(e.channels), clients: len(e.clients) + len(e.pending),
+		}
+	}
+	i := pick(list, s.turn, s.c.Spread, split)
+	if i < 0 {
+		return nil
+	}
+	if split || !list[i].carries {
+		s.turn = (i + 1) % len(list)
+	}
+	return s.engines[i]
+}
+
 // try hands the socket to e and waits for what becomes of it.
-func (s *Server) try(e *engine, a *attempt, c *client) outcome {
+func (s *Server) try(e *engine, a *attempt) outcome {
+	c := a.client
 	c.attach.ID = a.id
 	if err := e.sent(e.conn.SendSocket(c.attach, c.sock)); err != nil {
 		s.withdraw(e, a)
 		return outcome{verdict: unsent}
 	}
-	timer := time.NewTimer(s.c.AnswerTimeout)
-	defer timer.Stop()
+	var late <-chan time.Time // never, without a limit: then watch looks after e
+	if c.patience > 0 {
+		timer := time.NewTimer(c.patience)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case out := <-a.answer:
 		return out
-	case <-timer.C:
+	case <-late:
 		if s.withdraw(e, a) {
 			e.conn.Close() // it hangs: nobody else is to wait for it; if it lives it comes back
 			return outcome{verdict: silent, reason: "the engine did not answer in time"}
@@ -175,9 +189,7 @@ func (e *engine) sent(err error) error {
 func (s *Server) withdraw(e *engine, a *attempt) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, waiting := e.pending[a.id]
-	delete(e.pending, a.id)
-	return waiting
+	return s.withdrawLocked(e, a.id) != nil
 }
 
 // refuse answers with an error on a socket that is gws's alone again, and closes so

@@ -2,6 +2,7 @@ package gws
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"sluice/internal/handoff"
@@ -14,13 +15,14 @@ import (
 func (s *Server) onStarted(e *engine, m handoff.Started) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := e.answerLocked(m.ID, outcome{verdict: started})
+	a := e.pending[m.ID]
 	if a == nil {
 		return // given up before: the engine will find the connection ended
 	}
-	e.channels[a.tag] = true
-	e.clients[a.id] = belief{tag: a.tag, client: clientTag(a.peer)}
-	s.log.Info("client started", logs.Channel, a.tag, logs.Client, clientTag(a.peer), logs.Engine, e.hello.Engine)
+	s.holdLocked(e, a.client.tag).open = true
+	s.answerLocked(e, m.ID, outcome{verdict: started})
+	e.clients[a.id] = belief{tag: a.client.tag, client: clientTag(a.client.attach.Peer), addr: a.client.addr}
+	s.log.Info("client started", logs.Channel, a.client.tag, logs.Client, clientTag(a.client.attach.Peer), logs.Engine, e.hello.Engine)
 }
 
 func (s *Server) onRefused(e *engine, m handoff.Refused) {
@@ -30,17 +32,26 @@ func (s *Server) onRefused(e *engine, m handoff.Refused) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.answerLocked(m.ID, out)
+	s.answerLocked(e, m.ID, out)
 }
 
-// answerLocked ends the attempt with that ID; nil when there is none: it was given up,
-// or never made.
-func (e *engine) answerLocked(id uint64, out outcome) *attempt {
-	a := e.pending[id]
-	if a != nil {
-		delete(e.pending, id)
+// answerLocked ends the attempt with that ID, unless there is none: it was given up, or
+// never made.
+func (s *Server) answerLocked(e *engine, id uint64, out outcome) {
+	if a := s.withdrawLocked(e, id); a != nil {
 		a.answer <- out
 	}
+}
+
+// withdrawLocked takes an attempt off those that wait; nil when it is not among them.
+func (s *Server) withdrawLocked(e *engine, id uint64) *attempt {
+	a := e.pending[id]
+	if a == nil {
+		return nil
+	}
+	delete(e.pending, id)
+	e.channels[a.client.tag].coming--
+	s.releaseLocked(e, a.client.tag)
 	return a
 }
 
@@ -48,7 +59,7 @@ func (s *Server) onClientEnd(e *engine, m handoff.ClientEnd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b, ok := e.clients[m.ID]; ok {
-		delete(e.clients, m.ID)
+		s.forgetLocked(e, m.ID)
 		s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, "bytes", m.Bytes, logs.Reason, m.Reason)
 	}
 }
@@ -56,15 +67,34 @@ func (s *Server) onClientEnd(e *engine, m handoff.ClientEnd) {
 func (s *Server) onChannelOpen(e *engine, m handoff.ChannelOpen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.channels[m.Tag] = true
+	s.holdLocked(e, m.Tag).open = true
 	s.log.Info("channel opened", logs.Channel, m.Tag, logs.Engine, e.hello.Engine)
 }
 
 func (s *Server) onChannelEnd(e *engine, m handoff.ChannelEnd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(e.channels, m.Tag)
+	s.endedLocked(e, m.Tag)
+	s.unpinnedLocked(m.Tag, time.Now())
 	s.log.Info("channel ended", logs.Channel, m.Tag, logs.Engine, e.hello.Engine, logs.Reason, m.Reason)
+}
+
+// onRates takes what was told for the whole truth once the last part is there.
+func (s *Server) onRates(e *engine, m handoff.Rates) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range m.Channels {
+		if h := e.channels[r.Tag]; h != nil {
+			h.told = r.Bps
+		}
+	}
+	if m.More {
+		return
+	}
+	for tag, h := range e.channels {
+		s.setRateLocked(tag, h, h.told)
+		h.told = 0
+	}
 }
 
 // onBye keeps new clients away; what the engine still has to say is heard to its end.
@@ -92,41 +122,108 @@ func (s *Server) onReport(e *engine, m handoff.Report) error {
 
 // replaceBelief takes a snapshot for true. It reports whether it was the first.
 func (s *Server) replaceBelief(e *engine, whole report.Engine) (first bool) {
-	channels, clients := make(map[string]bool), make(map[uint64]belief)
-	for _, ch := range whole.Channels {
-		if ch.State != "ended" { // its last clients are still being served
-			channels[ch.Tag] = true
-		}
-		for _, cl := range ch.Clients {
-			clients[cl.ID] = belief{tag: ch.Tag, client: cl.Tag}
-		}
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, b := range e.clients {
-		if _, ok := clients[id]; !ok {
-			s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, logs.Reason, "not known: events of the engine were lost")
-		}
-	}
-	e.channels, e.clients, e.last = channels, clients, whole
+	s.replaceChannelsLocked(e, whole.Channels)
+	s.replaceClientsLocked(e, whole.Channels)
+	e.last = whole
 	if e.greeted {
 		return false
 	}
 	e.greeted, e.ready = true, true
-	s.log.Info("engine attached", logs.Engine, e.hello.Engine, logs.PID, e.hello.PID, "build", e.hello.Build, "channels", len(channels), "clients", len(clients))
+	s.settled = time.Now().Add(settleTime)
+	s.log.Info("engine attached", logs.Engine, e.hello.Engine, logs.PID, e.hello.PID, "build", e.hello.Build, "channels", len(e.channels), "clients", len(e.clients))
 	return true
 }
 
-// carries reports whether a client of that channel belongs to e: the channel runs
-// there, or another client for it is on its way there.
-func (e *engine) carries(tag string) bool {
-	if e.channels[tag] {
-		return true
+func (s *Server) replaceChannelsLocked(e *engine, told []report.Channel) {
+	there := make(map[string]bool)
+	for _, ch := range told {
+		if ch.State == report.ChannelClosed { // its last clients are still being served
+			continue
+		}
+		there[ch.Tag] = true
+		h := s.holdLocked(e, ch.Tag)
+		h.open, h.pinned = true, ch.Pinned
+		s.setRateLocked(ch.Tag, h, ch.Rate)
 	}
-	for _, a := range e.pending {
-		if a.tag == tag {
-			return true
+	for tag := range e.channels {
+		if !there[tag] {
+			s.endedLocked(e, tag)
 		}
 	}
-	return false
+}
+
+// replaceClientsLocked leaves out who waits for a Started that is still to be read:
+// then it will be counted.
+func (s *Server) replaceClientsLocked(e *engine, told []report.Channel) {
+	there := make(map[uint64]bool)
+	for _, ch := range told {
+		for _, cl := range ch.Clients {
+			there[cl.ID] = true
+			if _, known := e.clients[cl.ID]; known || e.pending[cl.ID] != nil {
+				continue
+			}
+			peer, _ := netip.ParseAddrPort(cl.Addr) // one that makes no sense counts for no address
+			b := belief{tag: ch.Tag, client: cl.Tag, addr: peer.Addr().Unmap().WithZone("")}
+			e.clients[cl.ID] = b
+			s.tally.enter(b.tag, b.addr)
+		}
+	}
+	for id, b := range e.clients {
+		if !there[id] {
+			s.forgetLocked(e, id)
+			s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, logs.Reason, "not known: events of the engine were lost")
+		}
+	}
+}
+
+// forgetLocked strikes a started client off.
+func (s *Server) forgetLocked(e *engine, id uint64) {
+	b := e.clients[id]
+	delete(e.clients, id)
+	s.tally.leave(b.tag, b.addr)
+}
+
+// holdLocked is what e has of a channel; it is created empty.
+func (s *Server) holdLocked(e *engine, tag string) *holding {
+	h := e.channels[tag]
+	if h == nil {
+		h = new(holding)
+		e.channels[tag] = h
+		s.tally.hold(tag)
+	}
+	return h
+}
+
+// endedLocked notes that e does not receive a channel any more.
+func (s *Server) endedLocked(e *engine, tag string) {
+	if h := e.channels[tag]; h != nil {
+		h.open, h.pinned = false, false
+		s.setRateLocked(tag, h, 0)
+		s.releaseLocked(e, tag)
+	}
+}
+
+// releaseLocked forgets a channel that e has nothing to do with any more.
+func (s *Server) releaseLocked(e *engine, tag string) {
+	if h := e.channels[tag]; !h.open && !h.pinned && h.coming == 0 {
+		delete(e.channels, tag)
+		s.tally.drop(tag)
+	}
+}
+
+// setRateLocked notes what e receives of a channel. Where several engines have it, the
+// highest counts: one of them may have just begun.
+func (s *Server) setRateLocked(tag string, h *holding, rate uint64) {
+	if h.rate == rate {
+		return
+	}
+	h.rate = rate
+	for _, e := range s.engines {
+		if other := e.channels[tag]; other != nil {
+			rate = max(rate, other.rate)
+		}
+	}
+	s.tally.setRate(tag, rate)
 }

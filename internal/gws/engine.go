@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,20 +22,36 @@ type engine struct {
 	conn  *handoff.Conn
 
 	// Guarded by Server.mu.
-	greeted   bool // its first Report is in
-	ready     bool // greeted, and it has not said Bye: it may be given clients
-	channels  map[string]bool
-	clients   map[uint64]belief // started and not ended, by the ID of the Attach
+	greeted   bool                // its first Report is in
+	ready     bool                // greeted, and it has not said Bye: it may be given clients
+	channels  map[string]*holding // by tag
+	clients   map[uint64]belief   // started and not ended, by the ID of the Attach
 	pending   map[uint64]*attempt
 	queries   map[uint64]*query
 	lastQuery uint64
 	last      report.Engine // its latest whole report
 
 	snapshot handoff.Gather // the reader's
+	heard    atomic.Bool    // something has come since the watcher set it to false
+	asked    bool           // the watcher's: a Query was sent to hear something
+}
+
+// holding is what gws believes that an engine has of a channel. One that is neither open
+// nor pinned nor coming is forgotten.
+type holding struct {
+	open   bool   // it said so, or has started a client
+	pinned bool   // it said so, or was told to
+	coming int    // clients on their way there
+	rate   uint64 // bits a second
+	told   uint64 // likewise, in the Rates of which there are more to come
 }
 
 // belief is a client that runs at an engine.
-type belief struct{ tag, client string }
+type belief struct {
+	tag    string // of its channel
+	client string // its own
+	addr   netip.Addr
+}
 
 // errProtocol marks a peer that breaks the rules of docs/handoff.md.
 var errProtocol = errors.New("protocol violated")
@@ -53,6 +71,7 @@ func (s *Server) serveEngine(c *handoff.Conn) {
 		var m handoff.Message
 		var fd int
 		if m, fd, err = c.Recv(); err == nil {
+			e.heard.Store(true)
 			err = s.handle(e, m, fd)
 		}
 	}
@@ -104,7 +123,7 @@ func (s *Server) enroll(h handoff.Hello, c *handoff.Conn) (*engine, error) {
 	}
 	e := &engine{
 		hello: h, conn: c,
-		channels: make(map[string]bool), clients: make(map[uint64]belief),
+		channels: make(map[string]*holding), clients: make(map[uint64]belief),
 		pending: make(map[uint64]*attempt), queries: make(map[uint64]*query),
 	}
 	s.engines = append(s.engines, e)
@@ -124,6 +143,8 @@ func (s *Server) handle(e *engine, m handoff.Message, fd int) error {
 		s.onChannelOpen(e, m)
 	case handoff.ChannelEnd:
 		s.onChannelEnd(e, m)
+	case handoff.Rates:
+		s.onRates(e, m)
 	case handoff.Report:
 		return s.onReport(e, m)
 	case handoff.Bye:
@@ -159,14 +180,22 @@ func (s *Server) lose(e *engine, err error) {
 	if i < s.turn {
 		s.turn-- // the turn stays with whose it is
 	}
+	s.settled = time.Now().Add(settleTime)
+	channels, clients := len(e.channels), len(e.clients)
 	for id := range e.pending {
-		e.answerLocked(id, out)
+		s.answerLocked(e, id, out)
+	}
+	for id := range e.clients {
+		s.forgetLocked(e, id)
+	}
+	for tag := range e.channels {
+		s.endedLocked(e, tag)
 	}
 	for id, q := range e.queries {
 		delete(e.queries, id)
 		close(q.answer)
 	}
 	if !s.stopping {
-		s.log.Warn("engine lost", logs.Engine, e.hello.Engine, logs.Reason, err, "channels", len(e.channels), "clients", len(e.clients))
+		s.log.Warn("engine lost", logs.Engine, e.hello.Engine, logs.Reason, err, "channels", channels, "clients", clients)
 	}
 }

@@ -69,24 +69,29 @@ const (
 )
 
 // Server is one gws. Its goroutines: net/http's, one that accepts engines, one that
-// reads for each connection of an engine.
+// reads for each connection of an engine, one that keeps the pinned channels, one that
+// watches for engines that hang.
 type Server struct {
-	c       Config
-	user    net.Listener
-	control *net.UnixListener
-	log     *slog.Logger
-	turned  *slog.Logger // for who is turned away: a line a second at most
-	started time.Time
-	greet   time.Duration  // greetTimeout; tests shorten it
-	stop    chan struct{}  // closed when Run is about to end: nobody waits any longer
-	group   sync.WaitGroup // goroutines of Run, and requests that have taken their socket
+	c                     Config
+	user                  net.Listener
+	control               *net.UnixListener
+	log                   *slog.Logger
+	turned                *slog.Logger // for who is turned away: a line a second at most
+	started               time.Time
+	greet, tick, watching time.Duration  // greetTimeout, pinTick, watchTick; tests shorten them
+	stop                  chan struct{}  // closed when Run is about to end: nobody waits any longer
+	group                 sync.WaitGroup // goroutines of Run, and requests that have taken their socket
 
 	mu       sync.Mutex // guards what follows, and what an engine says it does
 	stopping bool
 	conns    map[*handoff.Conn]bool // open, greeted or not
 	engines  []*engine              // greeted, in the order of their coming
 	turn     int                    // round robin: index of the engine that is next
-	lastID   uint64                 // of an Attach; the upper half is random, so that no two gws use the same
+	pins     []pin
+	settled  time.Time // when pinned channels may be given out
+	tally    tally
+	refused  refusals
+	lastID   uint64 // of an Attach; the upper half is random, so that no two gws use the same
 }
 
 // New makes a Server that takes requests from user and engines from control
@@ -97,6 +102,9 @@ func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logge
 	}
 	if c.AnswerTimeout < 0 || c.MaxEngines < 0 {
 		return nil, fmt.Errorf("gws: answer time-out %v and %d engines: want positive values", c.AnswerTimeout, c.MaxEngines)
+	}
+	if err := c.Limits.validate(); err != nil {
+		return nil, err
 	}
 	if c.Allow == nil {
 		c.Allow = DefaultAllow()
@@ -109,10 +117,11 @@ func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logge
 	return &Server{
 		c: c, user: user, control: control, log: log, turned: logs.Limited(log),
 		started: time.Now(),
-		greet:   greetTimeout,
-		stop:    make(chan struct{}),
-		conns:   make(map[*handoff.Conn]bool),
-		lastID:  uint64(rand.Uint32()) << 32,
+		greet:   greetTimeout, tick: pinTick, watching: watchTick,
+		pins:   pinsOf(c.Lineup),
+		stop:   make(chan struct{}),
+		conns:  make(map[*handoff.Conn]bool),
+		lastID: uint64(rand.Uint32()) << 32,
 	}, nil
 }
 
@@ -124,6 +133,8 @@ func (s *Server) Run(ctx context.Context) error {
 	ended := make(chan error, 2)
 	s.group.Go(func() { ended <- s.serveUsers(server) })
 	s.group.Go(func() { ended <- s.serveEngines() })
+	s.group.Go(s.keepPins)
+	s.group.Go(s.watch)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -188,17 +199,6 @@ func (s *Server) disown(c *handoff.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-}
-
-// enter counts a request in that takes its socket from net/http, which then no longer
-// waits for it; group.Done counts it out. It reports false when Run ends.
-func (s *Server) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.stopping {
-		s.group.Add(1)
-	}
-	return !s.stopping
 }
 
 func (s *Server) shutdown(server *http.Server) {

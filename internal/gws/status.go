@@ -27,6 +27,7 @@ func (s *Server) Status(ctx context.Context) report.Status {
 	defer cancel()
 	s.mu.Lock()
 	engines := slices.DeleteFunc(slices.Clone(s.engines), func(e *engine) bool { return !e.greeted })
+	refused := s.refused
 	s.mu.Unlock()
 
 	answers := make([]report.Engine, len(engines))
@@ -38,9 +39,11 @@ func (s *Server) Status(ctx context.Context) report.Status {
 	slices.SortFunc(answers, func(a, b report.Engine) int { // "2" before "10"
 		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 	})
+	sum := totals(answers)
+	sum.Refused = refused.report()
 	return report.Status{
 		Name: "sluice", Version: s.c.Build, PID: os.Getpid(), Started: s.started, Now: time.Now(),
-		Engines: answers, Totals: totals(answers),
+		Engines: answers, Totals: sum,
 	}
 }
 

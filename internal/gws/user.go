@@ -2,12 +2,16 @@ package gws
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
+	"sluice/internal/handoff"
 	"sluice/internal/httpx"
+	"sluice/internal/lineup"
 	"sluice/internal/logs"
 	"sluice/internal/request"
 )
@@ -16,64 +20,151 @@ import (
 // (HEAD), or by handing the socket over.
 func (s *Server) serveUser(w http.ResponseWriter, r *http.Request) {
 	peer := httpx.ClientAddr(r)
-	req, no := s.admit(r, peer.Addr())
+	stays := r.Method != http.MethodHead
+	c, no := s.admit(r, peer)
+	if no == nil {
+		no = s.enter(c, stays)
+	}
 	switch {
 	case no != nil:
 		s.logRefusal(r, peer, no)
-		if no.code == http.StatusMethodNotAllowed {
-			w.Header().Set("Allow", "GET, HEAD")
+		for _, line := range no.header {
+			w.Header().Set(line[0], line[1])
 		}
 		httpx.Error(w, no.code, no.text)
-	case r.Method == http.MethodHead:
+	case stays:
+		s.stream(w, c)
+	default:
 		for _, line := range s.header() {
 			w.Header().Set(line[0], line[1])
 		}
 		w.WriteHeader(http.StatusOK)
-	default:
-		s.stream(w, r, req, peer)
 	}
 }
 
 // refusal is a request that ends without an engine.
 type refusal struct {
-	code int
-	text string // for the client
-	hint string // for the log, in place of text
+	code   int
+	text   string      // for the client
+	hint   string      // for the log, in place of text
+	header [][2]string // what the answer has besides
 }
 
-// admit decides whether a request may go to an engine, and nothing else.
-func (s *Server) admit(r *http.Request, client netip.Addr) (request.Request, *refusal) {
-	var none request.Request
-	if !contains(s.c.Allow, client) {
-		return none, &refusal{
-			http.StatusForbidden, "this address may not watch here",
-			"the address is in no network of the setting allow",
+// admit decides whether a request may go to an engine, as far as it is about who asks
+// for what.
+func (s *Server) admit(r *http.Request, peer netip.AddrPort) (*client, *refusal) {
+	if !contains(s.c.Allow, peer.Addr()) {
+		return nil, &refusal{
+			code: http.StatusForbidden, text: "this address may not watch here",
+			hint: "the address is in no network of the setting allow",
 		}
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return none, &refusal{http.StatusMethodNotAllowed, "want GET or HEAD", ""}
+		return nil, &refusal{
+			code: http.StatusMethodNotAllowed, text: "want GET or HEAD", header: [][2]string{{"Allow", "GET, HEAD"}},
+		}
 	}
 	req, err := request.Parse(r.URL.EscapedPath(), r.URL.RawQuery)
 	var bad *request.Error
 	switch {
 	case errors.As(err, &bad):
-		return none, &refusal{bad.Status, bad.Text, ""}
+		return nil, &refusal{code: bad.Status, text: bad.Text}
 	case err != nil:
-		return none, &refusal{http.StatusInternalServerError, err.Error(), ""}
+		return nil, &refusal{code: http.StatusInternalServerError, text: err.Error()}
 	}
-	if !contains(s.c.Sources, req.Source.Addr.Addr()) {
-		return none, &refusal{
-			http.StatusForbidden, "this source is not served here",
-			req.Source.Tag() + " is in no network of the setting sources",
-		}
+	ch, no := s.find(req)
+	if no != nil {
+		return nil, no
 	}
 	if !s.anyReady() {
-		return none, &refusal{http.StatusServiceUnavailable, noEngine, ""}
+		return nil, &refusal{code: http.StatusServiceUnavailable, text: noEngine}
 	}
-	return req, nil
+	return s.newClient(r.Proto, peer, req, ch), nil
 }
 
 const noEngine = "no engine is there, please try again"
+
+// find is the channel that is asked for. What may be asked for by its address is a
+// setting; what stands in the configuration may be watched.
+func (s *Server) find(req request.Request) (lineup.Channel, *refusal) {
+	if req.Source == nil {
+		ch, ok := s.c.Lineup.Named(req.Name)
+		if !ok {
+			return ch, &refusal{code: http.StatusNotFound, text: "no channel has this name"}
+		}
+		return ch, nil
+	}
+	ch := s.c.Lineup.From(req.Source)
+	if ch.Name != "" {
+		return ch, nil
+	}
+	for _, end := range req.Source {
+		if !contains(s.c.Sources, end.Addr.Addr()) {
+			return ch, &refusal{
+				code: http.StatusForbidden, text: "this source is not served here",
+				hint: end.Tag() + " is in no network of the setting sources",
+			}
+		}
+	}
+	return ch, nil
+}
+
+func (s *Server) newClient(proto string, peer netip.AddrPort, req request.Request, ch lineup.Channel) *client {
+	c := &client{proto: proto, tag: ch.Tag(), addr: peer.Addr(), attach: handoff.Attach{
+		Channel: ch, Start: ch.Start, Slow: ch.Slow, Peer: peer.String(), Head: s.head(proto),
+	}}
+	if req.Start != nil {
+		c.attach.Start = *req.Start
+	}
+	if req.Slow != nil {
+		c.attach.Slow = *req.Slow
+	}
+	if ch.NoData > 0 { // the engine may try one source after the other
+		c.patience = ch.NoData*time.Duration(len(ch.Sources)) + s.c.AnswerTimeout
+	}
+	return c
+}
+
+// retryAfter is what a client that meets a limit is asked to wait, in seconds: so long
+// that those who wait do not take up the server, and not so long that a place stays
+// free. One that only has to wait for an engine is asked to come sooner
+// (httpx.RetryAfter).
+const retryAfter = 5
+
+// enter lets a client in unless a limit or the end of Run is in the way. One that stays
+// is counted, and must be given to stream.
+func (s *Server) enter(c *client, stays bool) *refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return &refusal{code: http.StatusServiceUnavailable, text: noEngine}
+	}
+	which, value := s.c.Limits.exceeded(s.tally.load(c.tag, c.addr), c.attach.Channel.Settings)
+	if which != noLimit {
+		s.refused[which]++
+		return &refusal{
+			code: http.StatusServiceUnavailable, text: "this server is full, please try again",
+			hint:   fmt.Sprintf("%v is %d, and reached", which, value),
+			header: [][2]string{{"Retry-After", strconv.Itoa(retryAfter)}},
+		}
+	}
+	if stays {
+		s.tally.enter(c.tag, c.addr)
+		s.tally.pending++
+		s.group.Add(1) // net/http no longer waits for a request whose socket is taken
+	}
+	return nil
+}
+
+// decided counts a client as no longer pending, and out unless it was started.
+func (s *Server) decided(c *client, v verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tally.pending--
+	if v != started { // else it is counted out when its engine says that it ended
+		s.tally.leave(c.tag, c.addr)
+	}
+}
 
 // logRefusal names the path but never the query, which may hold a token. Whoever scans
 // the port does not fill the log.

@@ -1,7 +1,7 @@
 package handoff
 
 import (
-	"errors"
+	"fmt"
 
 	"sluice/internal/lineup"
 	"sluice/internal/report"
@@ -66,19 +66,22 @@ func (m *Report) fields(c *coder) {
 
 func (m *Pin) fields(c *coder) { c.lineup(&m.Channel) }
 
-func (m *Rates) fields(c *coder) { list(c, &m.Channels, leastRate, (*coder).rate) }
+func (m *Rates) fields(c *coder) {
+	list(c, &m.Channels, leastRate, (*coder).rate)
+	c.bool(&m.More)
+}
 
 func (c *coder) rate(r *Rate) {
 	c.string(&r.Tag)
 	c.uint(&r.Bps)
 }
 
-// lineup is a channel as it is asked for. One without a source is malformed.
+// lineup is a channel as it is asked for.
 func (c *coder) lineup(ch *lineup.Channel) {
 	c.string(&ch.Name)
 	list(c, &ch.Sources, leastText, (*coder).uri)
-	if c.reading && c.err == nil && len(ch.Sources) == 0 {
-		c.fail(errors.New("channel without a source"))
+	if n := len(ch.Sources); c.err == nil && (n == 0 || n > lineup.MaxSources) {
+		c.fail(fmt.Errorf("channel of %d sources", n))
 	}
 	c.duration(&ch.NoData)
 	c.duration(&ch.Linger)
@@ -92,16 +95,21 @@ func (c *coder) lineup(ch *lineup.Channel) {
 	c.int64(&ch.MaxEgress)
 }
 
-// uri is a source as a URL.
+// uri is a source as a URL, in the spelling of uri.Source.String.
 func (c *coder) uri(s *uri.Source) {
 	text := s.String()
 	c.string(&text)
 	if !c.reading || c.err != nil {
 		return
 	}
-	var err error
-	if *s, err = uri.ParseSource(text); err != nil {
+	source, err := uri.ParseSource(text)
+	switch {
+	case err != nil:
 		c.fail(err)
+	case source.String() != text:
+		c.fail(fmt.Errorf("source %q is spelled %q", text, source))
+	default:
+		*s = source
 	}
 }
 

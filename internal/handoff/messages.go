@@ -36,24 +36,30 @@ type Bye struct{ Reason string }
 
 // Attach hands a client's socket over, gws to engine; the descriptor travels with
 // it as SCM_RIGHTS. The engine answers with exactly one Started or Refused of the
-// same ID, or closes the socket and then the connection. Of a repeated ID the engine closes the socket and says nothing: the first
-// one has its own answer.
+// same ID, or closes the socket and then the connection. Of a repeated ID the engine
+// closes the socket and says nothing: the first one has its own answer.
 type Attach struct {
 	ID      uint64
 	Channel lineup.Channel // opened as it says here when it is not open yet
-	Start   lineup.Start
-	Slow    lineup.Slow
+	Start   lineup.Start   // where this client begins, whatever the channel says
+	Slow    lineup.Slow    // likewise
 	Peer    string // the client's address and port
 	Head    []byte // what the engine writes before the first byte of the stream
 }
 
 // Pin asks for a channel to be received whether there are clients or not, gws to
-// engine. A channel that is there already is pinned from then on.
+// engine. A channel that is there already is pinned from then on, so a repetition does
+// no harm. There is no answer: ChannelOpen, ChannelEnd and reports tell what became of
+// it.
 type Pin struct{ Channel lineup.Channel }
 
 // Rates tells how much each channel of an engine delivers, about once a second while
-// one does, engine to gws. What is not in it delivers nothing.
-type Rates struct{ Channels []Rate }
+// one does, engine to gws. What is not in it delivers nothing. What does not fit into
+// one message follows in the next (SplitRates).
+type Rates struct {
+	Channels []Rate
+	More     bool // the next Rates goes on with this one
+}
 
 // Rate is one channel's bit rate.
 type Rate struct {
@@ -83,7 +89,8 @@ type ClientEnd struct {
 // ChannelOpen says that a channel's source was opened, engine to gws.
 type ChannelOpen struct{ Tag string }
 
-// ChannelEnd says that a channel was closed, engine to gws.
+// ChannelEnd says that a channel was closed or could not be opened, engine to gws: it
+// is not there any more, pinned or not.
 type ChannelEnd struct {
 	Tag    string
 	Reason string

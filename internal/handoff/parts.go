@@ -11,7 +11,7 @@ import (
 // ones are far below: a PMT lists tens of streams, a name has tens of bytes.
 const (
 	maxText    = 1024 // bytes of a tag, state, address, error
-	maxTag     = 256  // bytes of a tag or error of a source
+	maxTag     = 256  // bytes of a text of a source or a leg; the longest tag has 180
 	maxCodec   = 64   // bytes of a codec's name
 	maxSources = 8    // sources of a channel
 	maxLegs    = 2    // legs of a source
@@ -25,8 +25,9 @@ const headroom = 32
 
 // SplitReport makes the messages that carry e as the answer to query: at least one,
 // each within MaxMessage, the last marked Last. A channel with more clients than fit
-// is repeated in the next part with the next clients. Texts beyond 1 KiB and streams
-// beyond 512 and sources beyond 8 of a channel are cut off. e is not changed; the parts share its memory.
+// is repeated in the next part with the next clients. Of a channel, streams beyond 512
+// and sources beyond 8 are cut off, and texts beyond 1 KiB (of a source 256 bytes, the
+// name of a codec 64). e is not changed; the parts share its memory.
 func SplitReport(query uint64, e report.Engine) []Report {
 	head := e
 	head.Channels = nil
@@ -106,7 +107,7 @@ func clipSources(all []report.Source) []report.Source {
 	out := slices.Clone(all[:min(len(all), maxSources)])
 	for i := range out {
 		s := &out[i]
-		s.Tag, s.State, s.Error = clip(s.Tag, maxText), clip(s.State, maxTag), clip(s.Error, maxTag)
+		s.Tag, s.State, s.Error = clip(s.Tag, maxTag), clip(s.State, maxTag), clip(s.Error, maxTag)
 		s.Legs = slices.Clone(s.Legs[:min(len(s.Legs), maxLegs)])
 		for k := range s.Legs {
 			l := &s.Legs[k]
@@ -114,6 +115,25 @@ func clipSources(all []report.Source) []report.Source {
 		}
 	}
 	return out
+}
+
+// SplitRates makes the messages that carry those rates: at least one, each within
+// MaxMessage. Tags beyond 1 KiB are cut. The list is not kept.
+func SplitRates(rates []Rate) []Rates {
+	parts := []Rates{{}}
+	used := 0
+	for _, r := range rates {
+		r.Tag = clip(r.Tag, maxText)
+		n := size((*coder).rate, r)
+		if used+n > MaxMessage-headroom {
+			parts[len(parts)-1].More = true
+			parts, used = append(parts, Rates{}), 0
+		}
+		last := &parts[len(parts)-1]
+		last.Channels = append(last.Channels, r)
+		used += n
+	}
+	return parts
 }
 
 // clip cuts s to n bytes and never leaves half a character.

@@ -45,13 +45,19 @@ func NewServer(h http.Handler, o Options, log *slog.Logger) *http.Server {
 // RetryAfter is what a 503 asks a client to wait, in seconds.
 const RetryAfter = 1
 
+const retryAfter = "Retry-After"
+
 // Error answers with a status and one line that says why; a HEAD gets the header only.
-// Headers that the caller has set stay.
+// Headers that the caller has set stay, also a Retry-After of its own.
 func Error(w http.ResponseWriter, status int, text string) {
 	body := errorBody(status, text)
 	h := w.Header()
+	own := h.Get(retryAfter)
 	for _, line := range errorHeader(status, len(body)) {
 		h.Set(line[0], line[1])
+	}
+	if own != "" {
+		h.Set(retryAfter, own)
 	}
 	w.WriteHeader(status)
 	io.WriteString(w, body) // the client may be gone; there is nobody else to tell
@@ -91,7 +97,7 @@ func errorHeader(status, length int) [][2]string {
 		{"Content-Length", strconv.Itoa(length)},
 	}
 	if status == http.StatusServiceUnavailable {
-		h = append(h, [2]string{"Retry-After", strconv.Itoa(RetryAfter)})
+		h = append(h, [2]string{retryAfter, strconv.Itoa(RetryAfter)})
 	}
 	return h
 }

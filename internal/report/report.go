@@ -23,6 +23,19 @@ type Totals struct {
 	Clients  int    `json:"clients"`
 	RateIn   uint64 `json:"rate_in_bps"`  // bits a second
 	RateOut  uint64 `json:"rate_out_bps"` // bits a second
+
+	Refused Refused `json:"refused"`
+}
+
+// Refused counts the requests that met a limit, by the limit, since gws started.
+type Refused struct {
+	Clients        uint64 `json:"clients"`
+	PerAddress     uint64 `json:"per_address"`
+	Pending        uint64 `json:"pending"`
+	Channels       uint64 `json:"channels"`
+	Egress         uint64 `json:"egress"`
+	ChannelClients uint64 `json:"channel_clients"` // of the channel asked for
+	ChannelEgress  uint64 `json:"channel_egress"`  // likewise
 }
 
 // Engine is one gng process.
@@ -37,7 +50,11 @@ type Engine struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Channel is one source and its clients.
+// ChannelClosed is the State of a channel that is received no more: its last clients
+// get what is left of it.
+const ChannelClosed = "closed"
+
+// Channel is one channel with its sources and its clients.
 type Channel struct {
 	Name    string    `json:"name,omitempty"` // of the configuration
 	Tag     string    `json:"tag"`            // UDP://239.1.1.1:5000

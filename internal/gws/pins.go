@@ -1,0 +1,99 @@
+package gws
+
+import (
+	"time"
+
+	"sluice/internal/handoff"
+	"sluice/internal/lineup"
+	"sluice/internal/logs"
+)
+
+const (
+	// pinTick is how often the pinned channels are looked at.
+	pinTick = time.Second
+	// settleTime is for how long no engine must have come or gone before pinned channels
+	// are given out: longer than an engine waits before it attaches again, so that one
+	// that has a channel pinned already is heard first, and that engines that start
+	// together share.
+	settleTime = 2 * time.Second
+	// pinAgain is how long a pinned channel that ended, or was never opened, is left
+	// alone before it is asked for again.
+	pinAgain = 5 * time.Second
+)
+
+// pin is a channel that is to be received always, by one engine.
+type pin struct {
+	channel lineup.Channel
+	tag     string
+	next    time.Time // when it may be asked for again
+}
+
+func pinsOf(l *lineup.Lineup) []pin {
+	var pins []pin
+	for _, ch := range l.Channels() {
+		if ch.Pinned {
+			pins = append(pins, pin{channel: ch, tag: ch.Tag()})
+		}
+	}
+	return pins
+}
+
+// order is a Pin that is due.
+type order struct {
+	engine *engine
+	pin    handoff.Pin
+}
+
+// keepPins sees to it that every pinned channel is at one engine, until Run ends.
+func (s *Server) keepPins() {
+	for len(s.pins) > 0 && s.pause(s.tick) {
+		for _, o := range s.duePins(time.Now()) {
+			s.log.Debug("channel is to be pinned", logs.Channel, o.pin.Channel.Tag(), logs.Engine, o.engine.hello.Engine)
+			_ = o.engine.sent(o.engine.conn.Send(o.pin)) // lost with the engine: then it is due again
+		}
+	}
+}
+
+// duePins are the pinned channels that no engine has and that may be asked for, with
+// the engine for each.
+func (s *Server) duePins(now time.Time) []order {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Before(s.settled) {
+		return nil
+	}
+	var due []order
+	for i := range s.pins {
+		p := &s.pins[i]
+		if now.Before(p.next) || s.pinnedLocked(p.tag) {
+			continue
+		}
+		e := s.pickLocked(p.tag, nil, false)
+		if e == nil {
+			break
+		}
+		s.holdLocked(e, p.tag).pinned = true
+		p.next = now.Add(pinAgain)
+		due = append(due, order{e, handoff.Pin{Channel: p.channel}})
+	}
+	return due
+}
+
+// pinnedLocked reports whether an engine receives the channel and will go on with it.
+func (s *Server) pinnedLocked(tag string) bool {
+	for _, e := range s.engines {
+		if h := e.channels[tag]; h != nil && e.ready && h.open && h.pinned {
+			return true
+		}
+	}
+	return false
+}
+
+// unpinnedLocked notes that an engine has ended a channel.
+func (s *Server) unpinnedLocked(tag string, now time.Time) {
+	for i := range s.pins {
+		if s.pins[i].tag == tag {
+			s.pins[i].next = now.Add(pinAgain)
+		}
+	}
+}
