@@ -12,42 +12,59 @@
 //
 // Every setting is a Value, text that is checked when it is set. So a flag of the
 // command line is the same thing as its key in the file: Set takes both.
+//
+// Below channels each name has a table of settings of its own, which is read and
+// written as the large one is. What a channel does not say holds as for all,
+// wherever that stands in the file.
 package config
 
 import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
+
+	"sluice/internal/gws"
+	"sluice/internal/lineup"
+	"sluice/internal/uri"
 )
 
 // Config is all that can be set. Default makes one that can be used as it is.
 type Config struct {
-	Listen    string // user port, HOST:PORT
-	Admin     string // admin port, HOST:PORT
-	Engines   int    // gng processes; 0 = one a core
-	Interface string // where multicast groups are joined; "" = the system's choice
+	Listen string // user port, HOST:PORT
+	Admin  string // admin port, HOST:PORT
+
+	Engines       int        // gng processes; 0 = one a core
+	Spread        gws.Spread // which engine gets a channel
+	SplitChannels bool       // whether one channel's clients are spread over the engines
+	Pin           bool       // whether each engine stays on a CPU of its own
+
+	Interface string        // where multicast groups are joined; "" = the system's choice
+	Renew     time.Duration // how often memberships of groups are told again; 0 = never
 
 	Allow   []netip.Prefix // clients that may watch
-	Sources []netip.Prefix // what may be asked for
+	Sources []netip.Prefix // what may be asked for by its address
+	Limits  gws.Limits
+	Stall   time.Duration // a client that takes nothing for so long is closed
 
-	Linger time.Duration // a channel without clients is kept so long; 0 = not at all
-	NoData time.Duration // a source that is silent for so long is gone
-	Stall  time.Duration // a client that takes nothing for so long is closed
-
-	History History
+	Settings     lineup.Settings // of the channels that do not say otherwise
+	HistoryTotal int64           // bytes of all histories together; 0 = a quarter of the memory
 
 	Grace  time.Duration // an orderly end may take so long
 	RunDir string        // locks and sockets; "" = process.DefaultRunDir
 	Log    Log
+
+	Channels []Channel // in the order of the file
 }
 
-// History is what is kept of every channel for clients that come or lag.
-type History struct {
-	Depth   time.Duration // how far back
-	Channel int64         // bytes a channel at most
-	Total   int64         // bytes of all channels together; 0 = a quarter of the memory
+// Channel is a channel of the configuration.
+type Channel struct {
+	Name   string
+	Source uri.Source
+	Backup []uri.Source // in the order of preference
+	lineup.Settings
 }
 
 // Log says what is logged.
@@ -55,33 +72,15 @@ type Log struct{ Level slog.Level }
 
 // setting is one key of the file.
 type setting struct {
-	key   string // with the keys above it: history.depth
+	key   string // with the group that it stands in: history.depth
 	value Value
 }
 
-// settings binds the keys to the fields of c, in the order of the example file.
-func (c *Config) settings() []setting {
-	return []setting{
-		{"listen", address{&c.Listen}},
-		{"admin", address{&c.Admin}},
-		{"engines", count{&c.Engines, maxEngines}},
-		{"interface", word{&c.Interface}},
-		{"allow", prefixes{&c.Allow}},
-		{"sources", prefixes{&c.Sources}},
-		{"linger", duration{&c.Linger, 0}},
-		{"no_data", duration{&c.NoData, time.Millisecond}},
-		{"stall", duration{&c.Stall, time.Millisecond}},
-		{"history.depth", duration{&c.History.Depth, time.Millisecond}},
-		{"history.channel", size{&c.History.Channel, 1 << 20}},
-		{"history.total", size{&c.History.Total, 0}},
-		{"grace", duration{&c.Grace, time.Millisecond}},
-		{"run_dir", word{&c.RunDir}},
-		{"log.level", level{&c.Log.Level}},
-	}
-}
+// table is the settings that stand together, those of a group next to each other.
+type table []setting
 
-func (c *Config) find(key string) (setting, bool) {
-	for _, s := range c.settings() {
+func (t table) find(key string) (setting, bool) {
+	for _, s := range t {
 		if s.key == key {
 			return s, true
 		}
@@ -89,19 +88,95 @@ func (c *Config) find(key string) (setting, bool) {
 	return setting{}, false
 }
 
-// Keys lists all keys, in the order of the example file; those below another one
-// are joined by a dot.
-func Keys() []string {
-	var keys []string
-	for _, s := range new(Config).settings() {
+func (t table) keys() []string {
+	keys := make([]string, 0, len(t))
+	for _, s := range t {
 		keys = append(keys, s.key)
 	}
 	return keys
 }
 
-// Set gives a setting another value, as text. A list is written with commas.
+// hasGroup says whether there are settings below key.
+func (t table) hasGroup(key string) bool {
+	return slices.ContainsFunc(t, func(s setting) bool { return strings.HasPrefix(s.key, key+".") })
+}
+
+// maxCount is the largest limit of clients and channels.
+const maxCount = 1_000_000_000
+
+// settings binds the keys to the fields of c, in the order of the example file.
+func (c *Config) settings() table {
+	return slices.Concat(table{
+		{"listen", address{&c.Listen}},
+		{"admin", address{&c.Admin}},
+		{"engines", count{&c.Engines, maxEngines}},
+		{"spread", parsed[gws.Spread]{&c.Spread, gws.ParseSpread}},
+		{"split_channels", boolean{&c.SplitChannels}},
+		{"pin", boolean{&c.Pin}},
+		{"interface", word{&c.Interface}},
+		{"renew", duration{to: &c.Renew, least: time.Second, zero: true}},
+		{"allow", prefixes(&c.Allow)},
+		{"sources", prefixes(&c.Sources)},
+		{"limits.clients", count{&c.Limits.MaxClients, maxCount}},
+		{"limits.per_address", count{&c.Limits.MaxPerAddress, maxCount}},
+		{"limits.pending", count{&c.Limits.MaxPending, maxCount}},
+		{"limits.channels", count{&c.Limits.MaxChannels, maxCount}},
+		{"limits.egress", rate{&c.Limits.MaxEgress}},
+		{"stall", duration{to: &c.Stall, least: time.Millisecond}},
+	}, settingsOf(&c.Settings), table{
+		{"history.total", size{&c.HistoryTotal, 0}},
+		{"grace", duration{to: &c.Grace, least: time.Millisecond}},
+		{"run_dir", word{&c.RunDir}},
+		{"log.level", level{&c.Log.Level}},
+	})
+}
+
+// settingsOf are the settings that can be said of all channels and of each.
+func settingsOf(s *lineup.Settings) table {
+	return table{
+		{"no_data", duration{to: &s.NoData, least: time.Millisecond, zero: true}},
+		{"linger", duration{to: &s.Linger}},
+		{"start", parsed[lineup.Start]{&s.Start, lineup.ParseStart}},
+		{"slow", parsed[lineup.Slow]{&s.Slow, lineup.ParseSlow}},
+		{"health", boolean{&s.Health}},
+		{"history.depth", duration{to: &s.History.Depth, least: time.Millisecond}},
+		{"history.channel", size{&s.History.Bytes, 1 << 20}},
+	}
+}
+
+// settings binds the keys below a channel's name to its fields.
+func (c *Channel) settings() table {
+	return slices.Concat(table{
+		{"source", parsed[uri.Source]{&c.Source, uri.ParseSource}},
+		{"backup", sources(&c.Backup)},
+	}, settingsOf(&c.Settings), table{
+		{"pinned", boolean{&c.Pinned}},
+		{"max_clients", count{&c.MaxClients, maxCount}},
+		{"max_egress", rate{&c.MaxEgress}},
+	})
+}
+
+// channelsKey stands above the channels' names.
+const channelsKey = "channels"
+
+// addChannel adds a channel that has the settings of all. The table is good until the
+// next one is added.
+func (c *Config) addChannel(name string) (table, error) {
+	if err := lineup.CheckName(name); err != nil {
+		return nil, err
+	}
+	c.Channels = append(c.Channels, Channel{Name: name, Settings: c.Settings})
+	return c.Channels[len(c.Channels)-1].settings(), nil
+}
+
+// Keys lists the keys that Set takes, in the order of the example file; those below
+// another one are joined by a dot.
+func Keys() []string { return new(Config).settings().keys() }
+
+// Set gives a setting another value, as text. A list is written with commas. Channels
+// that are there keep what they have.
 func (c *Config) Set(key, text string) error {
-	s, ok := c.find(key)
+	s, ok := c.settings().find(key)
 	if !ok {
 		return fmt.Errorf("unknown key %q%s", key, didYouMean(key, Keys()))
 	}
@@ -110,44 +185,9 @@ func (c *Config) Set(key, text string) error {
 
 // Get returns a setting as the text that Set takes, "" for an unknown key.
 func (c *Config) Get(key string) string {
-	s, ok := c.find(key)
+	s, ok := c.settings().find(key)
 	if !ok {
 		return ""
 	}
 	return s.value.String()
 }
-
-// YAML is c as a file that Load reads back.
-func (c *Config) YAML() []byte {
-	var b strings.Builder
-	above := ""
-	for _, s := range c.settings() {
-		group, name, nested := strings.Cut(s.key, ".")
-		if !nested {
-			fmt.Fprintf(&b, "%s: %s\n", s.key, yamlText(s.value))
-			continue
-		}
-		if group != above {
-			fmt.Fprintf(&b, "%s:\n", group)
-			above = group
-		}
-		fmt.Fprintf(&b, "  %s: %s\n", name, yamlText(s.value))
-	}
-	return []byte(b.String())
-}
-
-func yamlText(v Value) string {
-	list, ok := v.(List)
-	if !ok {
-		return yamlQuote(v.String())
-	}
-	var items []string
-	for _, item := range list.Items() {
-		items = append(items, yamlQuote(item))
-	}
-	return "[" + strings.Join(items, ", ") + "]"
-}
-
-// yamlQuote writes a single-quoted scalar, in which nothing but the quote itself has
-// a meaning. Values have no line breaks (see word).
-func yamlQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

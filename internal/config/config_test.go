@@ -4,23 +4,30 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"sluice/internal/gws"
+	"sluice/internal/lineup"
 	"sluice/internal/process"
+	"sluice/internal/uri"
 )
 
 var update = flag.Bool("update", false, "write the messages of testdata/bad anew")
 
 func equal(a, b Config) string {
-	return cmp.Diff(a, b, cmp.Comparer(func(x, y netip.Prefix) bool { return x == y }))
+	return cmp.Diff(a, b, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{}))
 }
 
 const example = "../../dist/sluice.yaml"
@@ -35,52 +42,129 @@ func TestExampleIsTheDefault(t *testing.T) {
 	}
 }
 
-// A key that the example leaves out would have its default all the same: so every key
-// is taken out in turn by changing its value.
+// A key that the example leaves out would have its default all the same: so the keys
+// are looked for in its text.
 func TestExampleHasEveryKey(t *testing.T) {
 	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []string
-	group := ""
-	for line := range strings.Lines(string(text)) {
-		name, _, ok := strings.Cut(line, ":")
-		switch {
-		case !ok || strings.HasPrefix(line, "#") || strings.HasPrefix(strings.TrimSpace(line), "-"):
-		case !strings.HasPrefix(line, " "):
-			group = name
-			found = append(found, name)
-		default:
-			found = append(found, group+"."+strings.TrimSpace(name))
-		}
-	}
-	has := map[string]bool{}
-	for _, key := range found {
-		has[key] = true
-		if _, ok := new(Config).find(key); !ok && !isGroup(key) {
+	top := new(Config).settings()
+	for _, key := range keysOf(string(text), "") {
+		if _, ok := top.find(key); !ok && !top.hasGroup(key) {
 			t.Errorf("the example has the key %s, which is none", key)
 		}
 	}
 	for _, key := range Keys() {
-		if !has[key] {
+		if !slices.Contains(keysOf(string(text), ""), key) {
 			t.Errorf("the example lacks the key %s", key)
 		}
 	}
 }
 
-// everything is a file that sets every key to what is not its default.
+// keysOf lists the keys that lines of text begin with, with the group that they stand
+// in; lines have to begin with indent.
+func keysOf(text, indent string) (keys []string) {
+	group := ""
+	for line := range strings.Lines(text) {
+		line, below := strings.CutPrefix(line, indent)
+		name, _, ok := strings.Cut(line, ":")
+		switch {
+		case !below || !ok || strings.HasPrefix(line, "#") || strings.HasPrefix(strings.TrimSpace(line), "-"):
+		case !strings.HasPrefix(line, " "):
+			group = name
+			keys = append(keys, name)
+		default:
+			keys = append(keys, group+"."+strings.TrimSpace(name))
+		}
+	}
+	return keys
+}
+
+// What is commented out in the example is a configuration too: its lines have no blank
+// or more than one behind the #.
+func TestExampleChannels(t *testing.T) {
+	text, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inUse := regexp.MustCompile(`(?m)^#(\S|  )`).ReplaceAllString(string(text), "$1")
+	got, err := Parse("example", []byte(inUse))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	news := Channel{
+		Name: "news", Source: source("udp://239.1.1.1:5000"), Settings: lineup.Defaults(),
+		Backup: []uri.Source{source("udp://239.3.1.1:5000"), source("udp://10.0.0.7@232.3.1.2:5000")},
+	}
+	news.Pinned = true
+	sports := Channel{Name: "sports", Source: source("rtp://239.1.1.2:5000|rtp://239.2.1.2:5000"), Settings: lineup.Settings{
+		NoData: 2 * time.Second, Linger: time.Minute, Start: lineup.Start{Back: 5 * time.Second}, Slow: lineup.Disconnect,
+		History: lineup.History{Depth: time.Minute, Bytes: 128 << 20}, MaxClients: 200, MaxEgress: 400e6,
+	}}
+	want.Channels = []Channel{news, sports}
+	if diff := equal(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	_, below, _ := strings.Cut(inUse, "channels:")
+	keys := keysOf(below, "    ")
+	table := new(Channel).settings()
+	for _, key := range table.keys() {
+		group, _, _ := strings.Cut(key, ".")
+		if !slices.Contains(keys, group) {
+			t.Errorf("the example lacks the key %s of a channel", key)
+		}
+	}
+}
+
+// source is what s says.
+func source(s string) uri.Source {
+	u, err := uri.ParseSource(s)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+// everything is a file that sets every key to what is not its default. Its channels
+// stand before what holds for all of them.
 const everything = `
+channels:
+  one:
+    source: udp://239.1.1.1:5000|udp://239.2.1.1:5000   # two legs
+    backup:
+      - rtp://10.0.0.7@239.3.1.1:5000
+      - udp://[ff15::1]:5000
+    no_data: 2s
+    linger: 3s
+    start: 1m30s
+    slow: skip
+    health: true
+    history: {depth: 5s, channel: 2MiB}
+    pinned: true
+    max_clients: 7
+    max_egress: 8M
+  2: {source: udp://239.4.1.1:5000, backup: udp://239.4.1.2:5000, history: {depth: 7s}}
+  "3.on-air_": {source: 'udp://239.5.1.1:5000'}
 listen: "[::1]:5046"
 admin: localhost:5047
 engines: 3
+spread: min-clients
+split_channels: true
+pin: true
 interface: eth1
+renew: 0s
 allow: [192.0.2.0/24, "2001:db8::/32", 198.51.100.7]
 sources:
   - 239.0.0.0/8   # ours
-linger: 0s
-no_data: 1500ms
+limits: {clients: 1000, per_address: 4, pending: 0, channels: 20, egress: 2500 Mbit/s}
 stall: 1m
+no_data: 0s
+linger: 0s
+start: live
+slow: disconnect
+health: false
 history: {depth: 1h, channel: 64MiB, total: 2GB}
 grace: 30s
 run_dir: /tmp/it's "here"
@@ -89,16 +173,35 @@ log:
 `
 
 func TestParseEverything(t *testing.T) {
+	all := lineup.Settings{
+		Start: lineup.Start{Live: true}, Slow: lineup.Disconnect, History: lineup.History{Depth: time.Hour, Bytes: 64 << 20},
+	}
+	two := all
+	two.History.Depth = 7 * time.Second
 	want := Config{
-		Listen: "[::1]:5046", Admin: "localhost:5047", Engines: 3, Interface: "eth1",
+		Listen: "[::1]:5046", Admin: "localhost:5047",
+		Engines: 3, Spread: gws.MinClients, SplitChannels: true, Pin: true, Interface: "eth1",
 		Allow: []netip.Prefix{
 			netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32"),
 			netip.MustParsePrefix("198.51.100.7/32"),
 		},
 		Sources: []netip.Prefix{netip.MustParsePrefix("239.0.0.0/8")},
-		NoData:  1500 * time.Millisecond, Stall: time.Minute,
-		History: History{Depth: time.Hour, Channel: 64 << 20, Total: 2e9},
-		Grace:   30 * time.Second, RunDir: `/tmp/it's "here"`, Log: Log{Level: slog.LevelDebug},
+		Limits:  gws.Limits{MaxClients: 1000, MaxPerAddress: 4, MaxChannels: 20, MaxEgress: 2500e6},
+		Stall:   time.Minute, Settings: all, HistoryTotal: 2e9,
+		Grace: 30 * time.Second, RunDir: `/tmp/it's "here"`, Log: Log{Level: slog.LevelDebug},
+		Channels: []Channel{
+			{
+				Name: "one", Source: source("udp://239.1.1.1:5000|udp://239.2.1.1:5000"),
+				Backup: []uri.Source{source("rtp://10.0.0.7@239.3.1.1:5000"), source("udp://[ff15::1]:5000")},
+				Settings: lineup.Settings{
+					NoData: 2 * time.Second, Linger: 3 * time.Second, Pinned: true,
+					History: lineup.History{Depth: 5 * time.Second, Bytes: 2 << 20}, Start: lineup.Start{Back: 90 * time.Second},
+					Health: true, MaxClients: 7, MaxEgress: 8e6,
+				},
+			},
+			{Name: "2", Source: source("udp://239.4.1.1:5000"), Backup: []uri.Source{source("udp://239.4.1.2:5000")}, Settings: two},
+			{Name: "3.on-air_", Source: source("udp://239.5.1.1:5000"), Settings: all},
+		},
 	}
 	got, err := Parse("test", []byte(everything))
 	if err != nil {
@@ -113,6 +216,10 @@ func TestParseEverything(t *testing.T) {
 			t.Errorf("%s has its default in this test", key)
 		}
 	}
+	base := Channel{Settings: got.Settings}
+	if left, all := different(got.Channels[0].settings(), base.settings()).keys(), base.settings().keys(); len(left) != len(all) {
+		t.Errorf("channel one says %v, which is not all of %v", left, all)
+	}
 	again, err := Parse("again", got.YAML())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, got.YAML())
@@ -125,13 +232,14 @@ func TestParseEverything(t *testing.T) {
 			t.Errorf("Set(%s): %v", key, err)
 		}
 	}
+	fresh.Channels = got.Channels
 	if diff := equal(got, fresh); diff != "" {
 		t.Errorf("set key by key (-want +got):\n%s", diff)
 	}
 }
 
 func TestParseNothing(t *testing.T) {
-	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "\ufeff", "\r\n"} {
+	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "\ufeff", "\r\n", "channels: {}"} {
 		c, err := Parse("test", []byte(text))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
@@ -222,48 +330,81 @@ func TestFindAndLoad(t *testing.T) {
 	if err := os.WriteFile(one, bytes.Repeat([]byte("#"), maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(one); err == nil || !strings.Contains(err.Error(), "256 KiB") {
+	if _, err := Load(one); err == nil || !strings.Contains(err.Error(), "512 KiB") {
 		t.Errorf("a file without an end: %v", err)
 	}
 }
 
-func TestGWSWaitsLongerThanAnEngine(t *testing.T) {
-	c := Default()
-	c.NoData = time.Minute
-	if g := c.GWS("v1"); g.AnswerTimeout <= c.NoData || g.Build != "v1" {
-		t.Errorf("gws waits %v for an engine that may take %v", g.AnswerTimeout, c.NoData)
+func TestGWS(t *testing.T) {
+	c, err := Parse("test", []byte(everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := c.GWS("v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Build != "v1" || g.Spread != gws.MinClients || !g.Split || g.Limits != c.Limits || len(g.Sources) != 1 || len(g.Allow) != 3 {
+		t.Errorf("%+v", g)
+	}
+	one, ok := g.Lineup.Named("one")
+	if !ok || len(one.Sources) != 3 || one.Sources[0].Tag() != "UDP://239.1.1.1:5000|UDP://239.2.1.1:5000" ||
+		one.Sources[2].Tag() != "UDP://[ff15::1]:5000" || !one.Pinned || one.NoData != 2*time.Second {
+		t.Errorf("channel one: %+v, %v", one, ok)
+	}
+	if other := g.Lineup.From(source("udp://239.9.9.9:1")); other.Settings != c.Settings {
+		t.Errorf("a channel without a name: %+v", other)
 	}
 }
 
 func TestEngine(t *testing.T) {
 	c := Default()
-	c.Engines, c.Linger, c.History.Total, c.RunDir = 4, 0, 400<<20, "/r"
+	c.Engines, c.HistoryTotal, c.RunDir, c.Renew = 4, 400<<20, "/r", 7*time.Second
 	e := c.Engine("2", "v1")
 	if err := e.Validate(); err != nil {
 		t.Error(err)
 	}
-	if e.ID != "2" || e.Build != "v1" || e.Socket != "/r/handoff.socket" {
+	if e.ID != "2" || e.Build != "v1" || e.Socket != "/r/handoff.socket" || e.Stall != c.Stall {
 		t.Errorf("%+v", e)
 	}
-	if e.Linger >= 0 {
-		t.Errorf("linger 0 became %v, which an engine takes for its default", e.Linger)
+	if e.Memory != 100<<20 {
+		t.Errorf("share of the memory %d, want a quarter of 400 MiB", e.Memory)
 	}
-	if e.HistoryTotal != 100<<20 {
-		t.Errorf("share of the history %d, want a quarter of 400 MiB", e.HistoryTotal)
-	}
-	c.History.Total = 0
+	c.HistoryTotal = 0
 	memory := process.Memory()
 	if memory == 0 {
 		memory = unknownMemory
 	}
-	if got := c.Engine("2", "v1").HistoryTotal; got != memory/16 {
-		t.Errorf("share of the history %d, want a quarter of a quarter of %d", got, memory)
+	if got := c.Engine("2", "v1").Memory; got != memory/16 {
+		t.Errorf("share of the memory %d, want a quarter of a quarter of %d", got, memory)
 	}
 	if c.Engines = 0; c.EngineCount() < 1 {
 		t.Errorf("%d engines", c.EngineCount())
 	}
 	if c.RunDir = ""; c.RunDirectory() != process.DefaultRunDir() {
 		t.Errorf("run directory %s", c.RunDirectory())
+	}
+}
+
+// Many channels fit into a file, and what the children get of them into theirs.
+func TestManyChannels(t *testing.T) {
+	c := Default()
+	for i := range 1000 {
+		ch := Channel{Name: fmt.Sprint("channel-", i), Source: source(fmt.Sprintf("udp://239.1.1.1:%d", i+1)), Settings: c.Settings}
+		ch.Backup = []uri.Source{source(fmt.Sprintf("udp://239.2.1.1:%d", i+1))}
+		ch.Linger = time.Minute
+		c.Channels = append(c.Channels, ch)
+	}
+	text := c.YAML()
+	if len(text) > maxFile {
+		t.Errorf("%d bytes", len(text))
+	}
+	again, err := Parse("again", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := equal(c, again); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -290,6 +431,12 @@ func TestValuesText(t *testing.T) {
 		var n int64
 		if err := (size{to: &n}).Set(text); err != nil || (size{to: &n}).String() != want {
 			t.Errorf("%s: %s, %v; want %s", text, size{to: &n}, err, want)
+		}
+	}
+	for text, want := range map[string]string{"900M": "900M", "1000M": "1G", "1500kbit/s": "1500k", "7 bit/s": "7bit/s", "0": "0", "10Gbit/s": "10G"} {
+		var n int64
+		if err := (rate{to: &n}).Set(text); err != nil || (rate{to: &n}).String() != want {
+			t.Errorf("%s: %s, %v; want %s", text, rate{to: &n}, err, want)
 		}
 	}
 }

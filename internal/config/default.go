@@ -11,30 +11,28 @@ import (
 	"sluice/internal/gws"
 	"sluice/internal/lineup"
 	"sluice/internal/process"
+	"sluice/internal/uri"
 )
 
 // Default is what holds without a configuration file: every multicast group, for
 // clients of private networks.
 func Default() Config {
 	return Config{
-		Listen:  ":4046",
-		Admin:   "127.0.0.1:4047",
-		Allow:   gws.DefaultAllow(),
-		Sources: gws.DefaultSources(),
-		Linger:  5 * time.Second,
-		NoData:  5 * time.Second,
-		Stall:   20 * time.Second,
-		History: History{Depth: 10 * time.Second, Channel: 32 << 20},
-		Grace:   process.DefaultGrace,
-		Log:     Log{Level: slog.LevelInfo},
+		Listen:   ":4046",
+		Admin:    "127.0.0.1:4047",
+		Renew:    time.Minute,
+		Allow:    gws.DefaultAllow(),
+		Sources:  gws.DefaultSources(),
+		Limits:   gws.DefaultLimits(),
+		Stall:    20 * time.Second,
+		Settings: lineup.Defaults(),
+		Grace:    process.DefaultGrace,
+		Log:      Log{Level: slog.LevelInfo},
 	}
 }
 
 // unknownMemory is what a machine is taken to have that does not tell.
 const unknownMemory = 1 << 30
-
-// answerMargin is what an engine may need for an answer beyond the no-data time.
-const answerMargin = 10 * time.Second
 
 // EngineCount is the number of gng processes: one a core when Engines is 0.
 func (c Config) EngineCount() int {
@@ -47,20 +45,22 @@ func (c Config) RunDirectory() string { return cmp.Or(c.RunDir, process.DefaultR
 // Socket is the path of the socket where engines find gws.
 func (c Config) Socket() string { return filepath.Join(c.RunDirectory(), "handoff.socket") }
 
-// GWS is the web service's part; build is the version of the program. An engine may
-// stay silent for the no-data time before it answers, so gws waits longer than that.
+// GWS is the web service's part; build is the version of the program. What Parse has
+// read gives no error.
 func (c Config) GWS(build string) (gws.Config, error) {
 	channels, err := c.lineup()
 	if err != nil {
 		return gws.Config{}, err
 	}
 	return gws.Config{
-		Lineup:        channels,
-		Allow:         c.Allow,
-		Sources:       c.Sources,
-		AnswerTimeout: c.NoData + answerMargin,
-		MaxEngines:    maxEngines,
-		Build:         build,
+		Allow:      c.Allow,
+		Sources:    c.Sources,
+		Lineup:     channels,
+		Spread:     c.Spread,
+		Split:      c.SplitChannels,
+		Limits:     c.Limits,
+		MaxEngines: maxEngines,
+		Build:      build,
 	}, nil
 }
 
@@ -76,14 +76,16 @@ func (c Config) Engine(id, build string) engine.Config {
 	}
 }
 
-// lineup is the channels and the settings of all.
+// lineup is the channels and the settings of all others.
 func (c Config) lineup() (*lineup.Lineup, error) {
-	s := lineup.Defaults()
-	s.NoData, s.Linger = c.NoData, c.Linger
-	s.History = lineup.History{Depth: c.History.Depth, Bytes: c.History.Channel}
-	return lineup.New(s, nil)
+	var channels []lineup.Channel
+	for _, ch := range c.Channels {
+		sources := append([]uri.Source{ch.Source}, ch.Backup...)
+		channels = append(channels, lineup.Channel{Name: ch.Name, Sources: sources, Settings: ch.Settings})
+	}
+	return lineup.New(c.Settings, channels)
 }
 
 func (c Config) historyTotal() int64 {
-	return cmp.Or(c.History.Total, cmp.Or(process.Memory(), unknownMemory)/4)
+	return cmp.Or(c.HistoryTotal, cmp.Or(process.Memory(), unknownMemory)/4)
 }

@@ -4,13 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"sluice/internal/logs"
@@ -94,174 +90,35 @@ func printable(s string) error {
 	return nil
 }
 
-// prefixes is a list of networks and single addresses.
-type prefixes struct{ to *[]netip.Prefix }
+// boolean is true or false.
+type boolean struct{ to *bool }
 
-func (v prefixes) String() string { return strings.Join(v.Items(), ",") }
+func (v boolean) String() string { return strconv.FormatBool(*v.to) }
 
-func (v prefixes) Clear() { *v.to = nil }
-
-func (v prefixes) Items() []string {
-	items := make([]string, 0, len(*v.to))
-	for _, p := range *v.to {
-		if p.IsSingleIP() {
-			items = append(items, p.Addr().String())
-		} else {
-			items = append(items, p.String())
-		}
+func (v boolean) Set(text string) error {
+	switch text {
+	case "true", "false":
+		*v.to = text == "true"
+		return nil
 	}
-	return items
+	return fmt.Errorf("bad value %q: want true or false", text)
 }
 
-func (v prefixes) Set(text string) error {
-	before := *v.to
-	v.Clear()
-	for item := range strings.SplitSeq(text, ",") {
-		if err := v.Add(strings.TrimSpace(item)); err != nil {
-			*v.to = before
-			return err
-		}
-	}
-	return nil
+// parsed is a value that another room knows how to read and to write.
+type parsed[T fmt.Stringer] struct {
+	to    *T
+	parse func(string) (T, error)
 }
 
-func (v prefixes) Add(item string) error {
-	p, err := parsePrefix(item)
+func (v parsed[T]) String() string { return (*v.to).String() }
+
+func (v parsed[T]) Set(text string) error {
+	x, err := v.parse(text)
 	if err != nil {
 		return err
 	}
-	*v.to = append(slices.Clip(*v.to), p)
+	*v.to = x
 	return nil
-}
-
-func parsePrefix(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil || p.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("bad network %q: want an address or ADDRESS/BITS, such as 10.0.0.0/8", s)
-	}
-	if p != p.Masked() {
-		return netip.Prefix{}, fmt.Errorf("bad network %q: the network is %s", s, p.Masked())
-	}
-	return p, nil
-}
-
-// duration is a time with its unit, least at the least.
-type duration struct {
-	to    *time.Duration
-	least time.Duration
-}
-
-// String leaves out the zeros that time.Duration writes: 1m, not 1m0s.
-func (v duration) String() string {
-	s := v.to.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-func (v duration) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	switch {
-	case err != nil && isNumber(text):
-		return fmt.Errorf("%q has no unit: write %ss for seconds", text, text)
-	case err != nil:
-		return fmt.Errorf("bad time %q: want a number with its unit, such as 500ms, 10s or 5m", text)
-	case d < 0:
-		return fmt.Errorf("bad time %q: it cannot be negative", text)
-	case d < v.least:
-		return fmt.Errorf("bad time %q: want %s at least", text, v.least)
-	}
-	*v.to = d
-	return nil
-}
-
-func isNumber(s string) bool {
-	_, err := strconv.ParseFloat(s, 64)
-	return err == nil
-}
-
-// size is a number of bytes with its unit, least at the least.
-type size struct {
-	to    *int64
-	least int64
-}
-
-// unit is a name for a number of bytes.
-type unit struct {
-	name  string
-	bytes int64
-}
-
-// units lists the larger first. KB and the like are powers of ten, as disks have them.
-func units() []unit {
-	return []unit{
-		{"GiB", 1 << 30},
-		{"MiB", 1 << 20},
-		{"KiB", 1 << 10},
-		{"GB", 1e9},
-		{"MB", 1e6},
-		{"KB", 1e3},
-		{"kB", 1e3},
-		{"B", 1},
-	}
-}
-
-func (v size) String() string {
-	if *v.to == 0 {
-		return "0"
-	}
-	for _, u := range units() {
-		if *v.to%u.bytes == 0 {
-			return strconv.FormatInt(*v.to/u.bytes, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(*v.to, 10) + "B"
-}
-
-func (v size) Set(text string) error {
-	n, err := parseSize(text)
-	if err != nil {
-		return err
-	}
-	if n < v.least {
-		least := size{to: &v.least}
-		return fmt.Errorf("bad size %q: want %s at least", text, least)
-	}
-	*v.to = n
-	return nil
-}
-
-func parseSize(text string) (int64, error) {
-	bad := fmt.Errorf("bad size %q: want a number with its unit, such as 512KiB, 32MiB or 2GB", text)
-	if text == "0" {
-		return 0, nil
-	}
-	if isNumber(text) {
-		return 0, fmt.Errorf("%q has no unit: write %sMiB, %sMB or %sB", text, text, text, text)
-	}
-	for _, u := range units() {
-		number, ok := strings.CutSuffix(text, u.name)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseUint(strings.TrimSuffix(number, " "), 10, 63)
-		if err != nil {
-			return 0, bad
-		}
-		if int64(n) > math.MaxInt64/u.bytes {
-			return 0, fmt.Errorf("bad size %q: it is too large", text)
-		}
-		return int64(n) * u.bytes, nil
-	}
-	return 0, bad
 }
 
 // level is how much is logged.
