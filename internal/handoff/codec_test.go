@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/lineup"
 	"sluice/internal/report"
+	"sluice/internal/uri"
 )
 
 var when = time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
@@ -23,8 +25,8 @@ func messages() []Message {
 		Welcome{},
 		Bye{Reason: "version 2, want 1"},
 		Bye{},
-		Attach{ID: 1<<63 | 5, Source: "udp://239.1.1.1:5000", Peer: "192.0.2.7:50905", Head: []byte("HTTP/1.1 200 OK\r\n\r\n")},
-		Attach{},
+		Attach{ID: 1<<63 | 5, Channel: fullChannel(), Start: lineup.Start{Back: 7 * time.Second}, Slow: lineup.Disconnect, Peer: "192.0.2.7:50905", Head: []byte("HTTP/1.1 200 OK\r\n\r\n")},
+		Attach{Channel: bareChannel()},
 		Started{ID: 300},
 		Started{},
 		Refused{ID: 1, Code: 503, Reason: "no route"},
@@ -39,7 +41,38 @@ func messages() []Message {
 		Query{},
 		Report{Query: 7, Last: true, Engine: fullEngine(2, 3)},
 		Report{},
+		Pin{Channel: fullChannel()},
+		Pin{Channel: bareChannel()},
+		Rates{Channels: []Rate{{"UDP://239.1.1.1:5000", 8_000_000}, {"UDP://239.1.1.2:5000", math.MaxUint64}}, More: true},
+		Rates{},
 	}
+}
+
+// fullChannel has every field set, the numbers to different values.
+func fullChannel() lineup.Channel {
+	return lineup.Channel{
+		Name:    "news",
+		Sources: []uri.Source{source("udp://239.1.1.1:5000|rtp://[fd00::7]@[ff35::1]:5000"), source("udp://10.0.0.7@239.3.1.1:5000")},
+		Settings: lineup.Settings{
+			NoData: 5 * time.Second, Linger: 6 * time.Microsecond, Pinned: true,
+			History: lineup.History{Depth: 10 * time.Second, Bytes: math.MaxInt64},
+			Start:   lineup.Start{Live: true, Back: 3 * time.Second}, Slow: lineup.Disconnect, Health: true,
+			MaxClients: math.MaxInt32, MaxEgress: 1 << 40,
+		},
+	}
+}
+
+// bareChannel has nothing but its source.
+func bareChannel() lineup.Channel {
+	return lineup.Channel{Sources: []uri.Source{source("udp://1.2.3.4:5")}}
+}
+
+func source(s string) uri.Source {
+	src, err := uri.ParseSource(s)
+	if err != nil {
+		panic(err)
+	}
+	return src
 }
 
 // fullEngine is an engine of that many channels with that many clients each, in which
@@ -47,8 +80,9 @@ func messages() []Message {
 func fullEngine(channels, clients int) report.Engine {
 	e := report.Engine{ID: "1", PID: 4711, Version: "1.2.3", Started: when, Error: "late"}
 	for i := range channels {
-		ch := report.Channel{Clients: nil, Streams: make([]report.Stream, 2)}
+		ch := report.Channel{}
 		fill(reflect.ValueOf(&ch).Elem(), uint64(1000*i))
+		ch.Clients = nil
 		ch.Tag = "UDP://239.1.1.1:" + strings.Repeat("5", i+1)
 		for j := range clients {
 			var cl report.Client
@@ -60,8 +94,8 @@ func fullEngine(channels, clients int) report.Engine {
 	return e
 }
 
-// fill gives every field of a struct another value, from base on: a field that the
-// coder forgets or swaps is seen.
+// fill gives every field of a struct another value, from base on, and every list two
+// items: a field that the coder forgets or swaps is seen.
 func fill(v reflect.Value, base uint64) {
 	for i := range v.NumField() {
 		n := base + uint64(i) + 1
@@ -78,7 +112,11 @@ func fill(v reflect.Value, base uint64) {
 				continue
 			}
 			fill(f, n*10)
+		case reflect.Pointer:
+			f.Set(reflect.New(f.Type().Elem()))
+			fill(f.Elem(), n*10)
 		case reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 2, 2))
 			for j := range f.Len() {
 				fill(f.Index(j), n*100+uint64(j)*10)
 			}
@@ -106,15 +144,19 @@ func TestRoundTrip(t *testing.T) {
 
 // The bytes are a format: these are the examples of docs/handoff.md.
 func TestBytes(t *testing.T) {
+	pinned := bareChannel()
+	pinned.Name, pinned.NoData, pinned.Pinned = "n", 5*time.Second, true
 	for _, c := range []struct {
 		m    Message
 		want string
 	}{
 		{Hello{Version: 1, Engine: "2", PID: 300, Build: "v1"}, "\x01\x01\x012\xac\x02\x02v1\x00"},
-		{Attach{ID: 9, Source: "udp://a", Peer: "b:1", Head: []byte("H")}, "\x04\x09\x07udp://a\x03b:1\x01H"},
+		{Attach{ID: 9, Channel: bareChannel(), Peer: "b:1", Head: []byte("H")}, "\x04\x09\x00\x01\x0fudp://1.2.3.4:5\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03b:1\x01H"},
 		{Started{ID: 128}, "\x05\x80\x01"},
 		{Refused{ID: 9, Code: 504, Reason: "no data"}, "\x06\x09\xf8\x03\x07no data"},
 		{Report{Last: true}, "\x0b\x00\x01\x00\x00\x00\x00\x00\x00"},
+		{Pin{Channel: pinned}, "\x0c\x01n\x01\x0fudp://1.2.3.4:5\xc0\x96\xb1\x02\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{Rates{Channels: []Rate{{"a", 300}}}, "\x0d\x01\x01a\xac\x02\x00"},
 	} {
 		b, err := Encode(nil, c.m)
 		if err != nil || string(b) != c.want {
@@ -124,24 +166,33 @@ func TestBytes(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
+	settings := strings.Repeat("\x00", 11) // of a channel, all zero
 	for name, in := range map[string]string{
-		"nothing":                 "",
-		"type 0":                  "\x00",
-		"unknown type":            "\x0c",
-		"no fields":               "\x05",
-		"left over":               "\x05\x01\x00",
-		"number cut":              "\x05\x80",
-		"number too long":         "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-		"number above 64 bits":    "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-		"number not shortest":     "\x05\x81\x00",
-		"text that lies":          "\x03\x05abcd",
-		"text of 2^64-1":          "\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-		"code above 31 bits":      "\x06\x01\x80\x80\x80\x80\x08\x00",
-		"bool of 2":               "\x0b\x00\x02\x00\x00\x00\x00\x00\x00",
-		"year 10000":              "\x01\x01\x00\x00\x00\x80\xb8\xff\x90\xfd\xce\x39",
-		"channels that are not":   "\x0b\x00\x01\x00\x00\x00\x00\x00\x01",
-		"channels of 2^63":        "\x0b\x00\x01\x00\x00\x00\x00\x00\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
-		"longer than the longest": "\x03\xfd\xff\x03" + strings.Repeat("x", MaxMessage-3),
+		"nothing":                  "",
+		"type 0":                   "\x00",
+		"unknown type":             "\x0e",
+		"no fields":                "\x05",
+		"left over":                "\x05\x01\x00",
+		"number cut":               "\x05\x80",
+		"number too long":          "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+		"number above 64 bits":     "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+		"number not shortest":      "\x05\x81\x00",
+		"text that lies":           "\x03\x05abcd",
+		"text of 2^64-1":           "\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+		"code above 31 bits":       "\x06\x01\x80\x80\x80\x80\x08\x00",
+		"bool of 2":                "\x0b\x00\x02\x00\x00\x00\x00\x00\x00",
+		"year 10000":               "\x01\x01\x00\x00\x00\x80\xb8\xff\x90\xfd\xce\x39",
+		"channels that are not":    "\x0b\x00\x01\x00\x00\x00\x00\x00\x01",
+		"channel without a source": "\x0c\x00\x00" + settings,
+		"source that is none":      "\x0c\x00\x01\x03abc" + settings,
+		"source spelled otherwise": "\x0c\x00\x01\x10udp://1.2.3.4:05" + settings,
+		"nine sources":             "\x0c\x00\x09" + strings.Repeat("\x0fudp://1.2.3.4:5", 9) + settings,
+		"unknown policy":           "\x0c\x00\x01\x0fudp://1.2.3.4:5" + strings.Replace(settings, "\x00\x00\x00\x00\x00\x00\x00\x00", "\x00\x00\x00\x00\x00\x00\x00\x02", 1),
+		"time of two years":        "\x0c\x00\x01\x0fudp://1.2.3.4:5\x80\x80\xed\xb4\x8e\xcb\x0e" + settings[1:],
+		"rates that are not":       "\x0d\x02\x01a\x01\x00",
+		"health of 2":              "\x0b\x00\x01\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00",
+		"channels of 2^63":         "\x0b\x00\x01\x00\x00\x00\x00\x00\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+		"longer than the longest":  "\x03\xfd\xff\x03" + strings.Repeat("x", MaxMessage-3),
 	} {
 		m, err := Decode([]byte(in))
 		if !errors.Is(err, ErrMalformed) || m != nil {
@@ -160,6 +211,10 @@ func TestEncodeRefuses(t *testing.T) {
 		"pointer":      &Bye{},
 		"too long":     Bye{Reason: fits.Reason + "x"},
 		"negative PID": Hello{PID: -1},
+		"no source":    Pin{},
+		"nine sources": Pin{Channel: lineup.Channel{Sources: make([]uri.Source, 9)}},
+		"no-data < 0":  Attach{Channel: lineup.Channel{Sources: bareChannel().Sources, Settings: lineup.Settings{NoData: -time.Second}}},
+		"slow of 9":    Attach{Channel: bareChannel(), Slow: 9},
 		"year 10000":   Hello{Started: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		b, err := Encode([]byte("kept"), m)
@@ -171,14 +226,18 @@ func TestEncodeRefuses(t *testing.T) {
 
 // What bounds a list before its items are there must not refuse a real one.
 func TestLeast(t *testing.T) {
-	if n := size((*coder).channel, report.Channel{}); n != leastChannel {
-		t.Errorf("an empty channel takes %d bytes, leastChannel is %d", n, leastChannel)
-	}
-	if n := size((*coder).stream, report.Stream{}); n != leastStream {
-		t.Errorf("an empty stream takes %d bytes, leastStream is %d", n, leastStream)
-	}
-	if n := size((*coder).client, report.Client{}); n != leastClient {
-		t.Errorf("an empty client takes %d bytes, leastClient is %d", n, leastClient)
+	for name, c := range map[string]struct{ is, least int }{
+		"channel": {size((*coder).channel, report.Channel{}), leastChannel},
+		"source":  {size((*coder).source, report.Source{}), leastSource},
+		"leg":     {size((*coder).leg, report.Leg{}), leastLeg},
+		"stream":  {size((*coder).stream, report.Stream{}), leastStream},
+		"client":  {size((*coder).client, report.Client{}), leastClient},
+		"rate":    {size((*coder).rate, Rate{}), leastRate},
+		"text":    {size((*coder).string, ""), leastText},
+	} {
+		if c.is != c.least {
+			t.Errorf("an empty %s takes %d bytes, the least is taken to be %d", name, c.is, c.least)
+		}
 	}
 }
 
@@ -189,6 +248,9 @@ func FuzzDecode(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(b)
+	}
+	for _, s := range []string{"\x0c\x00\x01\x10udp://1.2.3.4:05", "\x0d\x02\x01a\x01\x00", "\x0c\x00\x01\x1eudp://1.2.3.4:5|udp://1.2.3.4:5"} {
+		f.Add([]byte(s + strings.Repeat("\x00", 11)))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m, err := Decode(in)

@@ -70,7 +70,7 @@ func TestConnCarriesEveryMessage(t *testing.T) {
 func TestConnHandsASocketOver(t *testing.T) {
 	engine, gws := pair(t)
 	client, served := tcpPair(t)
-	m := Attach{ID: 1, Source: "udp://239.1.1.1:5000", Peer: "p", Head: []byte("head")}
+	m := Attach{ID: 1, Channel: fullChannel(), Peer: "p", Head: []byte("head")}
 	if err := gws.SendSocket(m, served); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func tcpPair(t *testing.T) (client, served *net.TCPConn) {
 // refused and no descriptor is kept.
 func TestConnRefusesWrongDescriptors(t *testing.T) {
 	for name, m := range map[string]Message{
-		"an attach without":   Attach{ID: 1},
+		"an attach without":   Attach{ID: 1, Channel: bareChannel()},
 		"another message has": Started{ID: 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,10 +13,12 @@
 //	   │ Started or Refused ──────────────▶ │   exactly one
 //	   │ ClientEnd ───────────────────────▶ │   after Started only
 //	   │                                    │
+//	   │ ◀───────────────────────────── Pin │   for channels that are always received
 //	   │ ChannelOpen, ChannelEnd ─────────▶ │   as it happens
+//	   │ Rates ───────────────────────────▶ │   each second
 //	   │ ◀─────────────────────────── Query │
 //	   │ Report … Report(Last) ───────────▶ │
 //
 // [Encode] and [Decode] are pure; [Conn] adds the socket and the descriptors;
-// [SplitReport] and [Gather] carry a report that is longer than one message.
+// [SplitReport], [Gather] and [SplitRates] carry what is longer than one message.
 package handoff

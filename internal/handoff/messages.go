@@ -43,8 +43,8 @@ type Attach struct {
 	Channel lineup.Channel // opened as it says here when it is not open yet
 	Start   lineup.Start   // where this client begins, whatever the channel says
 	Slow    lineup.Slow    // likewise
-	Peer    string // the client's address and port
-	Head    []byte // what the engine writes before the first byte of the stream
+	Peer    string         // the client's address and port
+	Head    []byte         // what the engine writes before the first byte of the stream
 }
 
 // Pin asks for a channel to be received whether there are clients or not, gws to

@@ -2,7 +2,9 @@ package handoff
 
 import (
 	"fmt"
+	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,21 +81,60 @@ func TestSplitCutsWhatIsTooLong(t *testing.T) {
 	for i := range streams {
 		streams[i] = report.Stream{Program: 0xffff, PID: 0x1fff, Codec: long}
 	}
-	e := report.Engine{ID: long, Version: long, Error: long, Channels: []report.Channel{
-		{Tag: long, State: long, Format: long, Streams: streams, Clients: []report.Client{{Tag: long, Addr: long}}},
-	}}
+	source := report.Source{Tag: long, State: long, Error: long, Legs: slices.Repeat([]report.Leg{{Tag: long, Dropped: long}}, 9)}
+	fill(reflect.ValueOf(&source.Legs[0]).Elem(), math.MaxUint64-100)
+	source.Legs[0].Tag = long
+	e := report.Engine{ID: long, Version: long, Error: long, Channels: []report.Channel{{
+		Name: long, Tag: long, State: long, Format: long, Streams: streams, Sources: slices.Repeat([]report.Source{source}, 50),
+		Clients: []report.Client{{Tag: long, Addr: long}},
+	}}}
 	got := gather(t, &Gather{}, SplitReport(0, e))
 	ch := got.Channels[0]
 	if len(ch.Streams) != maxStreams || len(ch.Streams[0].Codec) != maxCodec || len(ch.Clients) != 1 {
 		t.Errorf("%d streams, codec of %d bytes, %d clients", len(ch.Streams), len(ch.Streams[0].Codec), len(ch.Clients))
 	}
-	for _, s := range []string{got.ID, got.Version, got.Error, ch.Tag, ch.State, ch.Format, ch.Clients[0].Tag, ch.Clients[0].Addr} {
+	if len(ch.Sources) != maxSources || len(ch.Sources[0].Legs) != maxLegs {
+		t.Errorf("%d sources of %d legs", len(ch.Sources), len(ch.Sources[0].Legs))
+	}
+	src := ch.Sources[0]
+	for _, s := range []string{
+		got.ID, got.Version, got.Error, ch.Name, ch.Tag, ch.State, ch.Format, ch.Clients[0].Tag, ch.Clients[0].Addr,
+		src.Tag, src.State, src.Error, src.Legs[1].Tag, src.Legs[1].Dropped,
+	} {
 		if len(s) == 0 || len(s) > maxText || !strings.HasPrefix(long, s) {
 			t.Errorf("cut to %d bytes", len(s))
 		}
 	}
-	if streams[0].Codec != long || e.Channels[0].Tag != long {
+	if streams[0].Codec != long || e.Channels[0].Tag != long || source.Tag != long || source.Legs[0].Tag != long {
 		t.Error("the engine's own report was changed")
+	}
+}
+
+func TestSplitRates(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 1000, 5000} {
+		var want []Rate
+		for i := range n {
+			want = append(want, Rate{fmt.Sprintf("UDP://[fd00::7]@[ff35::1]:%d", i), uint64(i) << 30})
+		}
+		var got []Rate
+		parts := SplitRates(want)
+		for i, p := range parts {
+			b, err := Encode(nil, p)
+			if err != nil {
+				t.Fatalf("%d rates, part %d of %d: %v", n, i, len(parts), err)
+			}
+			if last := i == len(parts)-1; p.More == last || !last && len(b) < MaxMessage*9/10 {
+				t.Errorf("%d rates, part %d of %d: %d bytes, more is %v", n, i, len(parts), len(b), p.More)
+			}
+			got = append(got, p.Channels...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d rates: got %d others", n, len(got))
+		}
+	}
+	long := SplitRates([]Rate{{strings.Repeat("x", MaxMessage), 1}})
+	if _, err := Encode(nil, long[0]); err != nil {
+		t.Error(err)
 	}
 }
 
