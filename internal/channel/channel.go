@@ -1,18 +1,41 @@
-// Package channel is one source's stream as clients see it: what the bytes are, where
-// a client can begin, and how long the channel lives.
+// Package channel is one channel as its clients see it: what the bytes are, where a
+// client can begin, which of the sources they come from, and how long it all lives.
 //
-// The life of a channel:
+// The states of a channel:
 //
-//	           first data             last client leaves
-//	joining ───────────────► live ◄──────────────────────► lingering
-//	   │ no data for NoData    │ no data for NoData    client comes │
-//	   │ source fails          │ source fails                       │ Linger is over
-//	   ▼                       ▼                                    ▼
-//	 ended (waiting clients    ended (clients get what is           ended (source closed,
-//	 are refused)              left, then the end)                  group left)
+//	          first byte         another source on air
+//	joining ─────────────► live ───────────────────────► backup
+//	   │                   │  ▲ ◄─────────────────────── │  ▲
+//	   │                   │  │   the first is back      │  │
+//	   │         quiet for │  │ data           quiet for │  │ data
+//	   │         QuietTime ▼  │                QuietTime ▼  │
+//	   │                  silent ◄── the same ─────────► silent
+//	   │
+//	   │     (live, backup, silent)  last client leaves       lingering
+//	   │     (live, backup, silent) ◄────────────────────────► (not if pinned)
+//	   │                         │        a client comes           │
+//	   │ no source left          │ no source left                  │ Linger is over
+//	   ▼                         ▼                                 ▼
+//	closed: waiting clients are refused, the others get what is left and then the end
+//
+// Which source is on air is decided in sources.go, where it is drawn as well.
 //
 // A Channel decides and remembers; it opens nothing, waits for nothing and takes the
-// time as a parameter. The loop that owns it does the rest.
+// time as a parameter (loop time: since the loop began, never going back). The loop that
+// owns it opens the sources that it Wants, tells it what became of them, lets them
+// write into their Feeds, and ends it when it is Overdue:
+//
+//	for i := range c.Sources {
+//		switch open := c.Wants(i, now); {
+//		case open && src[i] == nil:
+//			… open; then feed := c.Opened(i, now), or c.Failed(i, err, now)
+//		case !open && src[i] != nil:
+//			… close; c.Closed(i, now)
+//		}
+//	}
+//	if reason := c.Overdue(now); reason != channel.None {
+//		c.End(now)
+//	}
 package channel
 
 import (
@@ -21,83 +44,52 @@ import (
 	"sluice/internal/history"
 	"sluice/internal/lineup"
 	"sluice/internal/media/ts"
-	"sluice/internal/report"
 )
 
-// State is where a channel is in its life.
-type State uint8
-
-// The states, drawn above.
-const (
-	Joining State = iota
-	Live
-	Lingering
-	Ended
-)
-
-// String is the name in reports.
-func (s State) String() string {
-	return [...]string{"joining", "live", "lingering", "ended"}[s]
-}
-
-// Reason says why a client or a channel is gone. The names stand in logs, reports and
-// on the wire between engine and gws.
-type Reason uint8
-
-// The reasons.
-const (
-	None         Reason = iota
-	ClientGone          // the client closed or reset its connection
-	ClientStuck         // the client took nothing for the stall time
-	NoData              // the source delivered nothing for the no-data time
-	SourceFailed        // the source could not be opened, or broke
-	Unused              // no client for the linger time
-	Shutdown            // the engine ends
-)
-
-// String is the fixed name of the reason.
-func (r Reason) String() string {
-	return [...]string{"", "client gone", "client stuck", "no data", "source failed", "unused", "shutdown"}[r]
-}
+// QuietTime is for how long the source on air delivers nothing until the channel is
+// Silent.
+const QuietTime = time.Second
 
 // Channel is one channel. Make it with New; its owner is the loop.
 type Channel struct {
 	lineup.Channel
 
-	opened   time.Duration
-	lastData time.Duration
-	idle     time.Duration // since when there is no client
-	clients  int
-	ended    bool
-	endedAt  time.Duration
+	hist    *history.History
+	clients int
+	idle    time.Duration // since when there is no client
+	ended   bool
+	endedAt time.Duration
 
-	hist  *history.History
-	in    ingest
-	bytes uint64
+	format  format // of what is published now
+	packets int64  // from this offset on the history holds whole packets; only if formatTS
+
+	search
 }
 
-// New makes a channel that opens at now, with no client.
+// New makes a channel that wants its first source from now on and has no client. The
+// history is empty and the channel's alone to write.
 func New(conf lineup.Channel, h *history.History, now time.Duration) *Channel {
-	c := &Channel{Channel: conf, hist: h, opened: now, lastData: now, idle: now}
-	c.in.hist = h
-	return c
+	return &Channel{Channel: conf, hist: h, idle: now, search: newSearch(len(conf.Sources), now)}
 }
 
 // History is the window that clients read.
 func (c *Channel) History() *history.History { return c.hist }
 
-// State is where the channel is in its life.
-func (c *Channel) State() State {
+// State is where the channel is in its life at now.
+func (c *Channel) State(now time.Duration) State {
 	switch {
 	case c.ended:
-		return Ended
-	case c.bytes == 0:
+		return Closed
+	case c.hist.Head() == 0:
 		return Joining
-	case c.clients == 0:
+	case c.clients == 0 && !c.Pinned:
 		return Lingering
-	default:
-		return Live
+	case c.air == none || c.silence(now) > QuietTime:
+		return Silent
+	case c.air != 0:
+		return Backup
 	}
+	return Live
 }
 
 // Join counts a client in.
@@ -112,8 +104,14 @@ func (c *Channel) Leave(now time.Duration) {
 // Clients is how many have joined and not left.
 func (c *Channel) Clients() int { return c.clients }
 
-// End closes the channel at now: nothing is received any more.
+// Pin keeps the channel from now on, whether it has clients or not.
+func (c *Channel) Pin() { c.Pinned = true }
+
+// End closes the channel at now: no source is wanted any more.
 func (c *Channel) End(now time.Duration) { c.ended, c.endedAt = true, now }
+
+// Ended says that End was called.
+func (c *Channel) Ended() bool { return c.ended }
 
 // EndedFor is for how long the channel has been ended; 0 while it is not.
 func (c *Channel) EndedFor(now time.Duration) time.Duration {
@@ -124,53 +122,45 @@ func (c *Channel) EndedFor(now time.Duration) time.Duration {
 }
 
 // Overdue says why the channel has to end at now; None means that it goes on.
+//
+//   - NoData: the source on air has been silent for the no-data time, and so has every
+//     other one, each in its turn. Never where the no-data time is 0.
+//   - SourceFailed: none is on air, and none could be opened.
+//   - Unused: there has been no client for the linger time. Never if pinned.
 func (c *Channel) Overdue(now time.Duration) Reason {
-	switch {
-	case c.ended:
+	if c.ended {
 		return None
-	case c.NoData > 0 && now-c.lastData >= c.NoData:
-		return NoData
-	case c.clients == 0 && !c.Pinned && now-c.idle >= c.Linger:
+	}
+	if reason := c.lost(now); reason != None {
+		return reason
+	}
+	if c.clients == 0 && !c.Pinned && now-c.idle >= c.Linger {
 		return Unused
 	}
 	return None
 }
 
-// At sets the time of the bytes that come next through Reserve and Commit.
-func (c *Channel) At(now time.Duration) { c.in.now = now }
-
-// Reserve implements endpoint.Writer.
-func (c *Channel) Reserve(n int) []byte { return c.in.reserve(n) }
-
-// Commit implements endpoint.Writer.
-func (c *Channel) Commit(n int) {
-	if n == 0 {
-		return
-	}
-	before := c.hist.Head()
-	c.in.commit(n)
-	c.bytes = uint64(c.hist.Head())
-	if c.hist.Head() > before || c.in.format == formatUnknown { // garbage is silence
-		c.lastData = c.in.now
-	}
-}
-
 // Oldest is where a client that waited for the first byte begins; ok is false while
 // there is none.
 func (c *Channel) Oldest() (m history.Mark, ok bool) {
-	return history.Mark{Offset: c.hist.Tail()}, c.bytes > 0
+	return history.Mark{Offset: c.hist.Tail()}, c.hist.Head() > 0
 }
 
-// Start is where a client that joins now begins: the newest point where a decoder can
-// start, with the tables that it needs first. Where the window has none it is the
-// oldest byte of a channel that is still at its beginning, else the newest. ok is
-// false while nothing has come.
-func (c *Channel) Start() (m history.Mark, ok bool) {
-	if m, ok = c.hist.Latest(); ok {
+// Start is where a client that joins at now and wants to begin at s does: a point where
+// a decoder can, with the tables that it needs first. It is the newest, or the newest of
+// at least the age s.Back, or the oldest when none is so old. Where the window has no
+// such point it is the oldest byte of a channel that is still at its beginning, else the
+// newest; that is also what s.Live means. ok is false while nothing has come.
+func (c *Channel) Start(s lineup.Start, now time.Duration) (m history.Mark, ok bool) {
+	newest := history.Mark{Offset: c.hist.Head(), At: now}
+	if s.Live {
+		return newest, c.hist.Head() > 0
+	}
+	if m, ok = c.hist.Before(now - s.Back); ok {
 		return m, true
 	}
 	if c.hist.Tail() > 0 {
-		return history.Mark{Offset: c.hist.Head()}, true
+		return newest, true
 	}
 	return c.Oldest()
 }
@@ -179,8 +169,8 @@ func (c *Channel) Start() (m history.Mark, ok bool) {
 // beyond it. cut is the rest of the packet that its last send cut in two, to be sent
 // before anything else.
 func (c *Channel) Skip(off, tail int64) (cut []byte, to history.Mark) {
-	if c.in.format == formatTS {
-		if part := int(off % ts.PacketSize); part != 0 {
+	if c.format == formatTS && off > c.packets {
+		if part := int((off - c.packets) % ts.PacketSize); part != 0 {
 			for _, piece := range c.hist.Slices(nil, off, ts.PacketSize-part) {
 				cut = append(cut, piece...)
 			}
@@ -191,22 +181,4 @@ func (c *Channel) Skip(off, tail int64) (cut []byte, to history.Mark) {
 		to = history.Mark{Offset: c.hist.Head()}
 	}
 	return cut, to
-}
-
-// Report fills in what the channel knows of itself; src are its source's counters.
-func (c *Channel) Report(src report.Source) report.Channel {
-	stats := c.in.tracker.Stats()
-	src.SyncLost = c.in.framer.SyncLosses()
-	src.Skipped = c.in.framer.Skipped()
-	src.Continuity = stats.Continuity
-	src.Transport = stats.TransportErrors
-	r := report.Channel{
-		Name: c.Name, Tag: c.Tag(), Pinned: c.Pinned, State: c.State().String(), Format: c.in.format.String(),
-		Bytes: c.bytes, History: uint64(c.hist.Held()), Sources: []report.Source{src},
-		Streams: []report.Stream{}, Clients: []report.Client{},
-	}
-	for _, s := range c.in.tracker.Streams() {
-		r.Streams = append(r.Streams, report.Stream{Program: s.Program, PID: s.PID, Codec: s.Codec})
-	}
-	return r
 }

@@ -3,7 +3,6 @@ package channel
 import (
 	"time"
 
-	"sluice/internal/history"
 	"sluice/internal/media/ts"
 )
 
@@ -28,12 +27,25 @@ const (
 	rawMarkBytes = 64 << 10
 )
 
-// ingest takes the bytes of a source into the history: in whole packets, with the
-// points where a client can begin. Aligned packets are published where they stand;
-// anything else takes one copy through the framer.
+// store is where the bytes go: a History, or a hold.
+type store interface {
+	Reserve(n int) []byte
+	Commit(n int, now time.Duration)
+	Write(b []byte, now time.Duration)
+	Head() int64
+}
+
+// ingest takes the bytes of a source into a store: in whole packets, with the points
+// where a client can begin. Aligned packets stay where they stand; anything else takes
+// one copy through the framer.
+//
+// Offsets are those of the source's own stream, so that the tracker can follow it from
+// one store to another.
 type ingest struct {
 	now     time.Duration
-	hist    *history.History
+	store   store
+	base    int64  // offset in the store of the source's first byte
+	seam    *seam  // to be told to receivers; nil = nothing
 	space   []byte // what reserve returned last
 	format  format
 	framer  ts.Framer
@@ -43,58 +55,65 @@ type ingest struct {
 	commits int    // that pending came in
 	first   time.Duration
 	scratch []byte
-	marked  int64 // offset of the last mark of a raw channel
+	marked  int64 // offset of the last point of a raw stream
+	points  [1]ts.Start
 }
 
 func (in *ingest) reserve(n int) []byte {
-	in.space = in.hist.Reserve(n)
+	in.space = in.store.Reserve(n)
 	return in.space
 }
 
-func (in *ingest) commit(n int) {
+// head is the offset behind the newest byte.
+func (in *ingest) head() int64 { return in.store.Head() - in.base }
+
+// commit takes n bytes and returns the points to start at that they complete, valid
+// until the next call.
+func (in *ingest) commit(n int) []ts.Start {
 	b := in.space[:n]
 	switch in.format {
 	case formatTS:
-		in.commitTS(b)
+		return in.commitTS(b)
 	case formatRaw:
-		in.markRaw()
-		in.hist.Commit(n, in.now)
+		at := in.head()
+		in.store.Commit(n, in.now)
+		return in.scanRaw(at)
 	default:
-		in.decide(b)
+		return in.decide(b)
 	}
 }
 
-// commitTS publishes b, which stands in the reserved space.
-func (in *ingest) commitTS(b []byte) {
+// commitTS takes b, which stands in the reserved space.
+func (in *ingest) commitTS(b []byte) []ts.Start {
 	if in.framer.Pass(b) {
-		start := in.hist.Head()
-		in.hist.Commit(len(b), in.now)
-		in.mark(b, start)
-		return
+		at := in.head()
+		in.announce(b)
+		in.store.Commit(len(b), in.now)
+		return in.tracker.Scan(b, at)
 	}
 	in.scratch = in.framer.Append(in.scratch[:0], b)
-	in.publish(in.scratch)
+	return in.take(in.scratch)
 }
 
-// publish takes whole packets that stand elsewhere.
-func (in *ingest) publish(packets []byte) {
-	start := in.hist.Head()
-	in.hist.Write(packets, in.now)
-	in.mark(packets, start)
+// take takes whole packets that stand elsewhere.
+func (in *ingest) take(packets []byte) []ts.Start {
+	at := in.head()
+	in.announce(packets)
+	in.store.Write(packets, in.now)
+	return in.tracker.Scan(packets, at)
 }
 
-func (in *ingest) mark(packets []byte, start int64) {
-	for _, s := range in.tracker.Scan(packets, start) {
-		in.hist.Mark(history.Mark{Offset: s.Offset, Preamble: s.Tables})
+func (in *ingest) announce(packets []byte) {
+	if in.seam != nil && !in.seam.announce(packets, in.now) {
+		in.seam = nil
 	}
 }
 
-// decide finds out what the source sends. Until it knows, nothing is published.
-func (in *ingest) decide(b []byte) {
+// decide finds out what the source sends. Until it knows, nothing is taken.
+func (in *ingest) decide(b []byte) []ts.Start {
 	if len(in.pending) == 0 && ts.Aligned(b) {
 		in.format = formatTS
-		in.commitTS(b)
-		return
+		return in.commitTS(b)
 	}
 	if in.commits == 0 {
 		in.first = in.now
@@ -102,26 +121,29 @@ func (in *ingest) decide(b []byte) {
 	in.pending = append(in.pending, b...)
 	in.commits++
 	in.scratch = in.framer.Append(in.scratch[:0], b)
+	pending := in.pending
 	switch {
 	case in.framer.Synced():
-		in.format = formatTS
-		in.publish(in.scratch)
-	case len(in.pending) >= undecidedBytes || in.commits >= undecidedCommits || in.now-in.first >= undecidedTime:
-		in.format = formatRaw
+		in.format, in.pending = formatTS, nil
+		return in.take(in.scratch)
+	case len(pending) >= undecidedBytes || in.commits >= undecidedCommits || in.now-in.first >= undecidedTime:
+		in.format, in.pending = formatRaw, nil
 		in.framer = ts.Framer{}
-		in.marked = -rawMarkBytes
-		in.markRaw()
-		in.hist.Write(in.pending, in.now)
-	default:
-		return
+		at := in.head()
+		in.marked = at - rawMarkBytes
+		in.store.Write(pending, in.now)
+		return in.scanRaw(at)
 	}
-	in.pending = nil
+	return nil
 }
 
-// markRaw marks the bytes that are about to be published.
-func (in *ingest) markRaw() {
-	if head := in.hist.Head(); head-in.marked >= rawMarkBytes {
-		in.marked = head
-		in.hist.Mark(history.Mark{Offset: head})
+// scanRaw returns the point at which the bytes of a raw stream begin that came last, when
+// the one before is far enough away.
+func (in *ingest) scanRaw(at int64) []ts.Start {
+	if at-in.marked < rawMarkBytes {
+		return nil
 	}
+	in.marked = at
+	in.points[0] = ts.Start{Offset: at, Kind: ts.AnyPacket}
+	return in.points[:]
 }
