@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/internal/config"
+	"sluice/internal/gws"
 )
 
 func TestWords(t *testing.T) {
@@ -49,6 +50,10 @@ func TestIssue1WrongWordsGetOneLineAndExit2(t *testing.T) {
 		"run --engines many":                    `bad number "many": want 0 to 64 (see: sluice run -h)`,
 		"demo --listen 4046":                    `write ":4046" for that port on all addresses (see: sluice demo -h)`,
 		"gng --id ../x":                         `bad --id "../x": want letters and digits, 32 at most (see: sluice gng -h)`,
+		"gng --pin -1":                          `bad --pin -1: want the number of a CPU, 0 or more (see: sluice gng -h)`,
+		"run --spread anyhow":                   `bad spread "anyhow": want round-robin, min-channels or min-clients (see: sluice run -h)`,
+		"run --pin=2":                           `bad value "2": want true or false (see: sluice run -h)`,
+		"run --split-channel":                   `unknown flag: --split-channel, did you mean --split-channels? (see: sluice run -h)`,
 		"gws --id 1":                            `unknown flag: --id (see: sluice gws -h)`,
 		"version 2":                             `version takes no argument, got "2" (see: sluice version -h)`,
 		"help prob":                             `unknown command "prob", did you mean probe? (see: sluice -h)`,
@@ -91,6 +96,7 @@ func TestFailuresGetOneLineAndExit1(t *testing.T) {
 		{[]string{"run", "-C", filepath.Join(dir, "none.yaml")}, "no such file"},
 		{[]string{"run", "-C", bad}, bad + `:2:9: linger: "10" has no unit`},
 		{[]string{"run", "-C", "/dev/null", "--run-dir", bad}, "--run-dir"},
+		{[]string{"gng", "-C", "/dev/null", "--run-dir", dir, "--pin", "1000"}, "pin to CPU 1000: no such CPU for this process (it may use "},
 		{
 			[]string{"gws", "-C", "/dev/null", "--run-dir", dir, "--listen", taken.Addr().String()},
 			"user port: listen on tcp " + taken.Addr().String(),
@@ -135,13 +141,13 @@ func TestVersion(t *testing.T) {
 
 func TestFlagsBeatTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sluice.yaml")
-	if err := os.WriteFile(path, []byte("listen: :1\nadmin: :2\nengines: 3\nlog: {level: error}\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("listen: :1\nadmin: :2\nengines: 3\npin: true\nlog: {level: error}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	load := func(args ...string) config.Config {
 		t.Helper()
 		cmd := &cobra.Command{Use: "test"}
-		s := addSettings(cmd, "listen", "admin", "engines", "interface")
+		s := addSettings(cmd, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface")
 		if err := cmd.ParseFlags(append([]string{"-C", path}, args...)); err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +159,12 @@ func TestFlagsBeatTheFile(t *testing.T) {
 	}
 	c := load("--admin", ":5", "--run-dir", "/r", "-v")
 	if c.Listen != ":1" || c.Admin != ":5" || c.Engines != 3 || c.RunDir != "/r" || c.Log.Level != slog.LevelDebug {
+		t.Errorf("%+v", c)
+	}
+	if c.SplitChannels || c.Spread != gws.RoundRobin || !c.Pin {
+		t.Errorf("without flags for it: %+v", c)
+	}
+	if c := load("--split-channels", "--spread", "min-clients", "--pin=false"); !c.SplitChannels || c.Spread != gws.MinClients || c.Pin {
 		t.Errorf("%+v", c)
 	}
 	if c := load("--quiet"); c.Log.Level != slog.LevelError {

@@ -31,15 +31,16 @@ that crashes is started again. It stays in the foreground; TERM or Ctrl-C ends
 everything in good order, a second one at once.
 
 Without a configuration file every multicast group is served to private and loopback
-addresses; others get 403 until "allow" in the file says otherwise.
+addresses; others get 403 until "allow" in the file says otherwise. The file also gives
+channels names, back-up sources and limits (dist/sluice.yaml shows all of it).
 
 Several sluice beside each other need several ports and directories (--run-dir).`,
 		Example: `  sluice run
   sluice run --interface eth1 --listen :8080
-  sluice run -C /etc/sluice.yaml --engines 4`,
+  sluice run -C /etc/sluice.yaml --engines 4 --spread min-clients --pin`,
 		Args: noArgs,
 	}
-	s := addSettings(cmd, "listen", "admin", "engines", "interface")
+	s := addSettings(cmd, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, file, err := s.load()
 		if err != nil {
@@ -78,7 +79,7 @@ Socket and locks stand in --run-dir; another gws with its engines needs another 
   sluice gng --socket /run/sluice/handoff.socket --id 1`,
 		Args: noArgs,
 	}
-	s := addSettings(cmd, "listen", "admin")
+	s := addSettings(cmd, "listen", "admin", "spread", "split_channels")
 	cmd.Flags().StringVarP(&socket, "socket", "w", "", "`PATH` of the socket for engines (default: handoff.socket in --run-dir)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, _, err := s.load()
@@ -93,7 +94,10 @@ Socket and locks stand in --run-dir; another gws with its engines needs another 
 }
 
 func newGNG() *cobra.Command {
-	var socket, id string
+	var (
+		socket, id string
+		cpu        int
+	)
 	cmd := &cobra.Command{
 		Use:   roleGNG,
 		Short: "An engine alone",
@@ -102,15 +106,20 @@ hands over. "sluice run" does all of this; gng alone is for those who supervise 
 processes themselves. A link to sluice named gng is the same.
 
 It holds a lock in --run-dir, which is that of its gws.`,
-		Example: `  sluice gng --socket /run/sluice/handoff.socket --id 1 --interface eth1`,
-		Args:    noArgs,
+		Example: `  sluice gng --socket /run/sluice/handoff.socket --id 1 --interface eth1
+  sluice gng --id 2 --pin 1`,
+		Args: noArgs,
 	}
 	s := addSettings(cmd, "interface")
 	cmd.Flags().StringVarP(&socket, "socket", "w", "", "`PATH` of the socket of gws (default: handoff.socket in --run-dir)")
 	cmd.Flags().StringVar(&id, "id", "1", "`NAME` of the engine, unique among those of one gws")
+	cmd.Flags().IntVarP(&cpu, "pin", "P", 0, "stay on this `CPU`, counted from 0 (default: on any)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !isID(id) {
 			return misused(cmd, "bad --id %q: want letters and digits, 32 at most", id)
+		}
+		if cpu < 0 {
+			return misused(cmd, "bad --pin %d: want the number of a CPU, 0 or more", cpu)
 		}
 		c, _, err := s.load()
 		if err != nil {
@@ -119,6 +128,12 @@ It holds a lock in --run-dir, which is that of its gws.`,
 		ctx, end := orderly(cmd.Context())
 		defer end()
 		log := logs.New(os.Stderr, roleGNG, c.Log.Level).With(logs.Engine, id)
+		if cmd.Flags().Changed("pin") {
+			if err := process.Pin(cpu); err != nil {
+				return err
+			}
+			log.Info("pinned", "cpu", cpu)
+		}
 		return runGNG(ctx, c, id, cmp.Or(socket, c.Socket()), log)
 	}
 	return cmd

@@ -53,11 +53,15 @@ func sluice(t *testing.T, args ...string) *testkit.Proc {
 	return testkit.StartCommand(t, cmd)
 }
 
-// start runs sluice in dir until the test is over, whatever becomes of it.
-func start(t *testing.T, dir, user, admin string) *program {
+// start runs sluice in dir until the test is over, whatever becomes of it. What is in
+// more beats what start says itself.
+func start(t *testing.T, dir, user, admin string, more ...string) *program {
 	t.Helper()
-	p := &program{t: t, dir: dir, Proc: sluice(t, "run", "-C", "/dev/null", "--run-dir", dir,
-		"--listen", user, "--admin", admin, "--engines", "2")}
+	args := append([]string{
+		"run", "-C", "/dev/null", "--run-dir", dir,
+		"--listen", user, "--admin", admin, "--engines", "2",
+	}, more...)
+	p := &program{t: t, dir: dir, Proc: sluice(t, args...)}
 	t.Cleanup(p.killAll)
 	open := p.WaitLine(`sluice runs.* listen=(\S+) admin=(\S+)`)
 	p.user, p.admin = open[1], open[2]
@@ -230,6 +234,42 @@ func TestIssue1TheNextRunTakesEnginesOver(t *testing.T) {
 	if err := syscall.Kill(was["engine-1"], 0); err == nil && !isZombie(was["engine-1"]) {
 		t.Error("the engine that was taken over is left")
 	}
+}
+
+// What the file says of channels reaches gws, and each engine has its CPU.
+func TestIssue2ChildrenGetTheSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sluice.yaml")
+	text := "pin: true\nchannels:\n  news:\n    source: udp://239.1.1.1:5000\n    backup: [udp://239.2.1.1:5000]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cpus, err := process.CPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, runDirOf(t), "127.0.0.1:0", "127.0.0.1:0", "-C", file)
+	for path, want := range map[string]int{"/$news": http.StatusOK, "/$newss": http.StatusNotFound} {
+		resp, err := http.Head(p.user + path) // joins nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %s, want %d", path, resp.Status, want)
+		}
+	}
+	pids := p.pids()
+	for i := range 2 {
+		engine := fmt.Sprint("engine-", i+1)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids[engine]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("Cpus_allowed_list:\t%d\n", cpus[i%len(cpus)]); !strings.Contains(string(status), want) {
+			t.Errorf("%s is not on its CPU: want %s in\n%s", engine, want, status)
+		}
+	}
+	p.stop()
 }
 
 // isZombie: an orphan's remains belong to the system's first process.

@@ -60,7 +60,10 @@ func addSettings(cmd *cobra.Command, keys ...string) *settings {
 		about := aboutKeys()[key]
 		flag := &setting{key: key, arg: about.arg, fallback: defaults.Get(key)}
 		s.flags = append(s.flags, flag)
-		f.Var(flag, flagName(key), about.usage)
+		added := f.VarPF(flag, flagName(key), "", about.usage)
+		if about.arg == boolArg {
+			added.NoOptDefVal = "true"
+		}
 	}
 	f.StringVarP(&s.file, "config", "C", "", "configuration `FILE`, - for standard input (default: the first of "+
 		strings.Join(config.SearchPaths(), ", ")+")")
@@ -74,13 +77,19 @@ func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 // about is what help says of a setting.
 type about struct{ arg, usage string }
 
+// boolArg is the arg of a flag that may stand without a value.
+const boolArg = "bool"
+
 func aboutKeys() map[string]about {
 	return map[string]about{
-		"listen":    {"ADDR", "user port, where clients ask for streams"},
-		"admin":     {"ADDR", "admin port, where the status page is"},
-		"engines":   {"N", "engine processes; 0 = one a core"},
-		"interface": {"IF", "network interface where groups are joined (default: that of the route)"},
-		"run_dir":   {"DIR", "directory of locks and sockets (default: /run/sluice, or one of the user)"},
+		"listen":         {"ADDR", "user port, where clients ask for streams"},
+		"admin":          {"ADDR", "admin port, where the status page is"},
+		"engines":        {"N", "engine processes; 0 = one a core"},
+		"spread":         {"HOW", "engine of a new channel: round-robin, min-channels or min-clients"},
+		"split_channels": {boolArg, "spread the clients of one channel over the engines, too"},
+		"pin":            {boolArg, "keep each engine on a CPU of its own"},
+		"interface":      {"IF", "network interface where groups are joined (default: that of the route)"},
+		"run_dir":        {"DIR", "directory of locks and sockets (default: /run/sluice, or one of the user)"},
 	}
 }
 

@@ -54,7 +54,7 @@ func supervise(stop, kill context.Context, c config.Config, log *slog.Logger) er
 		return err
 	}
 	log.Info("sluice runs", logs.Listen, urlOf(d.user), logs.Admin, urlOf(d.admin),
-		"engines", c.EngineCount(), logs.Interface, c.Interface, "allow", c.Get("allow"), "version", build(), logs.PID, os.Getpid())
+		"engines", c.EngineCount(), "channels", len(c.Channels), logs.Interface, c.Interface, "allow", c.Get("allow"), "version", build(), logs.PID, os.Getpid())
 	s := process.Supervisor{Stages: [][]process.Unit{engines, {front}}, Grace: c.Grace, Log: log}
 	s.Run(stop, kill)
 	return sweep(dir)
@@ -98,10 +98,15 @@ func gwsUnit(c config.Config, d *doors, lifeline *os.File) (process.Unit, error)
 func engineUnits(c config.Config) ([]process.Unit, error) {
 	dir := c.RunDirectory()
 	wanted := map[string]bool{}
+	pins, err := enginePins(c)
+	if err != nil {
+		return nil, err
+	}
+	c.Channels = nil // gws tells an engine what it needs of them
 	var units []process.Unit
 	for i := range c.EngineCount() {
 		id := strconv.Itoa(i + 1)
-		u, err := roleUnit(c, "gng "+id, roleGNG, "--id", id)
+		u, err := roleUnit(c, "gng "+id, append([]string{roleGNG, "--id", id}, pins[i]...)...)
 		if err != nil {
 			return nil, err
 		}
@@ -124,6 +129,24 @@ func engineUnits(c config.Config) ([]process.Unit, error) {
 		}
 	}
 	return units, nil
+}
+
+// enginePins are the arguments that give each engine its CPU: one after the other, from
+// the first again when there are more engines; none when they are not to be pinned. An
+// engine that is taken over stays where it is.
+func enginePins(c config.Config) ([][]string, error) {
+	pins := make([][]string, c.EngineCount())
+	if !c.Pin {
+		return pins, nil
+	}
+	cpus, err := process.CPUs()
+	if err != nil {
+		return nil, fmt.Errorf("pin the engines: %w", err)
+	}
+	for i := range pins {
+		pins[i] = []string{"--pin", strconv.Itoa(cpus[i%len(cpus)])}
+	}
+	return pins, nil
 }
 
 // engineLocks are the lock files of engines, held or not.
