@@ -1,6 +1,10 @@
 package channel
 
-import "time"
+import (
+	"time"
+
+	"sluice/internal/report"
+)
 
 // Feed takes the bytes of one open source; it is the source's endpoint.Writer. On air
 // they go straight into the history, on trial into a buffer that forgets. A Reserve and
@@ -14,6 +18,7 @@ type Feed struct {
 	lastData time.Duration // when it last delivered; before that, when it was opened
 	trial    spell
 	dueAt    time.Duration // since when the channel would have it on air; never = it would not
+	before   report.Health // its faults before it went on air
 }
 
 // never is a time before all others.
@@ -22,6 +27,7 @@ const never time.Duration = -1
 func newFeed(c *Channel, i int, now time.Duration) *Feed {
 	f := &Feed{channel: c, index: i, lastData: now, dueAt: never, trial: spell{since: never}}
 	f.in.store, f.in.now = &f.held, now
+	f.in.tracker.CheckHealth = c.Health
 	return f
 }
 

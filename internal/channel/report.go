@@ -31,12 +31,44 @@ func (c *Channel) Report(now time.Duration, counters func(i int) report.Source) 
 	for i := range c.sources {
 		r.Sources = append(r.Sources, c.reportSource(i, counters(i)))
 	}
+	faults := c.faults
 	if c.air != none {
-		for _, s := range c.sources[c.air].feed.in.tracker.Streams() {
+		f := c.sources[c.air].feed
+		faults = faultsOnAir(faults, f)
+		for _, s := range f.in.tracker.Streams() {
 			r.Streams = append(r.Streams, report.Stream{Program: s.Program, PID: s.PID, Codec: s.Codec})
 		}
 	}
+	if c.Health {
+		r.Health = &faults
+	}
 	return r
+}
+
+// faults are those of the stream inside the source, since its opening.
+func (f *Feed) faults() report.Health {
+	h := f.in.tracker.Health()
+	return report.Health{
+		SyncLoss: f.in.framer.SyncLosses(),
+		PAT:      h.PAT, Continuity: h.Continuity, PMT: h.PMT, Transport: h.Transport, CRC: h.CRC,
+		PCRInterval: h.PCRInterval, PCRJump: h.PCRJump, PCRJitter: h.PCRJitter, PTS: h.PTS,
+	}
+}
+
+// faultsOnAir adds what f, which is on air, has counted there.
+func faultsOnAir(sum report.Health, f *Feed) report.Health {
+	all, before := f.faults(), f.before
+	sum.SyncLoss += all.SyncLoss - before.SyncLoss
+	sum.PAT += all.PAT - before.PAT
+	sum.Continuity += all.Continuity - before.Continuity
+	sum.PMT += all.PMT - before.PMT
+	sum.Transport += all.Transport - before.Transport
+	sum.CRC += all.CRC - before.CRC
+	sum.PCRInterval += all.PCRInterval - before.PCRInterval
+	sum.PCRJump += all.PCRJump - before.PCRJump
+	sum.PCRJitter += all.PCRJitter - before.PCRJitter
+	sum.PTS += all.PTS - before.PTS
+	return sum
 }
 
 func (c *Channel) reportSource(i int, r report.Source) report.Source {

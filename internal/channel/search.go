@@ -7,6 +7,7 @@ import (
 	"sluice/internal/history"
 	"sluice/internal/lineup"
 	"sluice/internal/media/ts"
+	"sluice/internal/report"
 )
 
 // One source is on air: its Feed writes into the history. What happens to a source:
@@ -55,7 +56,8 @@ type search struct {
 	next     int // which is wanted on air instead; none while all is well, or all were tried
 	nextAt   time.Duration
 	tried    [lineup.MaxSources]bool // had their turn since data came last, for nothing
-	switched []Switch                // not told yet
+	switched Switch                  // not told yet, if From and To differ
+	faults   report.Health           // of those that were on air before, while they were
 }
 
 // source is one configured source.
@@ -76,12 +78,11 @@ type Switch struct {
 	Reason   Reason // NoData or SourceFailed: what From did; Recovered: To is the first again
 }
 
-// Switched returns the changes since it was called last, mostly none. It is to be called
-// after each round of Drains.
-func (c *Channel) Switched() []Switch {
-	s := c.switched
-	c.switched = nil
-	return s
+// Switched returns the change since it was called last, if there was one; several are one
+// change.
+func (c *Channel) Switched() (s Switch, ok bool) {
+	s, c.switched = c.switched, Switch{}
+	return s, s.From != s.To
 }
 
 // Wants says whether source i is to be open at now.
@@ -303,16 +304,21 @@ func (c *Channel) put(f *Feed, base int64) {
 		c.leaveAir()
 	}
 	if f.index != c.last {
-		c.switched = append(c.switched, Switch{From: c.last, To: f.index, Reason: reason})
+		if c.switched.From == c.switched.To {
+			c.switched.From = c.last
+		}
+		c.switched.To, c.switched.Reason = f.index, reason
 	}
 	c.air, c.last, c.next = f.index, f.index, none
 	f.in.store, f.in.base = c.hist, base
 	f.held = hold{}
+	f.before = f.faults()
 }
 
 // leaveAir puts the source on air on trial.
 func (c *Channel) leaveAir() {
 	f := c.sources[c.air].feed
+	c.faults = faultsOnAir(c.faults, f)
 	f.held = hold{start: f.in.head()}
 	f.in.store, f.in.base, f.in.seam = &f.held, 0, nil
 	f.trial = spell{since: never}
