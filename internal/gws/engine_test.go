@@ -3,6 +3,7 @@ package gws
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ func TestGreetingIsRefused(t *testing.T) {
 		first  handoff.Message
 		reason string // part of Bye and of the log
 	}{
-		{"another format", handoff.Hello{Version: 2, Engine: "2", Build: "9.9"}, "format 2"},
+		{"another format", handoff.Hello{Version: handoff.Version + 1, Engine: "2", Build: "9.9"}, fmt.Sprintf("speaks format %d", handoff.Version+1)},
 		{"a name that is taken", hello("1"), "attached already"},
 		{"no name", hello(""), "name"},
 		{"one too many", hello("3"), "one too many"},
@@ -49,7 +50,7 @@ func TestNonsenseInPlaceOfHello(t *testing.T) {
 	for name, say := range map[string]func(e *peer) error{
 		"no message":      func(e *peer) error { _, err := e.sock.Write([]byte("GET / HTTP/1.1\r\n\r\n")); return err },
 		"another message": func(e *peer) error { return e.conn.Send(handoff.Started{ID: 1}) },
-		"a socket":        func(e *peer) error { return e.conn.SendSocket(handoff.Attach{ID: 1}, e.sock) },
+		"a socket":        func(e *peer) error { return e.conn.SendSocket(handoff.Attach{ID: 1, Channel: channelOf("", tag)}, e.sock) },
 	} {
 		e := h.dial(name)
 		if err := say(e); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/internal/handoff"
+	"sluice/internal/lineup"
 	"sluice/internal/report"
 )
 
@@ -145,7 +146,14 @@ func TestEngineIsCutOff(t *testing.T) {
 		"no message":       func(e *peer) error { _, err := e.sock.Write([]byte("nonsense")); return err },
 		"not its to say":   func(e *peer) error { return e.conn.Send(handoff.Query{ID: 1}) },
 		"a second Hello":   func(e *peer) error { return e.conn.Send(hello("1")) },
-		"Attach with none": func(e *peer) error { _, err := e.sock.Write([]byte{4, 1, 0, 0, 0}); return err },
+		"Attach with none": func(e *peer) error {
+			b, err := handoff.Encode(nil, handoff.Attach{ID: 1, Channel: channelOf("", tag)})
+			if err != nil {
+				return err
+			}
+			_, err = e.sock.Write(b)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, Config{})
@@ -178,7 +186,7 @@ func TestEngineIsCutOff(t *testing.T) {
 // TestEngineIsSilent: an engine that does not answer in time loses its connection, so
 // that nobody else waits for it; one that lives attaches again and is used again.
 func TestEngineIsSilent(t *testing.T) {
-	h := open(t, Config{AnswerTimeout: time.Second})
+	h := open(t, Config{AnswerTimeout: time.Second, Lineup: lineupOf(t, func(s *lineup.Settings) { s.NoData = time.Millisecond })})
 	e := h.engine("1")
 	client := h.ask(get)
 	late, f := e.attach()

@@ -15,8 +15,10 @@ import (
 	"testing"
 
 	"sluice/internal/handoff"
+	"sluice/internal/lineup"
 	"sluice/internal/netx"
 	"sluice/internal/report"
+	"sluice/internal/uri"
 )
 
 // house is a running gws.
@@ -133,6 +135,33 @@ func (h *house) dial(id string) *peer {
 	}
 	h.t.Cleanup(func() { c.Close() })
 	return &peer{t: h.t, id: id, sock: c, conn: handoff.NewConn(c)}
+}
+
+// channelOf is a channel of those sources with the settings of lineup.Defaults.
+func channelOf(name string, sources ...string) lineup.Channel {
+	c := lineup.Channel{Name: name, Settings: lineup.Defaults()}
+	for _, s := range sources {
+		src, err := uri.ParseSource(strings.ToLower(s))
+		if err != nil {
+			panic(err)
+		}
+		c.Sources = append(c.Sources, src)
+	}
+	return c
+}
+
+// lineupOf is those channels; change is made to the settings of all others.
+func lineupOf(t *testing.T, change func(*lineup.Settings), channels ...lineup.Channel) *lineup.Lineup {
+	t.Helper()
+	settings := lineup.Defaults()
+	if change != nil {
+		change(&settings)
+	}
+	l, err := lineup.New(settings, channels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // engine attaches an engine that carries those channels.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -17,8 +18,8 @@ func TestIssue1StreamHead(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/1.0"} {
 		client := h.ask("GET /rtp/10.0.0.7%40239.1.1.1:5000/?token=secret " + proto + "\r\nHost: h\r\n\r\n")
 		a := e.serve("stream")
-		if a.Source != "udp://10.0.0.7@239.1.1.1:5000" || a.Peer != client.LocalAddr().String() {
-			t.Errorf("the engine was asked for %q by %q", a.Source, a.Peer)
+		if want := channelOf("", "udp://10.0.0.7@239.1.1.1:5000"); !reflect.DeepEqual(a.Channel, want) || a.Peer != client.LocalAddr().String() {
+			t.Errorf("the engine was asked for %+v by %q", a.Channel, a.Peer)
 		}
 		r, err := http.ReadResponse(bufio.NewReader(client), nil)
 		if err != nil {

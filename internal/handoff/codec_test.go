@@ -150,7 +150,7 @@ func TestBytes(t *testing.T) {
 		m    Message
 		want string
 	}{
-		{Hello{Version: 1, Engine: "2", PID: 300, Build: "v1"}, "\x01\x01\x012\xac\x02\x02v1\x00"},
+		{Hello{Version: 2, Engine: "2", PID: 300, Build: "v1"}, "\x01\x02\x012\xac\x02\x02v1\x00"},
 		{Attach{ID: 9, Channel: bareChannel(), Peer: "b:1", Head: []byte("H")}, "\x04\x09\x00\x01\x0fudp://1.2.3.4:5\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03b:1\x01H"},
 		{Started{ID: 128}, "\x05\x80\x01"},
 		{Refused{ID: 9, Code: 504, Reason: "no data"}, "\x06\x09\xf8\x03\x07no data"},
