@@ -27,6 +27,7 @@ const (
 	None         Reason = iota
 	ClientGone          // the client closed or reset its connection
 	ClientStuck         // the client took nothing for the stall time
+	ClientSlow          // what the client gets next left the history, and it is not to skip
 	NoData              // the source delivered nothing for the no-data time
 	SourceFailed        // the source could not be opened, or broke
 	Unused              // no client for the linger time
@@ -36,5 +37,5 @@ const (
 
 // String is the fixed name of the reason.
 func (r Reason) String() string {
-	return [...]string{"", "client gone", "client stuck", "no data", "source failed", "unused", "shutdown", "first source recovered"}[r]
+	return [...]string{"", "client gone", "client stuck", "client too slow", "no data", "source failed", "unused", "shutdown", "first source recovered"}[r]
 }
