@@ -139,7 +139,7 @@ func example() report.Status {
 			{ID: "2", PID: 2188, Version: "1.0.0", Started: now.Add(-11 * time.Minute), Channels: []report.Channel{news, joining, gone, ending}},
 			{ID: "3", PID: 2105, Version: "0.9.9", Started: start, Error: "did not answer in time"},
 		},
-		Totals: report.Totals{Channels: 7, Clients: 7, RateIn: 23_371_000, RateOut: 32_120_000},
+		Totals: report.Totals{Channels: 7, Clients: 7, RateIn: 23_371_000, RateOut: 32_120_000, Refused: report.Refused{Egress: 17, PerAddress: 1, ChannelClients: 4}},
 	}
 }
 
@@ -159,7 +159,7 @@ func TestIssue1StatusPage(t *testing.T) {
 	}
 	seen := text(body)
 	for _, want := range []string{
-		"sluice 1.0.0 process 2101 up 1 d 2 h", "Channels 7 Clients 7 In 23.4 Mbit/s Out 32.1 Mbit/s",
+		"sluice 1.0.0 process 2101 up 1 d 2 h", "Channels 7 Clients 7 In 23.4 Mbit/s Out 32.1 Mbit/s Refused by 1 limits.per_address 17 limits.egress 4 max_clients Engine 1",
 		"Engine 1 3 channels process 2103",
 		"sports live pinned 8.04 Mbit/s ts open 2 h 0 min 6.72 GiB received 9.58 MiB held h264 256 aac 257 ac3 258",
 		"on air UDP://239.1.1.1:5000|UDP://239.2.1.1:5000 RTP 6 391 000 datagrams 12 lost in RTP 2 late 5 reordered 7 repeated " +

@@ -37,7 +37,7 @@ func newPage() *page {
 	funcs := template.FuncMap{
 		"rate": rate, "size": size, "number": number, "plural": plural, "behind": behind,
 		"title": title, "explain": explain, "class": class, "datagrams": datagrams,
-		"sourceTroubles": sourceTroubles, "legTroubles": legTroubles, "healthTroubles": healthTroubles,
+		"sourceTroubles": sourceTroubles, "legTroubles": legTroubles, "healthTroubles": healthTroubles, "refusedTroubles": refusedTroubles,
 		"shown": func(list []report.Client) []report.Client { return list[:min(len(list), maxShown)] },
 		"style": func() template.CSS { return template.CSS(pageCSS) },
 		"js":    func() template.JS { return template.JS(pageJS) },

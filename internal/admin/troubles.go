@@ -89,3 +89,16 @@ func healthTroubles(h report.Health) troubles {
 	t.addSome("PTS gap", h.PTS, "2.5: a stream of the program has no time stamps for too long")
 	return t
 }
+
+// refusedTroubles are the requests that met a limit, by its key in the configuration.
+func refusedTroubles(r report.Refused) troubles {
+	var t troubles
+	t.add("limits.clients", r.Clients, "as many clients as may be served in all")
+	t.add("limits.per_address", r.PerAddress, "as many clients as one address may have")
+	t.add("limits.pending", r.Pending, "as many clients as may wait for the first byte: sources that send nothing, or a rush")
+	t.add("limits.channels", r.Channels, "as many channels as may be open")
+	t.add("limits.egress", r.Egress, "the rate of one more client would have been too much for all together")
+	t.add("max_clients", r.ChannelClients, "as many clients as the channel may have")
+	t.add("max_egress", r.ChannelEgress, "the rate of one more client would have been too much for the channel")
+	return t
+}
