@@ -118,6 +118,26 @@ func TestExampleChannels(t *testing.T) {
 	}
 }
 
+// What the README shows of the file is understood.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) == 0 {
+		t.Fatal("the README shows no configuration")
+	}
+	for _, block := range blocks {
+		c, err := Parse("README.md", block[1])
+		if err != nil {
+			t.Error(err)
+		} else if len(c.Channels) == 0 {
+			t.Errorf("no channel in\n%s", block[1])
+		}
+	}
+}
+
 // source is what s says.
 func source(s string) uri.Source {
 	u, err := uri.ParseSource(s)
