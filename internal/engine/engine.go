@@ -21,7 +21,9 @@ import (
 
 	"sluice/internal/endpoint/udp"
 	"sluice/internal/handoff"
+	"sluice/internal/logs"
 	"sluice/internal/loop"
+	"sluice/internal/netx"
 	"sluice/internal/report"
 )
 
@@ -35,6 +37,7 @@ type Config struct {
 	ReceiveBuffer int    // SO_RCVBUF of a source, in bytes; if zero, netx.DefaultReceiveBuffer
 
 	Memory int64         // bytes of the histories of all channels of this engine; if zero, no limit
+	Renew  time.Duration // how often memberships of groups are renewed; if zero, never
 	Stall  time.Duration // a client that takes nothing for so long is closed; if zero 20 s
 
 	ReconnectAttempts int           // tries to reach gws before the engine ends; if zero 60
@@ -50,6 +53,8 @@ func (c Config) Validate() error {
 		return errors.New("an engine needs the path of the handoff socket")
 	case c.Memory < 0:
 		return errors.New("the memory cannot be negative")
+	case c.Renew < 0:
+		return errors.New("the time between two renewals cannot be negative")
 	case c.Stall < 0 || c.ReconnectDelay < 0 || c.ReconnectAttempts < 0:
 		return errors.New("stall and reconnect settings cannot be negative")
 	case c.ReceiveBuffer < 0:
@@ -90,9 +95,10 @@ func New(c Config, log *slog.Logger) (*Engine, error) {
 	var err error
 	e.loop, err = loop.New(loop.Config{
 		Opener:   &udp.Opener{Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Log: log},
-		Observer: &observer{queue: e.queue, log: log},
+		Observer: &observer{queue: e.queue, log: log, limited: logs.Limited(log)},
 		Log:      log,
 		Memory:   c.Memory,
+		Renew:    c.Renew,
 		Stall:    c.Stall,
 	})
 	if err != nil {
@@ -122,8 +128,15 @@ func (e *Engine) Run(ctx context.Context) error {
 		// Without gws nobody can ask for anything any more: the loop ends as well.
 		cancel(e.keepLink(ctx, linkCtx))
 	}()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		e.watchLinks(loopCtx)
+	}()
 	err := e.loop.Run(loopCtx)
 	cancel(err)
+	endLoop()
+	<-watched
 	// The link outlives the loop, so that gws hears of the last clients.
 	e.queue.close()
 	unlink()
@@ -134,6 +147,14 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// watchLinks has the loop look after its groups when interfaces have changed.
+func (e *Engine) watchLinks(ctx context.Context) {
+	err := netx.WatchLinks(ctx, func() { _ = e.loop.LinksChanged() }) // an error is its end
+	if err != nil {
+		e.log.Warn("interfaces are not watched: groups on one that goes and comes back are not joined again", logs.Error, err)
+	}
 }
 
 // report is all the engine carries.

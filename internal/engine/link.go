@@ -175,6 +175,10 @@ func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent)
 		switch m := m.(type) {
 		case handoff.Attach:
 			e.attach(m, fd, seen)
+		case handoff.Pin:
+			if e.loop.Pin(m.Channel) != nil {
+				e.log.Debug("channel not pinned: the engine ends", logs.Channel, m.Channel.Tag())
+			}
 		case handoff.Query:
 			select {
 			case queries <- m.ID:

@@ -8,10 +8,15 @@ import (
 	"sluice/internal/channel"
 	"sluice/internal/handoff"
 	"sluice/internal/logs"
+	"sluice/internal/loop"
 )
 
 // maxQueue is how many messages wait for gws; a burst of clients fits.
 const maxQueue = 4096
+
+// maxRates is how many channels' rates one message has room for, however long their
+// names.
+const maxRates = 100
 
 // queue holds what gws has still to be told. Adding never blocks: what does not fit is
 // dropped and remembered as lost, and the sender makes up for it with a report.
@@ -77,8 +82,9 @@ func (q *queue) close() {
 
 // observer turns what the loop tells into log lines and messages for gws.
 type observer struct {
-	queue *queue
-	log   *slog.Logger
+	queue   *queue
+	log     *slog.Logger
+	limited *slog.Logger // for what may come again and again
 }
 
 func (o *observer) ChannelOpened(tag string) {
@@ -89,6 +95,26 @@ func (o *observer) ChannelOpened(tag string) {
 func (o *observer) ChannelEnded(tag string, reason channel.Reason) {
 	o.log.Debug("channel ended", logs.Channel, tag, logs.Reason, reason.String())
 	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String()})
+}
+
+func (o *observer) SourceFailed(tag, source string, err error) {
+	o.limited.Warn("source failed", logs.Channel, tag, "source", source, logs.Error, err)
+}
+
+func (o *observer) Switched(tag, from, to string, reason channel.Reason) {
+	o.log.Warn("another source is on air", logs.Channel, tag, "from", from, "to", to, logs.Reason, reason.String())
+}
+
+func (o *observer) Rates(rates []loop.Rate) {
+	for len(rates) > 0 {
+		n := min(len(rates), maxRates)
+		m := handoff.Rates{Channels: make([]handoff.Rate, n), More: n < len(rates)}
+		for i, r := range rates[:n] {
+			m.Channels[i] = handoff.Rate{Tag: r.Tag, Bps: r.Bps}
+		}
+		o.queue.event(m)
+		rates = rates[n:]
+	}
 }
 
 func (o *observer) Started(id uint64, tag, client string) {

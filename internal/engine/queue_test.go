@@ -49,8 +49,8 @@ func TestValidate(t *testing.T) {
 	for name, c := range map[string]Config{
 		"no ID":      {Socket: "/x"},
 		"no socket":  {ID: "1"},
-		"no-data":    {ID: "1", Socket: "/x", NoData: -1},
-		"history":    {ID: "1", Socket: "/x", HistoryDepth: -1},
+		"memory":     {ID: "1", Socket: "/x", Memory: -1},
+		"renewal":    {ID: "1", Socket: "/x", Renew: -1},
 		"reconnects": {ID: "1", Socket: "/x", ReconnectAttempts: -1},
 		"buffer":     {ID: "1", Socket: "/x", ReceiveBuffer: -1},
 	} {

@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"sluice/internal/channel"
-	"sluice/internal/endpoint"
 	"sluice/internal/history"
 	"sluice/internal/lineup"
-	"sluice/internal/logs"
 	"sluice/internal/report"
 )
 
 var (
 	errNoData = errors.New("the source delivers no data")
 	errGone   = errors.New("the client closed the connection")
+
+	errSlow = errors.New("the client is too slow")
 
 	errStuck = errors.New("the client takes nothing")
 
@@ -29,6 +29,8 @@ func refusalOf(r channel.Reason) error {
 		return errGone
 	case channel.ClientStuck:
 		return errStuck
+	case channel.ClientSlow:
+		return errSlow
 	case channel.Shutdown:
 		return ErrEnded
 	default:
@@ -53,88 +55,57 @@ func (l *Loop) attach(c *client, to lineup.Channel, now time.Duration) {
 	}
 	c.ch = ch
 	ch.Join()
-	if m, ok := ch.Start(); ok {
+	if m, ok := ch.Start(c.start, now); ok {
 		l.begin(c, m, now)
 		return
 	}
 	ch.waiting = append(ch.waiting, c)
 }
 
-// open makes the channel; its source is opened beside the loop.
+// pin has a channel received whether it has clients or not.
+func (l *Loop) pin(to lineup.Channel, now time.Duration) {
+	if l.ending {
+		return
+	}
+	to.Pinned = true
+	if ch := l.channels[to.Tag()]; ch != nil {
+		ch.Pin()
+		return
+	}
+	l.open(to, now)
+}
+
+// open makes the channel; its sources are opened beside the loop.
 func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
 	limits := history.Limits{Depth: conf.History.Depth, Bytes: conf.History.Bytes}
 	ch := &live{
 		Channel: channel.New(conf, history.New(l.pool, limits), now),
+		taps:    make([]tap, len(conf.Sources)),
 		since:   now, meter: meter{at: now}, viewers: roster{place: seatOf},
 	}
-	ch.tap.ch = ch
+	for i := range ch.taps {
+		ch.taps[i].ch, ch.taps[i].index = ch, i
+	}
 	l.channels[conf.Tag()] = ch
 	l.all = append(l.all, ch)
-	l.opens.Add(1)
-	go l.openSource(ch)
+	l.tune(ch, now)
 	return ch
-}
-
-// openSource runs beside the loop and posts what became of it.
-func (l *Loop) openSource(ch *live) {
-	defer l.opens.Done()
-	src, err := l.conf.Opener.Open(ch.Sources[0])
-	posted := l.post(func(now time.Duration) {
-		if err == nil && ch.State() != channel.Ended {
-			if err = l.watch(src); err == nil {
-				ch.tap.src = src
-				for _, fd := range src.FDs() {
-					l.taps[fd] = &ch.tap
-				}
-				l.conf.Observer.ChannelOpened(ch.Tag())
-				return
-			}
-		}
-		if src != nil {
-			l.closed(ch, src.Close())
-		}
-		if ch.State() != channel.Ended {
-			l.endChannel(ch, channel.SourceFailed, err, now)
-		}
-	})
-	if posted != nil && src != nil {
-		l.closed(ch, src.Close())
-	}
 }
 
 // share has the history stand in files while it is sent to many.
 func (ch *live) share() { ch.History().Share(len(ch.viewers.all) >= sharedFrom) }
 
-// watch has the poller tell of src.
-func (l *Loop) watch(src endpoint.Source) error {
-	for i, fd := range src.FDs() {
-		if err := l.poll.addSource(fd); err != nil {
-			for _, added := range src.FDs()[:i] {
-				l.poll.removeSource(added)
-			}
-			return err
-		}
-	}
-	return nil
-}
-
 // endChannel stops receiving. Clients that wait are refused, with err as the reason
 // given; the others get what is left and then the end.
 func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.Duration) {
-	if ch.State() == channel.Ended {
+	if ch.Ended() {
 		return
 	}
 	ch.End(now)
 	ch.reason = reason
 	delete(l.channels, ch.Tag())
-	if src := ch.tap.src; src != nil {
-		for _, fd := range src.FDs() {
-			delete(l.taps, fd)
-			l.poll.removeSource(fd)
-		}
-		ch.counters = src.Counters()
-		l.closed(ch, src.Close())
-		ch.tap.src = nil
+	l.tune(ch, now)
+	if ch.opened {
 		l.conf.Observer.ChannelEnded(ch.Tag(), reason)
 	}
 	l.refuseWaiting(ch, reason, err, now)
@@ -186,7 +157,7 @@ func (l *Loop) leave(c *client, now time.Duration) {
 
 // reap frees an ended channel that has no clients left.
 func (l *Loop) reap(ch *live) {
-	if ch.State() != channel.Ended || ch.Clients() > 0 {
+	if !ch.Ended() || ch.Clients() > 0 {
 		return
 	}
 	if i := slices.Index(l.all, ch); i >= 0 {
@@ -202,19 +173,15 @@ func (l *Loop) unwait(c *client) {
 	}
 }
 
-func (l *Loop) closed(ch *live, err error) {
-	if err != nil {
-		l.conf.Log.Warn("source was not closed cleanly", logs.Channel, ch.Tag(), logs.Error, err)
-	}
-}
-
-func (l *Loop) report() []report.Channel {
+func (l *Loop) report(now time.Duration) []report.Channel {
 	out := make([]report.Channel, 0, len(l.all))
 	for _, ch := range l.all {
-		if ch.tap.src != nil {
-			ch.counters = ch.tap.src.Counters()
-		}
-		r := ch.Report(ch.counters)
+		r := ch.Report(now, func(i int) report.Source {
+			if t := &ch.taps[i]; t.src != nil {
+				t.counters = t.src.Counters()
+			}
+			return ch.taps[i].counters
+		})
 		r.Since, r.Rate = l.wall(ch.since), ch.meter.rate
 		r.Clients = make([]report.Client, 0, len(ch.viewers.all))
 		for _, c := range ch.viewers.all {

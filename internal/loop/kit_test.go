@@ -88,6 +88,8 @@ type bench struct {
 	t        testing.TB
 	l        *Loop
 	settings lineup.Settings
+	rates    []Rate
+	switches []string // sources on air
 	now      time.Duration
 	stations map[string]*station
 	opens    map[string]int
@@ -102,6 +104,11 @@ func (b *bench) ChannelOpened(tag string) {
 	}
 }
 func (b *bench) ChannelEnded(string, channel.Reason) {}
+func (b *bench) SourceFailed(string, string, error)  {}
+func (b *bench) Rates(r []Rate)                      { b.rates = append(b.rates[:0], r...) }
+func (b *bench) Switched(tag, from, to string, _ channel.Reason) {
+	b.switches = append(b.switches, from+" > "+to)
+}
 func (b *bench) of(id uint64) *outcome {
 	if b.clients[id] == nil {
 		b.clients[id] = &outcome{}

@@ -51,6 +51,13 @@ func Round(n, m int) time.Duration {
 type Observer interface {
 	ChannelOpened(tag string)
 	ChannelEnded(tag string, reason channel.Reason)
+	// SourceFailed: one of the channel's sources could not be opened, or broke.
+	SourceFailed(channel, source string, err error)
+	// Switched: another source of the channel is on air.
+	Switched(channel, from, to string, reason channel.Reason)
+	// Rates are those of all channels, once a second while there are any. The slice is
+	// used again.
+	Rates(rates []Rate)
 	// Started: the client's head is written and data flows.
 	Started(id uint64, channel, client string)
 	// Refused: nothing was written and the client's socket is closed here. err says why.
@@ -59,12 +66,19 @@ type Observer interface {
 	Ended(id uint64, channel, client string, bytes uint64, reason channel.Reason)
 }
 
+// Rate is what a channel delivers.
+type Rate struct {
+	Tag string
+	Bps uint64 // bits a second, over the last second
+}
+
 // Config of a loop. Zero fields take the defaults.
 type Config struct {
 	Opener   endpoint.Opener // required
 	Observer Observer        // required
 	Log      *slog.Logger    // required
 	Memory   int64           // bytes for all histories together; if zero, no limit
+	Renew    time.Duration   // how often memberships are renewed; if zero, never
 	Stall    time.Duration   // a client that takes nothing for so long is closed; if zero 20 s
 	Grace    time.Duration   // how long clients may take to get what is left at the end; if zero 3 s
 }
@@ -94,6 +108,7 @@ type Loop struct {
 	turn     int              // index in ring of the next to be served
 	again    []*client        // took much and still want more: served in the next slot as well
 	again2   []*client        // the list of the slot before, to be used again
+	rates    []Rate           // told last, to be used again
 	taps     map[int]*tap     // open sources, by descriptor
 	ready    []*tap           // that have something to be drained, in this slot
 	holding  []*tap           // that keep something back which time may set free
@@ -111,17 +126,18 @@ type Loop struct {
 	deadline time.Duration // of the end, once ending
 }
 
-// live is a channel with its source and the clients that wait for its first byte.
+// live is a channel with its sources and the clients that wait for its first byte.
 type live struct {
 	*channel.Channel
-	tap     tap
+	taps    []tap     // one for each of its sources
 	waiting []*client // for the first byte
 	viewers roster    // those in the ring
 	since   time.Duration
 	meter   meter
 
-	counters report.Source  // as last seen
-	reason   channel.Reason // of the end
+	opened bool           // the Observer was told so
+	err    error          // of the source that failed last
+	reason channel.Reason // of the end
 }
 
 // New makes a loop that has nothing to do yet.
@@ -194,6 +210,14 @@ func (l *Loop) Attach(to lineup.Channel, who Client) error {
 	return l.post(func(now time.Duration) { l.attach(c, to, now) })
 }
 
+// Pin opens a channel, or keeps one that is there, whether it has clients or not.
+func (l *Loop) Pin(c lineup.Channel) error {
+	return l.post(func(now time.Duration) { l.pin(c, now) })
+}
+
+// LinksChanged has the sources join again what they have lost with an interface.
+func (l *Loop) LinksChanged() error { return l.post(l.rejoin) }
+
 // Abandon refuses every client that nothing was written to yet. When it returns their
 // sockets are closed here, or the loop has ended.
 func (l *Loop) Abandon() {
@@ -211,7 +235,7 @@ func (l *Loop) Abandon() {
 // Report tells what the loop carries: the channels of an engine, with their clients.
 func (l *Loop) Report(ctx context.Context) ([]report.Channel, error) {
 	answer := make(chan []report.Channel, 1)
-	if err := l.post(func(time.Duration) { answer <- l.report() }); err != nil {
+	if err := l.post(func(now time.Duration) { answer <- l.report(now) }); err != nil {
 		return nil, err
 	}
 	select {

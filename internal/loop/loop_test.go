@@ -82,7 +82,7 @@ func TestModel(t *testing.T) {
 				more = more || len(v.got) > had
 			}
 		}
-		for _, ch := range b.l.report() {
+		for _, ch := range b.l.report(b.now) {
 			for _, c := range ch.Clients {
 				v := viewers[c.ID]
 				_, next, gaps, err := v.stream()
@@ -264,7 +264,7 @@ func TestLinger(t *testing.T) {
 	unix.Close(v.fd)
 	keep(6 * time.Second)
 	if len(b.l.all) != 0 {
-		t.Errorf("channel is still there: %v", b.l.all[0].State())
+		t.Errorf("channel is still there: %v", b.l.all[0].State(b.now))
 	}
 }
 

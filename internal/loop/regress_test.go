@@ -174,7 +174,7 @@ func TestEndedChannelEnds(t *testing.T) {
 		b.pass(time.Second)
 	}
 	if len(b.l.all) != 0 {
-		t.Errorf("still there: %v for %v", b.l.all[0].State(), b.l.all[0].EndedFor(b.now))
+		t.Errorf("still there: %v for %v", b.l.all[0].State(b.now), b.l.all[0].EndedFor(b.now))
 	}
 	if o := b.of(1); o.ended != 1 || o.reason != channel.NoData {
 		t.Errorf("%+v", o)
@@ -187,18 +187,19 @@ func TestSkipsDoNotPileUp(t *testing.T) {
 	defer pool.Close()
 	h := history.New(pool, history.Limits{Bytes: 2 * history.SegmentSize})
 	defer h.Free()
+	l := &Loop{}
 	ch := &live{Channel: channel.New(lineup.Channel{Sources: []uri.Source{{channelEnd(1)}}, Settings: lineup.Defaults()}, h, 0), viewers: roster{place: seatOf}}
 	c := &client{ch: ch, pre: []byte("rest of the head")}
 	ch.viewers.add(c)
 	tables := make([]byte, 3*packetSize)
+	feed := ch.Opened(0, 0)
 	for range 100 {
 		for range history.SegmentSize / (7 * packetSize) {
-			ch.At(0)
-			ch.Commit(copy(ch.Reserve(7*packetSize), packets(0, 7)))
+			feed.Commit(copy(feed.Reserve(7*packetSize), packets(0, 7)))
 		}
 		h.Mark(history.Mark{Offset: h.Head(), Preamble: tables})
 		for h.Due() {
-			ch.retire()
+			l.retireOne(ch, 0)
 		}
 	}
 	if want := len("rest of the head") + len(tables); c.skips < 10 || len(c.pre) != want {
@@ -207,7 +208,7 @@ func TestSkipsDoNotPileUp(t *testing.T) {
 	c.advance(len("rest of the head") + 100) // within the tables: they are finished first
 	begun := len(c.pre)
 	c.off = h.Tail()
-	ch.retire()
+	l.retireOne(ch, 0)
 	if want := begun + len(tables); len(c.pre) != want {
 		t.Errorf("%d bytes before the stream, want %d", len(c.pre), want)
 	}

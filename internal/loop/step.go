@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sluice/internal/channel"
+	"sluice/internal/lineup"
 )
 
 const (
@@ -29,7 +30,7 @@ func (l *Loop) step(now time.Duration) {
 		l.lastBusy = now
 	}
 	l.endSlot()
-	l.retire()
+	l.retire(now)
 	if now-l.lastLook >= housekeeping {
 		l.lastLook = now
 		l.housekeep(now)
@@ -105,7 +106,7 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 		n, total, err := l.sendNext(c)
 		if total == 0 {
 			c.progress = now
-			if c.ch.State() == channel.Ended {
+			if c.ch.Ended() {
 				l.finish(c, c.ch.reason, now)
 			}
 			return false
@@ -173,10 +174,10 @@ func (l *Loop) gather(c *client) (total int) {
 
 // retire lets segments go that are due by their channel's limits and, while all
 // together hold too much memory, those of the channel that holds the most.
-func (l *Loop) retire() {
+func (l *Loop) retire(now time.Duration) {
 	for _, ch := range l.all {
 		for ch.History().Due() {
-			ch.retire()
+			l.retireOne(ch, now)
 		}
 	}
 	for l.pool.Over() {
@@ -189,16 +190,21 @@ func (l *Loop) retire() {
 		if most == nil {
 			return
 		}
-		most.retire()
+		l.retireOne(most, now)
 	}
 }
 
-// retire lets the oldest segment go. Whoever still stands in it is put on the newest
-// start point first: a slow client never holds up the channel.
-func (ch *live) retire() {
+// retireOne lets the oldest segment of ch go. Whoever still stands in it is put on the
+// newest start point first, or sent away, as its policy says: a slow client never holds
+// up the channel.
+func (l *Loop) retireOne(ch *live, now time.Duration) {
 	tail := ch.History().AfterRetire()
-	for _, c := range ch.viewers.all {
-		if c.off < tail {
+	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
+		switch c := ch.viewers.all[i]; {
+		case c.off >= tail:
+		case c.slow == lineup.Disconnect:
+			l.finish(c, channel.ClientSlow, now)
+		default:
 			c.skip(tail)
 		}
 	}
@@ -209,9 +215,7 @@ func (ch *live) retire() {
 func (l *Loop) housekeep(now time.Duration) {
 	for i := len(l.all) - 1; i >= 0; i-- {
 		ch := l.all[i]
-		if reason := ch.Overdue(now); reason != channel.None {
-			l.endChannel(ch, reason, errNoData, now)
-		}
+		l.look(ch, now)
 		if ch.EndedFor(now) >= l.conf.Stall { // time enough to take what was left
 			l.finishViewers(ch, ch.reason, now)
 		}
@@ -234,5 +238,19 @@ func (l *Loop) housekeep(now time.Duration) {
 		for _, c := range l.ring.all {
 			c.meter.sample(c.sent, now)
 		}
+		l.renew(now)
+		l.tellRates()
 	}
+}
+
+// tellRates tells the rates of all channels, if there are any.
+func (l *Loop) tellRates() {
+	if len(l.channels) == 0 {
+		return
+	}
+	l.rates = l.rates[:0]
+	for tag, ch := range l.channels {
+		l.rates = append(l.rates, Rate{tag, ch.meter.rate})
+	}
+	l.conf.Observer.Rates(l.rates)
 }

@@ -5,17 +5,130 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/endpoint"
+	"sluice/internal/logs"
+	"sluice/internal/report"
 )
 
-// tap is an open source of a channel.
+// tap is one source of a channel: open while the channel wants it.
 type tap struct {
-	ch  *live
-	src endpoint.Source // nil while it is being opened, and after the end
+	ch    *live
+	index int // among the channel's sources
+	src   endpoint.Source
+	feed  *channel.Feed // of src; both nil while it is not open
 
+	opening bool          // beside the loop
 	ready   bool          // stands in Loop.ready
 	holding bool          // stands in Loop.holding
-	drained time.Duration // when it last was
 	hot     bool          // moved so much that it is drained in every slot
+	drained time.Duration // when it last was
+	renewed time.Duration // when its membership last was
+	lost    bool          // could not join again: it is tried once a second
+
+	counters report.Source // as last seen
+}
+
+// tune opens the sources that ch wants and closes those it does not.
+func (l *Loop) tune(ch *live, now time.Duration) {
+	for i := range ch.taps {
+		t := &ch.taps[i]
+		switch wanted := ch.Wants(i, now); {
+		case wanted && t.src == nil && !t.opening:
+			t.opening = true
+			l.opens.Add(1)
+			go l.openSource(t)
+		case !wanted && t.src != nil:
+			l.shut(t)
+			ch.Closed(i, now)
+		}
+	}
+}
+
+// openSource runs beside the loop and posts what became of it.
+func (l *Loop) openSource(t *tap) {
+	defer l.opens.Done()
+	src, err := l.conf.Opener.Open(t.ch.Sources[t.index])
+	posted := l.post(func(now time.Duration) { l.opened(t, src, err, now) })
+	if posted != nil && src != nil {
+		l.closed(t, src.Close())
+	}
+}
+
+// opened takes a source that was opened, or the reason why it was not.
+func (l *Loop) opened(t *tap, src endpoint.Source, err error, now time.Duration) {
+	t.opening = false
+	if err == nil && t.ch.Wants(t.index, now) {
+		if err = l.watch(t, src); err == nil {
+			t.src, t.feed, t.renewed, t.drained = src, t.ch.Opened(t.index, now), now, now-drainEvery
+			if !t.ch.opened {
+				t.ch.opened = true
+				l.conf.Observer.ChannelOpened(t.ch.Tag())
+			}
+			return
+		}
+	}
+	if src != nil {
+		l.closed(t, src.Close())
+	}
+	if err != nil && !t.ch.Ended() {
+		l.failed(t, err, now)
+	}
+}
+
+// watch has the poller tell of src.
+func (l *Loop) watch(t *tap, src endpoint.Source) error {
+	for i, fd := range src.FDs() {
+		if err := l.poll.addSource(fd); err != nil {
+			for _, added := range src.FDs()[:i] {
+				l.poll.removeSource(added)
+				delete(l.taps, added)
+			}
+			return err
+		}
+		l.taps[fd] = t
+	}
+	return nil
+}
+
+// shut closes the source of t.
+func (l *Loop) shut(t *tap) {
+	src := t.src
+	for _, fd := range src.FDs() {
+		delete(l.taps, fd)
+		l.poll.removeSource(fd)
+	}
+	t.counters = src.Counters()
+	t.src, t.feed, t.hot, t.lost = nil, nil, false, false
+	l.closed(t, src.Close())
+}
+
+func (l *Loop) closed(t *tap, err error) {
+	if err != nil {
+		l.conf.Log.Warn("source was not closed cleanly", logs.Channel, t.ch.Tag(), logs.Error, err)
+	}
+}
+
+// failed tells the channel that the source of t, which is not open, failed. It may take
+// another one, or end.
+func (l *Loop) failed(t *tap, err error, now time.Duration) {
+	t.ch.err = err
+	l.conf.Observer.SourceFailed(t.ch.Tag(), t.ch.Sources[t.index].Tag(), err)
+	t.ch.Failed(t.index, err, now)
+	l.look(t.ch, now)
+}
+
+// look does what is due with the sources of ch, which may end by it.
+func (l *Loop) look(ch *live, now time.Duration) {
+	l.tune(ch, now)
+	if s, ok := ch.Switched(); ok {
+		l.conf.Observer.Switched(ch.Tag(), ch.Sources[s.From].Tag(), ch.Sources[s.To].Tag(), s.Reason)
+	}
+	switch reason := ch.Overdue(now); {
+	case reason == channel.None:
+	case reason == channel.SourceFailed && ch.err != nil:
+		l.endChannel(ch, reason, ch.err, now)
+	default:
+		l.endChannel(ch, reason, errNoData, now)
+	}
 }
 
 // listen finds out which sources have something, drains those that cannot wait, and says
@@ -59,23 +172,26 @@ func (l *Loop) endSlot() {
 	l.ready = l.ready[:0]
 }
 
-// refresh drains the source of ch if it has something. The channel may end by it.
+// refresh drains the sources of ch that have something. The channel may end by it.
 func (l *Loop) refresh(ch *live, now time.Duration) {
-	if ch.tap.ready {
-		l.drain(&ch.tap, now)
+	for i := range ch.taps {
+		if t := &ch.taps[i]; t.ready {
+			l.drain(t, now)
+		}
 	}
 }
 
-// drain moves what t has into its channel, which ends if the source fails.
+// drain moves what t has into its channel, which may take another source by it, or end.
 func (l *Loop) drain(t *tap, now time.Duration) {
 	t.ready, t.drained = false, now
 	if t.src == nil {
-		return // ended by what another one's error brought
+		return // closed by what another one's bytes brought
 	}
 	before := t.ch.History().Head()
-	t.ch.At(now)
-	if err := t.src.Drain(now, t.ch); err != nil {
-		l.endChannel(t.ch, channel.SourceFailed, err, now)
+	t.feed.At(now)
+	if err := t.src.Drain(now, t.feed); err != nil {
+		l.shut(t)
+		l.failed(t, err, now)
 		return
 	}
 	t.hot = t.ch.History().Head()-before >= hotDrain
@@ -83,4 +199,49 @@ func (l *Loop) drain(t *tap, now time.Duration) {
 		t.holding = true
 		l.holding = append(l.holding, t)
 	}
+}
+
+// renew tells the network, as often as it is configured, that the groups are wanted, and
+// joins again what could not be joined.
+func (l *Loop) renew(now time.Duration) {
+	for fd, t := range l.taps {
+		m, ok := t.member(fd)
+		switch {
+		case !ok:
+		case t.lost:
+			l.rejoinOne(t, m)
+		case l.conf.Renew > 0 && now-t.renewed >= l.conf.Renew:
+			t.renewed = now
+			if err := m.Renew(); err != nil {
+				l.conf.Log.Warn("membership not renewed", logs.Channel, t.ch.Tag(), logs.Error, err)
+			}
+		}
+	}
+}
+
+// rejoin is for all sources, after interfaces have changed.
+func (l *Loop) rejoin(time.Duration) {
+	for fd, t := range l.taps {
+		if m, ok := t.member(fd); ok {
+			l.rejoinOne(t, m)
+		}
+	}
+}
+
+// member is the source of t if it has joined something; of a source with several
+// descriptors only the first tells.
+func (t *tap) member(fd int) (m endpoint.Member, ok bool) {
+	m, ok = t.src.(endpoint.Member)
+	return m, ok && fd == t.src.FDs()[0]
+}
+
+func (l *Loop) rejoinOne(t *tap, m endpoint.Member) {
+	err := m.Rejoin()
+	switch {
+	case err != nil && !t.lost:
+		l.conf.Log.Warn("group not joined any more, trying again", logs.Channel, t.ch.Tag(), logs.Error, err)
+	case err == nil && t.lost:
+		l.conf.Log.Info("group joined again", logs.Channel, t.ch.Tag())
+	}
+	t.lost = err != nil
 }
