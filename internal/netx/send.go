@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,8 @@ func dialUDP(c SendConfig) (*net.UDPConn, error) {
 	}
 	addr := c.Addr
 	if a := addr.Addr(); c.Interface != "" && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast()) && a.Is6() {
-		addr = netip.AddrPortFrom(a.WithZone(c.Interface), addr.Port())
+		// By number: package net remembers for a minute which index a name had.
+		addr = netip.AddrPortFrom(a.WithZone(strconv.Itoa(index)), addr.Port())
 	}
 	conn, err := d.Dial("udp", addr.String())
 	if err != nil {

@@ -1,12 +1,9 @@
 package netx
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +31,12 @@ type UDP struct {
 	fd      int
 	addr    netip.AddrPort
 	granted int
-	ifindex int
+
+	source  netip.Addr
+	ifname  string // where the group is joined; "" when the system does not tell
+	ifindex int    // of ifname when it was joined; 0 = any
+	lost    bool   // the interface was gone when it was last looked for
+	zone    int    // the interface that a link-local address ties the socket to, 0 = none
 }
 
 // FD is the descriptor, valid until Close.
@@ -51,7 +53,7 @@ func (u *UDP) Granted() int { return u.granted }
 
 // Interface is the index of the interface that a group's datagrams must come from,
 // to compare with Datagram.IfIndex; 0 = any. IPv4 filters by itself, IPv6 lets a
-// group in that some other socket joined on another interface.
+// group in that some other socket joined on another interface. Rejoin may change it.
 func (u *UDP) Interface() int { return u.ifindex }
 
 // Close closes the descriptor and leaves the group. It does not wake a poll on it:
@@ -90,7 +92,7 @@ func openUDP(c UDPConfig) (*UDP, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	u := &UDP{fd: fd}
+	u := &UDP{fd: fd, source: c.Source, ifname: c.Interface}
 	if err := u.setUp(c, index); err != nil {
 		unix.Close(fd)
 		return nil, err
@@ -106,7 +108,6 @@ func (u *UDP) setUp(c UDPConfig, index int) error {
 		if err := unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return fmt.Errorf("set SO_REUSEADDR: %w", err)
 		}
-		u.ifindex = index
 	}
 	if err := setReceiveOptions(u.fd, c.Addr.Addr().Is6()); err != nil {
 		return err
@@ -123,13 +124,13 @@ func (u *UDP) setUp(c UDPConfig, index int) error {
 		return fmt.Errorf("read the local address: %w", err)
 	}
 	u.addr = addrPort(local)
+	if a := c.Addr.Addr(); a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast()) {
+		u.zone = index
+	}
 	if !multicast {
 		return nil
 	}
-	if err := join(u.fd, index, c.Addr.Addr(), c.Source); err != nil {
-		return fmt.Errorf("join%s: %w%s", onInterface(c.Interface), err, hint(err, joinHints(c)))
-	}
-	return nil
+	return u.joinFirst(index)
 }
 
 var bindHints = hints{
@@ -137,17 +138,6 @@ var bindHints = hints{
 	{unix.EADDRNOTAVAIL, "no interface of this machine has that address"},
 	{unix.EACCES, "ports below 1024 need root or CAP_NET_BIND_SERVICE"},
 	{unix.EINVAL, "a link-local address needs an interface"},
-}
-
-func joinHints(c UDPConfig) hints {
-	if c.Interface != "" {
-		return hints{{unix.ENODEV, "the interface has no address of this IP version"}}
-	}
-	command := "ip route add 224.0.0.0/4 dev IF"
-	if c.Addr.Addr().Is6() {
-		command = "ip -6 route add ff00::/8 dev IF table local"
-	}
-	return hints{{unix.ENODEV, "no multicast route: give --interface or add `" + command + "`"}}
 }
 
 func (c UDPConfig) validate() error {
@@ -171,11 +161,14 @@ func (c UDPConfig) validate() error {
 	return nil
 }
 
-func (c UDPConfig) name() string {
-	if !c.Source.IsValid() {
-		return c.Addr.String()
+func (c UDPConfig) name() string { return groupName(c.Addr, c.Source) }
+
+// groupName is "source@address", or the address alone.
+func groupName(addr netip.AddrPort, source netip.Addr) string {
+	if !source.IsValid() {
+		return addr.String()
 	}
-	return c.Source.String() + "@" + c.Addr.String()
+	return source.String() + "@" + addr.String()
 }
 
 func onInterface(name string) string {
@@ -183,26 +176,6 @@ func onInterface(name string) string {
 		return ""
 	}
 	return " on " + name
-}
-
-// interfaceIndex returns the index of an interface, 0 for "".
-func interfaceIndex(name string) (int, error) {
-	if name == "" {
-		return 0, nil
-	}
-	i, err := net.InterfaceByName(name)
-	if err == nil {
-		return i.Index, nil
-	}
-	all, listErr := net.Interfaces()
-	if listErr != nil {
-		return 0, fmt.Errorf("interface %q: %w", name, cause(err))
-	}
-	var names []string
-	for _, i := range all {
-		names = append(names, i.Name)
-	}
-	return 0, fmt.Errorf("no interface %q (there are %s)", name, strings.Join(names, ", "))
 }
 
 // sockaddr is a as the system calls want it; index is the zone of a link-local address.
@@ -221,48 +194,4 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
 	}
 	return netip.AddrPort{}
-}
-
-// join enters a group by MCAST_JOIN_GROUP or MCAST_JOIN_SOURCE_GROUP (RFC 3678),
-// which take both IP versions and name the interface by its index.
-func join(fd, index int, group, source netip.Addr) error {
-	level := unix.IPPROTO_IP
-	if group.Is6() {
-		level = unix.IPPROTO_IPV6
-	}
-	opt := unix.MCAST_JOIN_GROUP
-	if source.IsValid() {
-		opt = unix.MCAST_JOIN_SOURCE_GROUP
-	}
-	return unix.SetsockoptString(fd, level, opt, string(groupRequest(index, group, source)))
-}
-
-// groupRequest is struct group_req, or group_source_req with a valid source: the
-// interface index, then one or two sockaddr_storage, aligned as this system does.
-func groupRequest(index int, group, source netip.Addr) []byte {
-	b := make([]byte, storageAlign, storageAlign+2*storageSize)
-	binary.NativeEndian.PutUint32(b, uint32(index))
-	b = appendStorage(b, group)
-	if source.IsValid() {
-		b = appendStorage(b, source)
-	}
-	return b
-}
-
-// storageSize is sizeof(struct sockaddr_storage), on every system (RFC 2553).
-const storageSize = 128
-
-// appendStorage appends a as a sockaddr_storage without port and zone.
-func appendStorage(b []byte, a netip.Addr) []byte {
-	var s [storageSize]byte
-	if a.Is4() {
-		addr := a.As4()
-		sockaddrHead(s[:], unix.AF_INET, unix.SizeofSockaddrInet4)
-		copy(s[4:], addr[:]) // after family and port
-	} else {
-		addr := a.As16()
-		sockaddrHead(s[:], unix.AF_INET6, unix.SizeofSockaddrInet6)
-		copy(s[8:], addr[:]) // after family, port and flow
-	}
-	return append(b, s[:]...)
 }

@@ -59,3 +59,22 @@ func setReceiveBuffer(fd, size int) (granted int, err error) {
 	doubled, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 	return doubled / 2, err
 }
+
+// indexOf is the index of an interface, by one ioctl on any socket: hundreds of
+// sockets ask at once when an interface has changed.
+func indexOf(fd int, name string) (int, error) {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, fmt.Errorf("interface %q: %w", name, err)
+	}
+	switch err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request); {
+	case errors.Is(err, unix.ENODEV):
+		return 0, fmt.Errorf("%w %q", ErrNoInterface, name)
+	case err != nil:
+		return 0, fmt.Errorf("index of interface %q: %w", name, err)
+	}
+	return int(request.Uint32()), nil
+}
+
+// bindToDevice ties a socket to an interface, and no more to another one.
+func bindToDevice(fd int, name string) error { return unix.BindToDevice(fd, name) }

@@ -5,6 +5,7 @@ package netx
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -63,3 +64,12 @@ func setReceiveBuffer(fd, size int) (granted int, err error) {
 	}
 	return unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 }
+
+func indexOf(_ int, name string) (int, error) { return interfaceIndex(name) }
+
+// bindToDevice is what a BSD cannot do: there, the zone of a link-local address is
+// part of the bound address, and for good.
+func bindToDevice(int, string) error { return errors.ErrUnsupported }
+
+// routeTo is not asked here: the join chooses, and does not tell.
+func routeTo(netip.Addr) (ifindex int, err error) { return 0, errors.ErrUnsupported }
