@@ -45,7 +45,7 @@ func TestSenderRelayCrowd(t *testing.T) {
 	if err := c.await(func() bool { return c.tally.bytes > 1_000_000 }); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.take(); got.gaps != 0 || got.ended != 0 {
+	if got := c.take(nil); got.gaps != 0 || got.ended != 0 {
 		t.Errorf("%d gaps, %d clients ended", got.gaps, got.ended)
 	}
 	stop.Store(true)

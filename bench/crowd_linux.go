@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// crowd is any number of HTTP clients on one thread: epoll, big reads into one buffer
-// and a look at the first whole packet of each (see follower).
+// crowd is any number of HTTP clients on one thread: epoll and a look at the first whole
+// packet of each read (see follower). The rest of a read is not copied out of the kernel:
+// the clients of a real server do that on machines of their own.
 type crowd struct {
 	epoll, wake int
 	done        chan struct{}
@@ -43,10 +44,18 @@ type tally struct {
 	gaps  int64
 	ended int     // connections that the server closed
 	ages  []int64 // of the oldest packet in each read, nanoseconds
+	lags  []int64 // at most so long each read had waited for the crowd, nanoseconds
 }
 
-// wakeSlot marks the event of the descriptor that ends the loop.
-const wakeSlot = -1
+const (
+	wakeSlot  = -1        // marks the event of the descriptor that ends the loop
+	readSize  = 512 << 10 // at most so much is taken from a client at once
+	glance    = 4 << 10   // what is looked at of it
+	crowdWait = 15 * time.Second
+)
+
+// errNotAll says that some clients got no packet in crowdWait.
+var errNotAll = errors.New("not all clients play")
 
 func newCrowd() (*crowd, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -97,15 +106,15 @@ func (c *crowd) join(server netip.AddrPort, path string) error {
 	return c.watch(fd, slot)
 }
 
-// wait blocks until every client has had a packet, 15 seconds at the most.
+// wait blocks until every client has had a packet, crowdWait at the most.
 func (c *crowd) wait() error {
 	return c.await(func() bool { return c.playing == len(c.clients) })
 }
 
-// await blocks until done is true, 15 seconds at the most, or a client failed. done is
+// await blocks until done is true, crowdWait at the most, or a client failed. done is
 // called with the lock held.
 func (c *crowd) await(done func() bool) error {
-	late := time.After(15 * time.Second)
+	late := time.After(crowdWait)
 	for {
 		c.mu.Lock()
 		failed, ok := c.failed, done()
@@ -117,18 +126,22 @@ func (c *crowd) await(done func() bool) error {
 		select {
 		case <-c.news:
 		case <-late:
-			return fmt.Errorf("%d of %d clients play after 15 s", playing, all)
+			return fmt.Errorf("%w: %d of %d after %v", errNotAll, playing, all, crowdWait)
 		}
 	}
 }
 
-// take returns the tally since the last call and begins a new one.
-func (c *crowd) take() tally {
-	fresh := make([]int64, 0, 1<<20)
+// take returns the tally since the last call and begins a new one. In between, while no
+// client is served, it calls between (nil is nothing).
+func (c *crowd) take(between func()) tally {
+	fresh := tally{ages: make([]int64, 0, 1<<20), lags: make([]int64, 0, 1<<20)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if between != nil {
+		between()
+	}
 	t := c.tally
-	c.tally = tally{ages: fresh}
+	c.tally = fresh
 	return t
 }
 
@@ -144,8 +157,11 @@ func (c *crowd) run() {
 	defer close(c.done)
 	runtime.LockOSThread() // never unlocked: the thread ends with its priority
 	hurry(-10)
-	buf := make([]byte, 512<<10)
+	buf := make([]byte, readSize)
 	events := make([]unix.EpollEvent, 256)
+	// When the kernel had last named all who had something: who is named now had nothing
+	// at that time, for it names them in turn.
+	lap := clock()
 	for {
 		n, err := unix.EpollWait(c.epoll, events, -1)
 		if err != nil && !errors.Is(err, unix.EINTR) {
@@ -154,8 +170,12 @@ func (c *crowd) run() {
 			c.mu.Unlock()
 			return
 		}
-		if !c.handle(events[:max(n, 0)], buf) {
+		named := clock()
+		if !c.handle(events[:max(n, 0)], buf, lap) {
 			return
+		}
+		if n < len(events) {
+			lap = named
 		}
 		select {
 		case c.news <- struct{}{}:
@@ -164,8 +184,9 @@ func (c *crowd) run() {
 	}
 }
 
-// handle serves one batch of events. It is false when the loop shall end.
-func (c *crowd) handle(events []unix.EpollEvent, buf []byte) bool {
+// handle serves one batch of events, none of which was ready at lap. It is false
+// when the loop shall end.
+func (c *crowd) handle(events []unix.EpollEvent, buf []byte, lap int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range events {
@@ -173,16 +194,35 @@ func (c *crowd) handle(events []unix.EpollEvent, buf []byte) bool {
 			return false
 		}
 		cl := c.clients[e.Fd]
-		n, err := unix.Read(cl.fd, buf)
+		n, more, err := cl.read(buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
 		case err != nil || n == 0:
 			c.endLocked(cl, err)
 		default:
-			c.receiveLocked(cl, buf[:n])
+			c.receiveLocked(cl, buf[:n], more, lap)
 		}
 	}
 	return true
+}
+
+// read takes what waits, readSize at the most: n bytes into buf, and more that were let
+// go behind them. The first bytes of a stream are all looked at.
+func (cl *client) read(buf []byte) (n, more int, err error) {
+	if cl.follower.offset < prologue*packetSize {
+		n, err = unix.Read(cl.fd, buf)
+		return n, 0, err
+	}
+	n, err = unix.Read(cl.fd, buf[:glance])
+	if err != nil || n < glance {
+		return n, 0, err
+	}
+	// MSG_TRUNC: taken, not copied (tcp(7)). An end or an error shows at the next read.
+	more, _, err = unix.Recvfrom(cl.fd, buf[glance:], unix.MSG_TRUNC)
+	if err != nil {
+		more = 0
+	}
+	return n, more, nil
 }
 
 func (c *crowd) endLocked(cl *client, err error) {
@@ -194,7 +234,7 @@ func (c *crowd) endLocked(cl *client, err error) {
 	}
 }
 
-func (c *crowd) receiveLocked(cl *client, b []byte) {
+func (c *crowd) receiveLocked(cl *client, b []byte, more int, lap int64) {
 	if !cl.streams {
 		var err error
 		if b, err = cl.readHead(b); err != nil {
@@ -207,12 +247,15 @@ func (c *crowd) receiveLocked(cl *client, b []byte) {
 	}
 	before := cl.follower.gaps
 	first, ok := cl.follower.take(b)
-	c.tally.bytes += int64(len(b))
+	cl.follower.skip(more)
+	c.tally.bytes += int64(len(b) + more)
 	c.tally.gaps += cl.follower.gaps - before
 	if !ok {
 		return
 	}
-	c.tally.ages = append(c.tally.ages, clock()-first.time)
+	now := clock()
+	c.tally.ages = append(c.tally.ages, now-first.time)
+	c.tally.lags = append(c.tally.lags, now-lap)
 	if !cl.playing {
 		cl.playing = true
 		c.playing++

@@ -45,13 +45,13 @@ func TestCrowdAndYardstick(t *testing.T) {
 			if err := c.wait(); err != nil {
 				t.Fatal(err)
 			}
-			c.take()
+			c.take(nil)
 			// Beyond the ring's end, so that the turn is seen too.
 			want := int64(20 * 2 * ringBlocks * test.block)
 			if err := c.await(func() bool { return c.tally.bytes >= want }); err != nil {
 				t.Fatal(err)
 			}
-			got := c.take()
+			got := c.take(nil)
 			if got.gaps != 0 || got.ended != 0 || len(got.ages) == 0 {
 				t.Errorf("%d gaps, %d clients ended, %d ages", got.gaps, got.ended, len(got.ages))
 			}
@@ -75,7 +75,7 @@ func TestCrowdCountsGaps(t *testing.T) {
 	if err := c.await(func() bool { return c.tally.ended == 1 }); err != nil {
 		t.Fatal(err)
 	}
-	got := c.take()
+	got := c.take(nil)
 	if want := int64(2100 * packetSize); got.gaps != 1 || got.bytes != want {
 		t.Errorf("%d gaps in %d bytes, want 1 in %d", got.gaps, got.bytes, want)
 	}

@@ -3,6 +3,7 @@
 //
 //	go run ./bench                          every scenario
 //	go run ./bench -scenario relay-200      one of them
+//	go run ./bench -scenario soak           half an hour of trouble, with a verdict
 //	go run ./bench -h                       the options and scenarios
 //
 // Everything happens in a network namespace of its own. BENCH_PEERS names other
@@ -11,6 +12,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -22,6 +24,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,16 +34,25 @@ type options struct {
 	names   string
 	clients int
 	runs    int
-	seconds int
+	seconds int // 0 is what the scenario says
 	mtu     int
 	sluice  string
+	json    string
+}
+
+// length is how long a measurement lasts.
+func (o options) length() time.Duration {
+	return time.Duration(cmp.Or(o.seconds, 8)) * time.Second
 }
 
 func main() {
 	var err error
-	if args := os.Args[1:]; len(args) > 0 && args[0] == wordYardstick {
+	switch args := os.Args[1:]; {
+	case len(args) > 0 && args[0] == wordYardstick:
 		err = runYardstick(args[1:]) // a signal ends it
-	} else {
+	case len(args) > 0 && args[0] == wordSpin:
+		spin() // the same
+	default:
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 		err = command(ctx, args)
 		stop()
@@ -59,7 +71,15 @@ func main() {
 const (
 	wordInside    = "inside"
 	wordYardstick = "yardstick"
+	wordSpin      = "spin"
 )
+
+// spin is the command `bench spin`: a busy loop until it is killed.
+func spin() {
+	for {
+		clock()
+	}
+}
 
 // command is the outer process, or the inner one in the namespace.
 func command(ctx context.Context, args []string) error {
@@ -71,9 +91,11 @@ func command(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(o)
-	if err != nil {
-		return err
+	var chosen []*scenario
+	if o.names != soakName {
+		if chosen, err = choose(o); err != nil {
+			return err
+		}
 	}
 	if inside {
 		return perform(ctx, o, chosen)
@@ -98,16 +120,18 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.names, "scenario", "all", "scenarios, separated by commas")
 	flags.IntVar(&o.clients, "clients", 0, "another number of clients (0 = the scenario's own)")
 	flags.IntVar(&o.runs, "runs", 3, "runs of each contestant; medians are printed")
-	flags.IntVar(&o.seconds, "seconds", 8, "length of each measurement")
-	flags.IntVar(&o.mtu, "mtu", 65536, "MTU of the loopback")
+	flags.IntVar(&o.seconds, "seconds", 0, "length of each measurement (0 = 8, of the soak 1800)")
+	flags.IntVar(&o.mtu, "mtu", 65536, "MTU of the loopback, where the scenario does not set it")
+	flags.StringVar(&o.json, "json", "", "file to write the figures to, as data")
 	flags.StringVar(&o.sluice, "sluice", "", "binary to measure (built from this module if empty)")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "usage: go run ./bench [options]")
 		flags.PrintDefaults()
 		fmt.Fprintln(flags.Output(), "scenarios:")
 		for _, s := range scenarios() {
-			fmt.Fprintf(flags.Output(), "  %-14s%s\n", s.name, s.about)
+			fmt.Fprintf(flags.Output(), "  %-20s%s\n", s.name, s.about)
 		}
+		fmt.Fprintf(flags.Output(), "  %-20s%s\n", soakName, soakAbout)
 	}
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -115,8 +139,14 @@ func parse(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q (options start with -, see -h)", flags.Arg(0))
 	}
-	if o.runs < 1 || o.seconds < 1 || o.clients < 0 {
-		return o, errors.New("want -runs 1 or more, -seconds 1 or more, -clients 0 or more")
+	if o.runs < 1 || o.seconds < 0 || o.clients < 0 || o.mtu < leastMTU {
+		return o, fmt.Errorf("want -runs 1 or more, -seconds and -clients 0 or more, -mtu %d or more", leastMTU)
+	}
+	if o.json != "" {
+		var err error
+		if o.json, err = filepath.Abs(o.json); err != nil {
+			return o, err
+		}
 	}
 	return o, nil
 }
@@ -156,14 +186,22 @@ func build(ctx context.Context, to string) error {
 	return nil
 }
 
-// perform runs the scenarios and prints the table. It fails when sluice or a
-// yardstick could not run, after the table of what could.
+// perform prepares the namespace and runs what was chosen in it.
 func perform(ctx context.Context, o options, chosen []*scenario) error {
 	// The process is pinned to one core, and several of its threads block.
 	runtime.GOMAXPROCS(8)
 	if err := prepare(ctx, o.mtu); err != nil {
 		return err
 	}
+	if o.names == soakName {
+		return soak(ctx, o)
+	}
+	return compare(ctx, o, chosen)
+}
+
+// compare runs the scenarios and prints the table. It fails when sluice or a yardstick
+// could not run, after the table of what could.
+func compare(ctx context.Context, o options, chosen []*scenario) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -192,8 +230,20 @@ func perform(ctx context.Context, o options, chosen []*scenario) error {
 			break
 		}
 	}
-	fmt.Printf("%s, lo MTU %d, medians of %d runs of %d s\n\n", on, o.mtu, o.runs, o.seconds)
-	return errors.Join(writeTable(os.Stdout, all), failed)
+	return errors.Join(present(o, on, all), failed)
+}
+
+// present prints the table and writes the file.
+func present(o options, on string, all []*results) error {
+	d := document{Machine: fmt.Sprintf("%s, lo MTU %d", on, o.mtu), Runs: o.runs, Seconds: int(o.length().Seconds())}
+	fmt.Printf("%s, medians of %d runs of %d s\n\n", d.Machine, d.Runs, d.Seconds)
+	err := writeTable(os.Stdout, all)
+	if o.json == "" {
+		return err
+	}
+	var b bytes.Buffer
+	err = errors.Join(err, writeJSON(&b, d, all))
+	return errors.Join(err, os.WriteFile(o.json, b.Bytes(), 0o644))
 }
 
 // run measures the contestants in turn, as many rounds as there are runs. Who failed
@@ -205,6 +255,10 @@ func (s *scenario) run(ctx context.Context, contestants []contestant, o options)
 		if c.yardstick && r.yardstick == "" {
 			r.yardstick = c.name
 		}
+	}
+	if err := setMTU(ctx, cmp.Or(s.mtu, o.mtu)); err != nil {
+		r.failures["sluice"] = err
+		return r
 	}
 	for i := range o.runs {
 		for _, c := range contestants {

@@ -45,19 +45,32 @@ func enter(ctx context.Context, args []string) error {
 	return cmd.Wait()
 }
 
+// leastMTU carries a datagram of the sender whole, and RTP's header.
+const leastMTU = 1400
+
 // prepare makes the namespace usable: loopback with multicast and the wanted MTU, and
 // as many descriptors as the system grants.
 func prepare(ctx context.Context, mtu int) error {
-	for _, line := range []string{
-		"link set lo up multicast on mtu " + strconv.Itoa(mtu),
-		"route add 224.0.0.0/4 dev lo",
-	} {
-		out, err := exec.CommandContext(ctx, "ip", strings.Fields(line)...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("ip %s: %w: %s (the benchmark needs iproute2)", line, err, out)
+	if err := setMTU(ctx, mtu); err != nil {
+		return err
+	}
+	for _, line := range []string{"link set lo up multicast on", "route add 224.0.0.0/4 dev lo"} {
+		if err := ip(ctx, line); err != nil {
+			return err
 		}
 	}
 	return raiseFiles()
+}
+
+func setMTU(ctx context.Context, mtu int) error { return ip(ctx, "link set lo mtu "+strconv.Itoa(mtu)) }
+
+// ip runs one command of ip(8).
+func ip(ctx context.Context, line string) error {
+	out, err := exec.CommandContext(ctx, "ip", strings.Fields(line)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ip %s: %w: %s (the benchmark needs iproute2)", line, err, out)
+	}
+	return nil
 }
 
 // raiseFiles raises the limit of open files for this process and its children.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -94,4 +95,15 @@ func parseParent(stat string) (int, error) {
 		return 0, fmt.Errorf("/proc/PID/stat is too short: %q", stat)
 	}
 	return strconv.Atoi(f[1])
+}
+
+// parseRole makes a name of a /proc/PID/cmdline: the program without the way to it, and
+// the word behind it if that is no option.
+func parseRole(cmdline string) string {
+	words := strings.Split(strings.TrimSuffix(cmdline, "\x00"), "\x00")
+	name := filepath.Base(words[0])
+	if len(words) > 1 && words[1] != "" && !strings.HasPrefix(words[1], "-") {
+		name += " " + words[1]
+	}
+	return name
 }

@@ -17,6 +17,7 @@ type reading struct {
 	server, load uint64 // idle ticks of the two cores
 	sent         int64  // bytes of each channel
 	packets      uint64 // IP packets sent in this namespace, UDP not counted
+	segments     uint64 // TCP segments sent in this namespace, as a wire would carry them
 }
 
 func read(pids []int) (reading, error) {
@@ -44,6 +45,9 @@ func read(pids []int) (reading, error) {
 		return reading{}, err
 	}
 	r.packets = ip - udp
+	if r.segments, err = parseSNMP(string(snmp), "Tcp", "OutSegs"); err != nil {
+		return reading{}, err
+	}
 	r.cpu, err = cpuTime(pids)
 	return r, err
 }
@@ -63,21 +67,23 @@ func cpuTime(pids []int) (int64, error) {
 	return sum, nil
 }
 
-// memory sums the proportional set sizes of processes, in bytes.
-func memory(pids []int) (int64, error) {
-	var sum int64
-	for _, pid := range pids {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		if err != nil {
-			return 0, err
-		}
-		pss, err := parsePss(string(text))
-		if err != nil {
-			return 0, fmt.Errorf("process %d: %w", pid, err)
-		}
-		sum += pss
+// memoryOf is the proportional set size of a process, in bytes.
+func memoryOf(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
 	}
-	return sum, nil
+	pss, err := parsePss(string(text))
+	if err != nil {
+		return 0, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return pss, nil
+}
+
+// roleOf names a process by the first word or two of its command line.
+func roleOf(pid int) (string, error) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return parseRole(string(line)), err
 }
 
 func tcpMemory() (int64, error) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
 	"time"
 
@@ -16,12 +18,15 @@ import (
 type scenario struct {
 	name     string
 	about    string
-	channels int   // multicast groups; the clients take them in turn
-	clients  int   // that are checked
-	fewer    int   // memory only: the number that clients is compared with
-	stalled  int   // further clients that never read
-	rate     int64 // bits a second of each channel
-	visits   bool  // also measure clients that come while all this runs
+	channels int           // multicast groups; the clients take them in turn
+	clients  int           // that are checked
+	fewer    int           // memory only: the number that clients is compared with
+	stalled  int           // further clients that never read
+	busy     bool          // beside them a busy loop of normal priority on each core
+	rate     int64         // bits a second of each channel
+	mtu      int           // of the loopback; 0 is what the options say
+	settle   time.Duration // from the last client's first packet to the measurement; 0 is 2 s
+	visits   bool          // also measure clients that come while all this runs
 	measure  func(*scenario, context.Context, contestant, options) (measured, error)
 	yards    []yard // the first one is the measure
 	targets  []target
@@ -33,35 +38,47 @@ type yard struct {
 	args []string
 }
 
+// tv is the bit rate of an ordinary channel.
+const tv = 8_000_000
+
 func scenarios() []*scenario {
-	const tv = 8_000_000
 	zero := target{figure: gaps}
 	whole := target{figure: delivered, limit: 99, atLeast: true}
-	return []*scenario{
-		{
-			name: "relay-200", about: "one 8 Mbit/s channel to 200 clients",
-			channels: 1, clients: 200, rate: tv, visits: true, measure: (*scenario).relay,
-			yards: []yard{{"write 13 KiB", []string{"-block", "13312"}}},
-			targets: []target{
-				{figure: cpuPerGB, limit: 1.3, perYardstick: true},
-				{figure: ageP50, limit: 15},
-				{figure: warmPicture, limit: 10},
-				zero, whole,
-			},
+	sendfile := yard{"sendfile 48 KiB", []string{"-block", "49152", "-sendfile"}}
+	relay200 := scenario{
+		name: "relay-200", about: "one 8 Mbit/s channel to 200 clients",
+		channels: 1, clients: 200, rate: tv, visits: true, measure: (*scenario).relay,
+		yards: []yard{{"write 13 KiB", []string{"-block", "13312"}}},
+		targets: []target{
+			{figure: cpuPerGB, limit: 1.3, perYardstick: true},
+			{figure: ageP50, limit: 15},
+			{figure: warmPicture, limit: 10},
+			zero, whole,
 		},
+	}
+	relay1000 := scenario{
+		name: "relay-1000", about: "one 8 Mbit/s channel to 1000 clients",
+		channels: 1, clients: 1000, rate: tv, visits: true, measure: (*scenario).relay,
+		yards: []yard{sendfile, {"write 48 KiB", []string{"-block", "49152"}}},
+		targets: []target{
+			{figure: cpuPerGB, limit: 1, perYardstick: true},
+			{figure: ageP50, limit: 50},
+			{figure: warmPicture, limit: 10},
+			zero, whole,
+		},
+	}
+	stalled := scenario{
+		name: "stalled-50", about: "200 clients beside 50 that never read",
+		channels: 1, clients: 200, stalled: 50, rate: tv, measure: (*scenario).relay,
+		targets: []target{zero, whole},
+	}
+	return []*scenario{
+		&relay200, relay200.ethernet(), &relay1000, relay1000.ethernet(),
 		{
-			name: "relay-1000", about: "one 8 Mbit/s channel to 1000 clients",
-			channels: 1, clients: 1000, rate: tv, visits: true, measure: (*scenario).relay,
-			yards: []yard{
-				{"sendfile 48 KiB", []string{"-block", "49152", "-sendfile"}},
-				{"write 48 KiB", []string{"-block", "49152"}},
-			},
-			targets: []target{
-				{figure: cpuPerGB, limit: 1, perYardstick: true},
-				{figure: ageP50, limit: 50},
-				{figure: warmPicture, limit: 10},
-				zero, whole,
-			},
+			name: "clients-max", about: "how many clients of 8 Mbit/s one core holds (-clients: where the search begins)",
+			channels: 1, clients: 3400, rate: tv, settle: 4 * time.Second, measure: (*scenario).most,
+			yards:   []yard{sendfile},
+			targets: []target{{figure: mostClients, limit: 3400, atLeast: true}},
 		},
 		{
 			name: "channels-100", about: "100 channels of 8 Mbit/s, one client each",
@@ -69,14 +86,10 @@ func scenarios() []*scenario {
 			yards:   []yard{{"bare relay 20 ms", []string{"-bare-relay"}}},
 			targets: []target{{figure: cpuPerGB, limit: 1.5, perYardstick: true}, {figure: cpuPerGB, limit: 1.9}, zero, whole},
 		},
-		{
-			name: "stalled-50", about: "200 clients beside 50 that never read",
-			channels: 1, clients: 200, stalled: 50, rate: tv, measure: (*scenario).relay,
-			targets: []target{zero, whole},
-		},
+		&stalled, stalled.besideBusyLoops(),
 		{
 			name: "fast-800", about: "one 800 Mbit/s channel to one client",
-			channels: 1, clients: 1, rate: 800_000_000, measure: (*scenario).relay,
+			channels: 1, clients: 1, rate: 100 * tv, measure: (*scenario).relay,
 			targets: []target{zero, whole},
 		},
 		{
@@ -94,13 +107,31 @@ func scenarios() []*scenario {
 		},
 		{
 			name: "memory", about: "the slope from 200 to 2000 clients of one 1 Mbit/s channel",
-			channels: 1, clients: 2000, fewer: 200, rate: 1_000_000, measure: (*scenario).memory,
+			channels: 1, clients: 2000, fewer: 200, rate: tv / 8, measure: (*scenario).memory,
 			targets: []target{{figure: clientMemory, limit: 4}},
+		},
+		{
+			name: "memory-100", about: "the slope from 10 to 100 channels of 1 Mbit/s, one client each",
+			channels: 100, clients: 100, fewer: 10, rate: tv / 8, measure: (*scenario).memory,
+			targets: []target{{figure: channelExtra, limit: 256}},
 		},
 	}
 }
 
-// relay measures one contestant that relays channels to the crowd.
+// ethernet is the same scenario with segments as an Ethernet carries them.
+func (s scenario) ethernet() *scenario {
+	s.name, s.about, s.mtu = s.name+"-mtu1500", s.about+", MTU 1500", 1500
+	return &s
+}
+
+// besideBusyLoops is the same scenario on a machine that has other work.
+func (s scenario) besideBusyLoops() *scenario {
+	s.name, s.about, s.busy = s.name+"-busy", s.about+", and a busy loop on each core", true
+	return &s
+}
+
+// relay measures one contestant that relays channels to the crowd. When not all clients
+// play, all that it measured is how far the crowd was behind.
 func (s *scenario) relay(ctx context.Context, c contestant, o options) (m measured, err error) {
 	stage, err := s.raise(ctx, c)
 	if err != nil {
@@ -108,30 +139,28 @@ func (s *scenario) relay(ctx context.Context, c contestant, o options) (m measur
 	}
 	defer func() { err = errors.Join(err, stage.Close()) }()
 	if err := stage.fill(s.clients); err != nil {
-		return nil, err
+		return measured{crowdLag: lagOf(stage.crowd.take(nil))}, err
 	}
-	if err := pause(ctx, 2*time.Second); err != nil {
+	if err := pause(ctx, cmp.Or(s.settle, 2*time.Second)); err != nil {
 		return nil, err
 	}
 	pids, err := stage.server.pids()
 	if err != nil {
 		return nil, err
 	}
-	before, err := stage.read(pids)
+	before, _, err := stage.read(pids)
 	if err != nil {
 		return nil, err
 	}
-	stage.crowd.take()
-	if err := pause(ctx, time.Duration(o.seconds)*time.Second); err != nil {
+	if err := pause(ctx, o.length()); err != nil {
 		return nil, err
 	}
-	after, err := stage.read(pids)
+	after, t, err := stage.read(pids)
 	if err != nil {
 		return nil, err
 	}
-	t := stage.crowd.take()
 	if t.bytes == 0 {
-		return nil, fmt.Errorf("the clients received nothing for %d s", o.seconds)
+		return nil, fmt.Errorf("the clients received nothing for %v", o.length())
 	}
 	m = s.judge(before, after, t)
 	if s.visits && !c.yardstick {
@@ -153,10 +182,18 @@ func (s *scenario) judge(before, after reading, t tally) measured {
 		loadBusy:     100 * busyShare(after.load-before.load, after.time-before.time),
 		ageP50:       float64(percentile(t.ages, 50)) / 1e6,
 		ageP99:       float64(percentile(t.ages, 99)) / 1e6,
+		crowdLag:     lagOf(t),
 		gaps:         float64(t.gaps) + float64(t.ended),
 		delivered:    100 * float64(t.bytes) / (sent * float64(s.clients)),
 		packetsPerGB: float64(after.packets-before.packets) / 1e3 / gb,
+		segmentsOfGB: float64(after.segments-before.segments) / 1e3 / gb,
 	}
+}
+
+// lagOf is how far the crowd itself was behind, the 99th percentile in milliseconds.
+func lagOf(t tally) float64 {
+	slices.Sort(t.lags)
+	return float64(percentile(t.lags, 99)) / 1e6
 }
 
 // stage is all that runs in a scenario.
@@ -166,6 +203,7 @@ type stage struct {
 	sender   *sender
 	crowd    *crowd
 	stalled  []int
+	loops    []*exec.Cmd
 }
 
 // raise starts the server, the channels and an empty crowd.
@@ -182,11 +220,18 @@ func (s *scenario) raise(ctx context.Context, c contestant) (*stage, error) {
 	if st.sender, err = startSender(groups, s.rate); err == nil {
 		st.crowd, err = newCrowd()
 	}
+	if err == nil && s.busy {
+		err = st.occupy()
+	}
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return st, nil
 }
+
+// mostWaiting is how many clients at once have asked and wait for their first packet:
+// what a server needs for more, or whom it refuses, is no figure of this benchmark.
+const mostWaiting = 256
 
 // fill brings the crowd to n clients, all of them playing, and the stalled ones first.
 func (st *stage) fill(n int) error {
@@ -201,15 +246,37 @@ func (st *stage) fill(n int) error {
 		if err := st.crowd.join(st.server.addr, path(0, i%st.scenario.channels)); err != nil {
 			return err
 		}
+		if err := st.crowd.await(func() bool { return st.crowd.playing >= len(st.crowd.clients)-mostWaiting }); err != nil {
+			return err
+		}
 	}
 	return st.crowd.wait()
 }
 
-// read takes the readings of the machine, the server and the sender.
-func (st *stage) read(pids []int) (reading, error) {
-	r, err := read(pids)
-	r.sent = st.sender.sent.Load()
-	return r, err
+// occupy starts a busy loop of normal priority on each core.
+func (st *stage) occupy() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	for _, core := range []int{loadCore, serverCore} {
+		cmd := exec.Command(self, wordSpin)
+		if err := startOn(cmd, core); err != nil {
+			return fmt.Errorf("start a busy loop: %w", err)
+		}
+		st.loops = append(st.loops, cmd)
+	}
+	return nil
+}
+
+// read takes the readings of the machine, the server and the sender, and what the crowd
+// received since the last time.
+func (st *stage) read(pids []int) (r reading, t tally, err error) {
+	t = st.crowd.take(func() {
+		r, err = read(pids)
+		r.sent = st.sender.sent.Load()
+	})
+	return r, t, err
 }
 
 // visit adds the figures of twenty clients that come to a warm channel.
@@ -232,6 +299,10 @@ func (st *stage) visit(ctx context.Context, m measured) error {
 
 // Close ends all in reverse order.
 func (st *stage) Close() error {
+	for _, cmd := range st.loops {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // "killed" is its only end
+	}
 	for _, fd := range st.stalled {
 		unix.Close(fd)
 	}
@@ -320,41 +391,6 @@ func (s *scenario) zap(ctx context.Context, c contestant, _ options) (m measured
 	return measured{
 		zapPictures: 100 * float64(len(pictures)) / float64(stays),
 		zapDelay:    medianOf(pictures, func(v visit) time.Duration { return v.picture }),
-	}, nil
-}
-
-// memory measures what more clients cost, once the channel's history is full.
-func (s *scenario) memory(ctx context.Context, c contestant, _ options) (m measured, err error) {
-	stage, err := s.raise(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, stage.Close()) }()
-	var pss, tcp [2]int64
-	for i, n := range []int{s.fewer, s.clients} {
-		if err := stage.fill(n); err != nil {
-			return nil, err
-		}
-		// Longer than the history is deep.
-		if err := pause(ctx, 12*time.Second); err != nil {
-			return nil, err
-		}
-		pids, err := stage.server.pids()
-		if err != nil {
-			return nil, err
-		}
-		if pss[i], err = memory(pids); err != nil {
-			return nil, err
-		}
-		if tcp[i], err = tcpMemory(); err != nil {
-			return nil, err
-		}
-	}
-	more := float64(s.clients-s.fewer) * 1024
-	return measured{
-		clientMemory: float64(pss[1]-pss[0]) / more,
-		clientTCP:    float64(tcp[1]-tcp[0]) / more,
-		baseMemory:   float64(pss[0]) / (1 << 20),
 	}, nil
 }
 

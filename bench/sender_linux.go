@@ -31,21 +31,34 @@ func groupAddr(set, n int) netip.AddrPort {
 
 // startSender sends to the groups until Close.
 func startSender(groups []netip.AddrPort, rate int64) (*sender, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := openSender()
 	if err != nil {
-		return nil, fmt.Errorf("open the sender's socket: %w", err)
-	}
-	if err := unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, [4]byte{127, 0, 0, 1}); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("send multicast on the loopback: %w", err)
+		return nil, err
 	}
 	s := &sender{fd: fd, done: make(chan struct{}), buf: make([]byte, 0, datagramSize)}
 	for _, g := range groups {
-		s.groups = append(s.groups, unix.SockaddrInet4{Addr: g.Addr().As4(), Port: int(g.Port())})
+		s.groups = append(s.groups, sockaddr(g))
 		s.streams = append(s.streams, newStream(rate))
 	}
 	go s.run()
 	return s, nil
+}
+
+// openSender opens a socket that sends multicast on the loopback.
+func openSender() (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open the sender's socket: %w", err)
+	}
+	if err := unix.SetsockoptInet4Addr(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, [4]byte{127, 0, 0, 1}); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("send multicast on the loopback: %w", err)
+	}
+	return fd, nil
+}
+
+func sockaddr(a netip.AddrPort) unix.SockaddrInet4 {
+	return unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
 }
 
 // Close ends the sending and waits for it.
@@ -59,20 +72,26 @@ func (s *sender) Close() {
 // that the stream slips: a burst that no source would send tests nothing.
 const maxLate = 50_000_000
 
-// run keeps the pace: one datagram to each group every interval.
 func (s *sender) run() {
 	defer close(s.done)
-	runtime.LockOSThread() // never unlocked: the thread ends with its priority
+	keepPace(s.streams[0].duration(datagramSize), &s.stop, func() {
+		s.burst()
+		s.sent.Add(datagramSize)
+	})
+}
+
+// keepPace calls burst every interval (nanoseconds) until stop. Its goroutine must end
+// with it: the thread keeps its priority.
+func keepPace(interval int64, stop *atomic.Bool, burst func()) {
+	runtime.LockOSThread()
 	hurry(-15)
-	interval := s.streams[0].duration(datagramSize)
-	for next := clock(); !s.stop.Load(); {
+	for next := clock(); !stop.Load(); {
 		now := clock()
 		if now-next > maxLate {
 			next = now
 		}
 		for ; next <= now; next += interval {
-			s.burst()
-			s.sent.Add(datagramSize)
+			burst()
 		}
 		// High rates go out every 200 µs.
 		sleepUntil(max(next, clock()+200_000))
@@ -83,11 +102,7 @@ func (s *sender) run() {
 // a loss by the clients, so send errors need no count of their own.
 func (s *sender) burst() {
 	for i, st := range s.streams {
-		now := clock()
-		b := s.buf[:0]
-		for len(b) < datagramSize {
-			b = st.appendPacket(b, now)
-		}
+		b := st.appendDatagram(s.buf[:0], clock())
 		_ = unix.Sendto(s.fd, b, 0, &s.groups[i])
 	}
 }

@@ -63,11 +63,12 @@ func parsePeers(s string) ([]contestant, error) {
 
 // server is a contestant that runs.
 type server struct {
-	addr netip.AddrPort
-	cmd  *exec.Cmd
-	dir  string
-	errs *tail
-	done chan error // the end of cmd
+	addr  netip.AddrPort
+	admin netip.AddrPort // where it reports, if it does
+	cmd   *exec.Cmd
+	dir   string
+	errs  *tail
+	done  chan error // the end of cmd
 }
 
 // start runs a contestant on the server's core and waits until its port answers.
@@ -86,11 +87,12 @@ func (c contestant) start(ctx context.Context) (*server, error) {
 		args[i] = fill.Replace(a)
 	}
 	s := &server{
-		addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(user)),
-		cmd:  exec.Command(args[0], args[1:]...),
-		dir:  dir,
-		errs: &tail{},
-		done: make(chan error, 1),
+		addr:  onLoopback(user),
+		admin: onLoopback(admin),
+		cmd:   exec.Command(args[0], args[1:]...),
+		dir:   dir,
+		errs:  &tail{},
+		done:  make(chan error, 1),
 	}
 	s.cmd.Stderr = s.errs
 	s.cmd.WaitDelay = time.Second // for a child that outlives it and holds its stderr
@@ -158,6 +160,10 @@ func (s *server) Close() error {
 	}
 	<-s.done
 	return errors.New("the server did not end within 15 s of TERM and was killed")
+}
+
+func onLoopback(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 }
 
 // freePorts finds two ports; nobody else takes ports in this namespace.

@@ -7,11 +7,12 @@ import (
 // The shape of the stream. One video elementary stream; a frame is thirty
 // datagrams, so about 39 ms at 8 Mbit/s, and every 24th is a key frame.
 const (
-	packetSize      = 188
-	datagramSize    = 7 * packetSize
-	packetsPerFrame = 30 * datagramSize / packetSize
-	framesPerGroup  = 24
-	framesPerTables = 2
+	packetSize         = 188
+	packetsPerDatagram = 7
+	datagramSize       = packetsPerDatagram * packetSize
+	packetsPerFrame    = 30 * packetsPerDatagram
+	framesPerGroup     = 24
+	framesPerTables    = 2
 
 	patPID   = 0x0000
 	pmtPID   = 0x1000
@@ -42,6 +43,14 @@ func newStream(rate int64) *stream {
 			0x1B, 0xE0 | videoPID>>8, videoPID & 0xFF, 0xF0, 0x00, // H.264
 		}),
 	}
+}
+
+// appendDatagram appends the packets of the next datagram, stamped with now (nanoseconds).
+func (s *stream) appendDatagram(dst []byte, now int64) []byte {
+	for range packetsPerDatagram {
+		dst = s.appendPacket(dst, now)
+	}
+	return dst
 }
 
 // appendPacket appends the next packet, stamped with now (nanoseconds).

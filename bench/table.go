@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -18,10 +19,15 @@ const (
 	loadBusy     figure = "load core busy %"
 	ageP50       figure = "latency p50 ms"
 	ageP99       figure = "latency p99 ms"
+	crowdLag     figure = "lag of the clients p99 ms"
 	gaps         figure = "gaps"
 	delivered    figure = "delivered %"
 	pace         figure = "sent %"
 	packetsPerGB figure = "1000 IP packets/GB"
+	segmentsOfGB figure = "1000 TCP segments/GB"
+	mostClients  figure = "clients without a gap"
+	serverGaveUp figure = "server gave up at"
+	loadGaveUp   figure = "load gave up at"
 	warmPacket   figure = "first packet, warm, ms"
 	warmPicture  figure = "first picture, warm, ms"
 	coldPacket   figure = "first packet, cold, ms"
@@ -31,11 +37,15 @@ const (
 	clientMemory figure = "memory a client KiB"
 	clientTCP    figure = "TCP memory a client KiB"
 	baseMemory   figure = "memory at the fewer clients MiB"
+	baseTCP      figure = "TCP memory at the fewer clients MiB"
+	channelExtra figure = "memory a channel beyond its history KiB"
 )
 
 var figures = [...]figure{
-	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, gaps, delivered, pace, packetsPerGB,
-	warmPacket, warmPicture, coldPacket, slowPacket, zapPictures, zapDelay, clientMemory, clientTCP, baseMemory,
+	mostClients, serverGaveUp, loadGaveUp,
+	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, crowdLag, gaps, delivered, pace, packetsPerGB, segmentsOfGB,
+	warmPacket, warmPicture, coldPacket, slowPacket, zapPictures, zapDelay,
+	clientMemory, clientTCP, baseMemory, baseTCP, channelExtra,
 }
 
 // measured is what one run gave.
@@ -102,16 +112,109 @@ func (r *results) of(name string, f figure) (float64, bool) {
 	return median(values), true
 }
 
+// row is one line of the table: one figure of one scenario. What a contestant did not
+// measure, or could not, is not there.
+type row struct {
+	Scenario  string               `json:"scenario"`
+	Figure    figure               `json:"figure"`
+	Sluice    *float64             `json:"sluice,omitempty"`
+	Yardstick *float64             `json:"yardstick,omitempty"`
+	Measure   string               `json:"yardstick_name,omitempty"` // whose figure Yardstick is
+	Ratio     *float64             `json:"ratio,omitempty"`
+	Target    string               `json:"target,omitempty"`
+	Verdict   string               `json:"verdict,omitempty"` // held or missed, where there is a target
+	Others    []other              `json:"others,omitempty"`
+	Runs      map[string][]float64 `json:"runs"` // each contestant's, in order
+}
+
+// other is the figure of a contestant that nothing is held against.
+type other struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+}
+
+// The verdicts on a target.
+const (
+	targetHeld   = "held"
+	targetMissed = "missed"
+)
+
+// rows are the figures that somebody has, in the order of figures.
+func (r *results) rows() []row {
+	var rows []row
+	for _, f := range figures {
+		if one, ok := r.row(f); ok {
+			rows = append(rows, one)
+		}
+	}
+	return rows
+}
+
+// row is one figure, false when nobody has it. A target of a figure that only others
+// have is missed.
+func (r *results) row(f figure) (row, bool) {
+	one := row{Scenario: r.scenario, Figure: f, Runs: map[string][]float64{}}
+	for _, name := range r.names {
+		v, ok := r.of(name, f)
+		if !ok {
+			continue
+		}
+		for _, m := range r.runs[name] {
+			if v, ok := m[f]; ok {
+				one.Runs[name] = append(one.Runs[name], v)
+			}
+		}
+		switch name {
+		case "sluice":
+			one.Sluice = &v
+		case r.yardstick:
+			one.Yardstick, one.Measure = &v, name
+		default:
+			one.Others = append(one.Others, other{name, v})
+		}
+	}
+	if len(one.Runs) == 0 {
+		return row{}, false
+	}
+	if one.Sluice != nil && one.Yardstick != nil && *one.Yardstick != 0 {
+		ratio := *one.Sluice / *one.Yardstick
+		one.Ratio = &ratio
+	}
+	one.Target, one.Verdict = r.judge(one)
+	return one, true
+}
+
+// judge says what targets a row has and whether all of them are held.
+func (r *results) judge(one row) (targets, verdict string) {
+	var said []string
+	verdict = targetHeld
+	for _, t := range r.targets {
+		if t.figure != one.Figure || t.perYardstick && one.Yardstick == nil {
+			continue
+		}
+		said = append(said, t.String())
+		var yardstick float64
+		if one.Yardstick != nil {
+			yardstick = *one.Yardstick
+		}
+		if one.Sluice == nil || !t.held(*one.Sluice, yardstick) {
+			verdict = targetMissed
+		}
+	}
+	if said == nil {
+		return "", ""
+	}
+	return strings.Join(said, ", "), verdict
+}
+
 // writeTable writes all results as one Markdown table, a line a figure.
 func writeTable(w io.Writer, all []*results) error {
 	var b strings.Builder
-	b.WriteString("| scenario | figure | sluice | yardstick | ratio | target | held | others |\n")
+	b.WriteString("| scenario | figure | sluice | yardstick | ratio | target | verdict | others |\n")
 	b.WriteString("|---|---|---:|---:|---:|---|---|---|\n")
 	for _, r := range all {
-		for _, f := range figures {
-			if line, ok := r.line(f); ok {
-				b.WriteString("| " + strings.Join(line, " | ") + " |\n")
-			}
+		for _, one := range r.rows() {
+			b.WriteString("| " + strings.Join(one.cells(), " | ") + " |\n")
 		}
 		for _, name := range r.names {
 			if err := r.failures[name]; err != nil {
@@ -123,45 +226,48 @@ func writeTable(w io.Writer, all []*results) error {
 	return err
 }
 
-// line is the table's line of one figure, false when nobody has it.
-func (r *results) line(f figure) ([]string, bool) {
-	value, ok := r.of("sluice", f)
-	yard, hasYard := r.of(r.yardstick, f)
+func (one row) cells() []string {
+	cells := []string{one.Scenario, string(one.Figure), "", "", "", one.Target, one.Verdict, ""}
+	if one.Sluice != nil {
+		cells[2] = number(*one.Sluice)
+	}
+	if one.Yardstick != nil {
+		cells[3] = number(*one.Yardstick) + " (" + one.Measure + ")"
+	}
+	if one.Ratio != nil {
+		cells[4] = number(*one.Ratio)
+	}
 	var others []string
-	for _, name := range r.names {
-		if v, has := r.of(name, f); has && name != "sluice" && name != r.yardstick {
-			others = append(others, name+" "+number(v))
+	for _, o := range one.Others {
+		others = append(others, o.Name+" "+number(o.Value))
+	}
+	cells[7] = strings.Join(others, ", ")
+	return cells
+}
+
+// document is what -json writes.
+type document struct {
+	Machine  string            `json:"machine"` // what the figures depend on
+	Runs     int               `json:"runs"`
+	Seconds  int               `json:"seconds"` // of each measurement
+	Rows     []row             `json:"rows"`
+	Failures map[string]string `json:"failures,omitempty"` // "scenario: contestant" that could not run, and why
+}
+
+// writeJSON writes all results as one JSON document.
+func writeJSON(w io.Writer, d document, all []*results) error {
+	for _, r := range all {
+		d.Rows = append(d.Rows, r.rows()...)
+		for name, err := range r.failures {
+			if d.Failures == nil {
+				d.Failures = map[string]string{}
+			}
+			d.Failures[r.scenario+": "+name] = err.Error()
 		}
 	}
-	if !ok && !hasYard && others == nil {
-		return nil, false
-	}
-	line := []string{r.scenario, string(f), "", "", "", "", "", strings.Join(others, ", ")}
-	if ok {
-		line[2] = number(value)
-	}
-	if hasYard {
-		line[3] = number(yard) + " (" + r.yardstick + ")"
-	}
-	if ok && hasYard && yard != 0 {
-		line[4] = number(value / yard)
-	}
-	var said []string
-	held := true
-	for _, t := range r.targets {
-		if t.figure != f || t.perYardstick && !hasYard {
-			continue
-		}
-		said = append(said, t.String())
-		held = held && ok && t.held(value, yard)
-	}
-	if said != nil {
-		line[5], line[6] = strings.Join(said, ", "), "no"
-	}
-	if said != nil && held {
-		line[6] = "yes"
-	}
-	return line, true
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(d)
 }
 
 // number writes three significant digits, whole numbers from 100 on.
