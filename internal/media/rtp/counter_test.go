@@ -22,7 +22,10 @@ func TestCounter(t *testing.T) {
 	}{
 		{"in order", run(65_000, 1000), Counter{}},
 		{"one lost", []uint16{1, 2, 4, 5}, Counter{Lost: 1}},
-		{"many lost", []uint16{1, 1000}, Counter{Lost: 998}},
+		{"many lost", []uint16{1, 1000, 1001}, Counter{Lost: 998}},
+		{"many lost, then swapped", []uint16{1, 1001, 1000}, Counter{Lost: 998, Reordered: 1}},
+		{"as many as need no proof", []uint16{1, 513}, Counter{Lost: 511}},
+		{"a stray within what may be lost", []uint16{1, 1000, 2, 3}, Counter{}},
 		{"lost over the wrap", []uint16{65_534, 1}, Counter{Lost: 2}},
 		{"each twice", []uint16{1, 1, 2, 2, 3, 3}, Counter{Duplicate: 3}},
 		{"swapped", []uint16{1, 3, 2, 4}, Counter{Reordered: 1}},
@@ -35,8 +38,11 @@ func TestCounter(t *testing.T) {
 		{"one stray packet", []uint16{1, 2, 30_000, 3, 4}, Counter{}},
 		{"a jump that is kept up", []uint16{1, 2, 30_000, 30_001, 30_002}, Counter{Restarts: 1}},
 		{"two stray packets", []uint16{1, 2, 30_000, 3, 30_001, 4}, Counter{}},
-		{"3000 ahead is loss", []uint16{1, 3001}, Counter{Lost: 2999}},
-		{"3001 ahead is not", []uint16{1, 3002}, Counter{}},
+		{"a jump, the first of it twice", []uint16{1, 2, 30_000, 30_000, 30_001}, Counter{Restarts: 1}},
+		{"a jump, the next one lost", []uint16{1, 2, 30_000, 30_002}, Counter{Restarts: 1, Lost: 1}},
+		{"a jump, swapped", []uint16{1, 2, 30_001, 30_000, 30_002}, Counter{Restarts: 1, Reordered: 1}},
+		{"3000 ahead is loss", []uint16{1, 3001, 3002}, Counter{Lost: 2999}},
+		{"3001 ahead is a restart", []uint16{1, 3002, 3003}, Counter{Restarts: 1}},
 	} {
 		var got Counter
 		for _, seq := range c.seqs {
@@ -51,12 +57,14 @@ func TestCounter(t *testing.T) {
 
 func TestCounterNewSender(t *testing.T) {
 	var c Counter
-	for i, ssrc := range []uint32{0, 0, 9, 9, 0} {
-		c.Add(uint16(i*20_000), ssrc)
-		c.Add(uint16(i*20_000+2), ssrc)
+	for _, p := range []struct {
+		seq  uint16
+		ssrc uint32
+	}{{1, 7}, {2, 7}, {2, 9}, {3, 7}, {50, 9}, {51, 9}, {53, 9}} {
+		c.Add(p.seq, p.ssrc)
 	}
-	// Within one sender 20000 ahead is a jump that nothing confirms.
-	want := Counter{Received: 10, Lost: 3, Restarts: 2}
+	// One packet of another sender is a stray; two begin anew.
+	want := Counter{Received: 7, Lost: 1, Restarts: 1}
 	if diff := cmp.Diff(want, c, cmpopts.IgnoreUnexported(Counter{})); diff != "" {
 		t.Error(diff)
 	}

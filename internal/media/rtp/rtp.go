@@ -1,9 +1,12 @@
 // Package rtp reads and writes the RTP header (RFC 3550, 5.1) that may stand
-// before MPEG-TS in a datagram (RFC 2250), and counts what the network lost.
+// before MPEG-TS in a datagram (RFC 2250), and undoes what the network did to the
+// packets.
 //
-// A receiver that does not know whether a sender uses RTP asks Detect on the
-// first datagrams, then takes the header off with Parse and gives the sequence
-// numbers to a Counter. Nothing here reorders, allocates or starts a goroutine.
+// A receiver that does not know whether a sender uses RTP asks Detect on the first
+// datagrams and takes the header off with Parse. Then a Sorter puts the packets in
+// order, drops what came twice and merges the packets of two legs; or a Counter only
+// counts what was lost. Nothing here has a clock, starts a goroutine, or allocates for a
+// packet that is in order.
 package rtp
 
 import (
