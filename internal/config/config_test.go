@@ -384,7 +384,7 @@ func TestEngine(t *testing.T) {
 	if err := e.Validate(); err != nil {
 		t.Error(err)
 	}
-	if e.ID != "2" || e.Build != "v1" || e.Socket != "/r/handoff.socket" || e.Stall != c.Stall {
+	if e.ID != "2" || e.Build != "v1" || e.Socket != "/r/handoff.socket" || e.Stall != c.Stall || e.Renew != c.Renew {
 		t.Errorf("%+v", e)
 	}
 	if e.Memory != 100<<20 {

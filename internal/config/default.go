@@ -71,6 +71,7 @@ func (c Config) Engine(id, build string) engine.Config {
 		Socket:    c.Socket(),
 		Build:     build,
 		Interface: c.Interface,
+		Renew:     c.Renew,
 		Memory:    max(c.historyTotal()/int64(c.EngineCount()), 1),
 		Stall:     c.Stall,
 	}
