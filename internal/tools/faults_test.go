@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/media/rtp"
 	"sluice/internal/media/ts"
 	"sluice/internal/uri"
 )
@@ -24,6 +25,7 @@ func testFaultsAreExact(t *testing.T) {
 		{"dup all", Faults{Dup: 1}, []int{1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10}, FaultStats{Duplicated: 10}},
 		{"swap", Faults{Swap: 4}, []int{1, 2, 3, 5, 4, 6, 7, 9, 8, 10}, FaultStats{Swapped: 2}},
 		{"swap without a successor", Faults{Swap: 5}, []int{1, 2, 3, 4, 6, 5, 7, 8, 9, 10}, FaultStats{Swapped: 1}},
+		{"late", Faults{Late: 3}, []int{1, 2, 4, 5, 3, 7, 8, 6, 10, 9}, FaultStats{Late: 3}},
 		{"corrupt", Faults{Corrupt: 5}, []int{1, 2, 3, 4, -5, 6, 7, 8, 9, -10}, FaultStats{Corrupted: 2}},
 		{"dropped datagrams meet no other fault", Faults{Drop: 2, Dup: 2, Swap: 2, Corrupt: 2}, []int{1, 3, 5, 7, 9}, FaultStats{Dropped: 5}},
 		{"a swap whose successor is dropped", Faults{Drop: 5, Swap: 4}, []int{1, 2, 3, 4, 6, 7, 9, 8}, FaultStats{Dropped: 2, Swapped: 1}},
@@ -34,14 +36,16 @@ func testFaultsAreExact(t *testing.T) {
 			b := breaker{faults: c.faults}
 			send := func(d []byte) error {
 				n := int(d[1])
-				if d[2] != ts.SyncByte {
+				if d[rtp.HeaderSize] != ts.SyncByte {
 					n = -n
 				}
 				got = append(got, n)
 				return nil
 			}
 			for n := range 10 {
-				if err := b.datagram([]byte{0x80, byte(n + 1), ts.SyncByte}, 2, send); err != nil {
+				d := make([]byte, rtp.HeaderSize+1)
+				d[1], d[rtp.HeaderSize] = byte(n+1), ts.SyncByte
+				if err := b.datagram(d, time.Duration(n)*300*time.Millisecond, rtp.HeaderSize, send); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -58,7 +62,7 @@ func testFaultsAreExact(t *testing.T) {
 func TestPacketFaults(t *testing.T) {
 	b := breaker{faults: Faults{NoPAT: true, PCRJitter: time.Millisecond}}
 	pat := packet(0, 3, []byte{1})
-	b.packet(pat)
+	b.packet(pat, 0)
 	if pat.PID() != ts.NullPID || b.stats.NoPAT != 1 {
 		t.Errorf("PAT on PID %d, %d counted", pat.PID(), b.stats.NoPAT)
 	}
@@ -66,7 +70,7 @@ func TestPacketFaults(t *testing.T) {
 	for i := range 3 { // each PID has its own turn
 		for _, pid := range []uint16{100, 200} {
 			p := withPCR(packet(pid, 0, nil), int64(i)*1000)
-			b.packet(p)
+			b.packet(p, 0)
 			pcr, _ := p.PCR()
 			got = append(got, pcr)
 		}

@@ -52,18 +52,8 @@ func (o SendOptions) Validate() error {
 		return fmt.Errorf("--bitrate %d: want 1 to 8G bits a second", o.Bitrate)
 	case o.TTL < 0 || o.TTL > 255:
 		return fmt.Errorf("--ttl %d: want 1 to 255", o.TTL)
-	case o.Drop < 0 || o.Drop == 1:
-		return fmt.Errorf("--drop %d: want 2 or more (every Nth datagram)", o.Drop)
-	case o.Swap < 0 || o.Swap == 1:
-		return fmt.Errorf("--swap %d: want 2 or more (every Nth datagram)", o.Swap)
-	case o.Dup < 0:
-		return fmt.Errorf("--dup %d: want 1 or more (every Nth datagram)", o.Dup)
-	case o.Corrupt < 0:
-		return fmt.Errorf("--corrupt %d: want 1 or more (every Nth datagram)", o.Corrupt)
-	case o.PCRJitter < 0 || o.PCRJitter > time.Hour:
-		return fmt.Errorf("--pcr-jitter %s: want 0 to 1h", o.PCRJitter)
 	}
-	return nil
+	return o.Faults.validate(o.To.Scheme == uri.RTP)
 }
 
 // ParseBitrate reads bits a second as people write them: 8000000, 8M, 2.5M, 500k, 1G.
@@ -92,6 +82,12 @@ type SendStats struct {
 	FaultStats
 }
 
+// statRow is a count and what was counted.
+type statRow struct {
+	count uint64
+	what  string
+}
+
 // String is one line for people.
 func (s SendStats) String() string {
 	var b strings.Builder
@@ -100,22 +96,13 @@ func (s SendStats) String() string {
 		rate = float64(s.Bytes) * 8 / s.Elapsed.Seconds()
 	}
 	fmt.Fprintf(&b, "%d datagrams, %s in %s, %s", s.Datagrams, bytesText(s.Bytes), s.Elapsed.Round(100*time.Millisecond), rateText(rate))
-	for _, c := range []struct {
-		count uint64
-		what  string
-	}{
-		{s.Dropped, "dropped"},
-		{s.Duplicated, "duplicated"},
-		{s.Swapped, "swapped"},
-		{s.Corrupted, "corrupted"},
-		{s.NoPAT, "PAT packets blanked"},
-		{s.MovedPCR, "PCRs moved"},
-		{s.Refused, "refused by the receiver"},
-		{s.Pauses, "pauses"},
-		{s.Skipped, "bytes of the file skipped"},
-	} {
-		if c.count > 0 {
-			fmt.Fprintf(&b, ", %d %s", c.count, c.what)
+	rows := append(s.FaultStats.rows(),
+		statRow{s.Refused, "refused by the receiver"},
+		statRow{s.Pauses, "pauses"},
+		statRow{s.Skipped, "bytes of the file skipped"})
+	for _, r := range rows {
+		if r.count > 0 {
+			fmt.Fprintf(&b, ", %d %s", r.count, r.what)
 		}
 	}
 	return b.String()
@@ -182,7 +169,7 @@ func (s *sender) run(ctx context.Context) error {
 		if !s.wait(ctx, due) {
 			return nil
 		}
-		if err := s.breaker.datagram(d, s.packer.header, s.write); err != nil {
+		if err := s.breaker.datagram(d, due, s.packer.header, s.write); err != nil {
 			return err
 		}
 		s.meter.show(func() string { return s.result().String() })
@@ -287,7 +274,7 @@ func (p *packer) next(b *breaker) ([]byte, time.Duration, error) {
 		if count == 0 {
 			first = due
 		}
-		b.packet(packet)
+		b.packet(packet, due)
 		p.buf = append(p.buf, packet...)
 	}
 	if p.header > 0 {

@@ -161,14 +161,30 @@ func TestSendOptionsValidate(t *testing.T) {
 		t.Errorf("good options: %v", err)
 	}
 	for word, change := range map[string]func(*SendOptions){
-		"--to":         func(o *SendOptions) { o.To = uri.End{} },
-		"--bitrate":    func(o *SendOptions) { o.Bitrate = -1 },
-		"--ttl":        func(o *SendOptions) { o.TTL = 256 },
-		"--drop":       func(o *SendOptions) { o.Drop = 1 },
-		"--swap":       func(o *SendOptions) { o.Swap = 1 },
-		"--dup":        func(o *SendOptions) { o.Dup = -1 },
-		"--corrupt":    func(o *SendOptions) { o.Corrupt = -1 },
-		"--pcr-jitter": func(o *SendOptions) { o.PCRJitter = -1 },
+		"--to":       func(o *SendOptions) { o.To = uri.End{} },
+		"--bitrate":  func(o *SendOptions) { o.Bitrate = -1 },
+		"--ttl":      func(o *SendOptions) { o.TTL = 256 },
+		"--drop":     func(o *SendOptions) { o.Drop = 1 },
+		"--swap":     func(o *SendOptions) { o.Swap = 1 },
+		"--dup":      func(o *SendOptions) { o.Dup = -1 },
+		"--corrupt":  func(o *SendOptions) { o.Corrupt = -1 },
+		"--late":     func(o *SendOptions) { o.Late = 1 },
+		"--rtp-ssrc": func(o *SendOptions) { o.RTPSSRC = 2 },
+		"--rtp-jump": func(o *SendOptions) { o.RTPJump = 2 },
+		"want --to rtp": func(o *SendOptions) {
+			o.To.Scheme, o.RTPJump = uri.UDP, 100
+		},
+		"--transport-error": func(o *SendOptions) { o.TransportError = -1 },
+		"--continuity":      func(o *SendOptions) { o.Continuity = 1 },
+		"--bad-crc":         func(o *SendOptions) { o.BadCRC = -1 },
+		"--pat-gap":         func(o *SendOptions) { o.PATGap = -1 },
+		"--pmt-gap":         func(o *SendOptions) { o.PMTGap = 2 * time.Hour },
+		"--pcr-gap":         func(o *SendOptions) { o.PCRGap = -1 },
+		"--pts-gap":         func(o *SendOptions) { o.PTSGap = -1 },
+		"--pcr-jitter":      func(o *SendOptions) { o.PCRJitter = -1 },
+		"--pcr-jump":        func(o *SendOptions) { o.PCRJump = 1 },
+		"--pcr-splice":      func(o *SendOptions) { o.PCRSplice = 1 },
+		"--pcr-wrap":        func(o *SendOptions) { o.PCRWrap = -1 },
 	} {
 		o := good
 		change(&o)
@@ -200,7 +216,10 @@ func FuzzSend(f *testing.F) {
 		if rate {
 			o.Bitrate = 1_000_000
 		}
-		o.Faults = Faults{NoPAT: true, PCRJitter: time.Second}
+		o.Faults = Faults{
+			TransportError: 50, Continuity: 3, BadCRC: 2, PATGap: time.Second, PMTGap: time.Second, PCRGap: time.Second, PTSGap: time.Second,
+			PCRJitter: time.Second, PCRJump: 3, PCRSplice: 5, PCRWrap: time.Second,
+		}
 		p, broken := newPacker(newSource(bytes.NewReader(b), loop), o), &breaker{faults: o.Faults}
 		last := time.Duration(0)
 		for range 200 {

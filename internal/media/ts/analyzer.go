@@ -101,7 +101,7 @@ func (a *Analyzer) time(p Packet, at time.Duration) {
 	}
 	if pid == a.tracker.pat.pid {
 		a.patGaps.add(a.clock.elapsed)
-	} else if a.tracker.carriesTables(pid) {
+	} else if a.tracker.CarriesTables(pid) {
 		gaps := a.pmtGaps[pid]
 		if gaps == nil {
 			gaps = &gapMeter{}

@@ -138,7 +138,7 @@ func (t *Tracker) tune() {
 		}
 		for _, e := range p.streams {
 			same := func(r recurrence) bool { return r.pid == e.pid }
-			if e.medium != data && e.pid != NullPID && !t.carriesTables(e.pid) && len(timed) < maxTimed && !slices.ContainsFunc(timed, same) {
+			if e.medium != data && e.pid != NullPID && !t.CarriesTables(e.pid) && len(timed) < maxTimed && !slices.ContainsFunc(timed, same) {
 				timed = append(timed, keep(h.timed, recurrence{pid: e.pid, limit: maxPTSGap}, same))
 			}
 		}

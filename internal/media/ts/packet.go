@@ -95,8 +95,9 @@ func (p Packet) RemovePESTimes() {
 	if pts == nil {
 		return
 	}
-	p.Payload()[7] &^= 0xC0
-	header := p.Payload()[9:][:p.Payload()[8]]
+	b := p.Payload()
+	b[7] &^= 0xC0
+	header := b[9:min(9+int(b[8]), len(b))]
 	n := copy(header, header[len(pts)+len(dts):])
 	for i := range header[n:] {
 		header[n+i] = 0xFF

@@ -384,7 +384,7 @@ func (t *Tracker) choose() {
 func (t *Tracker) chooseStream(m medium, f follow) bool {
 	for _, p := range t.programs {
 		for _, e := range p.streams {
-			if e.medium == m && e.pid != NullPID && !t.carriesTables(e.pid) {
+			if e.medium == m && e.pid != NullPID && !t.CarriesTables(e.pid) {
 				t.follow, t.followPID, t.followPMT = f, e.pid, t.pmtTable(p.pmtPID)
 				t.grammar = grammarOf(e.codec)
 				return true
@@ -394,7 +394,7 @@ func (t *Tracker) chooseStream(m medium, f follow) bool {
 	return false
 }
 
-func (t *Tracker) carriesTables(pid uint16) bool {
+func (t *Tracker) CarriesTables(pid uint16) bool {
 	return pid == t.pat.pid || slices.ContainsFunc(t.pmts, func(pmt *table) bool { return pmt.pid == pid })
 }
 

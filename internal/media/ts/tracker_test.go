@@ -683,7 +683,14 @@ func FuzzTracker(f *testing.F) {
 			p := Packet(b[i : i+PacketSize])
 			p.ShiftTimes(27_000_000)
 			p.SetPCR(1)
-			p.PESTimes()
+			p.RemovePESTimes()
+			if _, _, ok := p.PESTimes(); ok {
+				t.Error("PES times that were removed are there")
+			}
+			p.RemovePCR()
+			if _, ok := p.PCR(); ok {
+				t.Error("a PCR that was removed is there")
+			}
 		}
 	})
 }
