@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sluice/internal/logs"
 	"sluice/internal/tools"
@@ -30,11 +31,13 @@ func newSend() *cobra.Command {
 (PCR), as UDP or as RTP. With --loop it goes on for ever, without a seam that a player
 could see. FILE - is the standard input.
 
-The faults are exact, so that what a receiver counts can be compared: --drop 100 leaves
-out every 100th datagram.`,
+The faults are exact and may be combined, so that what a receiver counts can be compared:
+--drop 100 leaves out every 100th datagram. A gap comes a second after the beginning and
+after each gap before. The end says how many faults there were.`,
 		Example: `  sluice send film.ts --to udp://239.1.1.1:5000 --loop
   sluice send film.ts --to rtp://239.1.1.1:5000 --interface eth1 --ttl 4
   sluice send film.ts --to udp://239.1.1.1:5000 --drop 100
+  sluice send film.ts --to udp://239.1.1.1:5000 --loop --pat-gap 750ms --pcr-jump 500
   ffmpeg -re -i film.mp4 -c copy -f mpegts - | sluice send - --to udp://239.1.1.1:5000`,
 		Args: oneArg("a FILE, or - for standard input"),
 	}
@@ -45,12 +48,7 @@ out every 100th datagram.`,
 	f.BoolVar(&o.Loop, "loop", false, "begin again at the end, without a seam")
 	f.Var((*bitrate)(&o.Bitrate), "bitrate", "constant rate in bits a second, such as 8M or 500k (default: the file's own clock)")
 	f.IntVar(&o.TTL, "ttl", 1, "time to live: `N` routers may pass the datagrams on")
-	f.IntVar(&o.Drop, "drop", 0, "fault: leave out every `N`th datagram")
-	f.IntVar(&o.Dup, "dup", 0, "fault: send every `N`th datagram twice")
-	f.IntVar(&o.Swap, "swap", 0, "fault: send every `N`th datagram after the next one")
-	f.IntVar(&o.Corrupt, "corrupt", 0, "fault: destroy the sync byte in every `N`th datagram")
-	f.BoolVar(&o.NoPAT, "no-pat", false, "fault: leave out the program association table")
-	f.DurationVar(&o.PCRJitter, "pcr-jitter", 0, "fault: move every second clock reference by `TIME`, such as 20ms")
+	faultFlags(f, &o.Faults)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if to == "" {
 			return misused(cmd, "send wants --to udp://GROUP:PORT")
@@ -74,6 +72,30 @@ out every 100th datagram.`,
 		return err
 	}
 	return cmd
+}
+
+// faultFlags are the faults in the order of tools.Faults.
+func faultFlags(f *pflag.FlagSet, o *tools.Faults) {
+	f.IntVar(&o.Drop, "drop", 0, "fault: leave out every `N`th datagram")
+	f.IntVar(&o.Dup, "dup", 0, "fault: send every `N`th datagram twice")
+	f.IntVar(&o.Swap, "swap", 0, "fault: send every `N`th datagram after the next one")
+	f.IntVar(&o.Late, "late", 0, "fault: send every `N`th datagram a second late")
+	f.IntVar(&o.Corrupt, "corrupt", 0, "fault: destroy the sync byte in every `N`th datagram")
+	f.IntVar(&o.RTPSSRC, "rtp-ssrc", 0, "fault: another SSRC from every `N`th datagram on")
+	f.IntVar(&o.RTPJump, "rtp-jump", 0, "fault: RTP sequence numbers 10000 ahead from every `N`th datagram on")
+	f.IntVar(&o.TransportError, "transport-error", 0, "fault: mark every `N`th packet as damaged")
+	f.IntVar(&o.Continuity, "continuity", 0, "fault: a continuity counter one ahead from every `N`th packet on")
+	f.BoolVar(&o.NoPAT, "no-pat", false, "fault: leave out the program association table")
+	f.BoolVar(&o.NoPMT, "no-pmt", false, "fault: leave out the program map tables")
+	f.DurationVar(&o.PATGap, "pat-gap", 0, "fault: gaps of the program association table, each for `TIME`, such as 750ms")
+	f.DurationVar(&o.PMTGap, "pmt-gap", 0, "fault: gaps of the program map tables, each for `TIME`")
+	f.IntVar(&o.BadCRC, "bad-crc", 0, "fault: damage every `N`th section of these tables")
+	f.DurationVar(&o.PCRGap, "pcr-gap", 0, "fault: gaps of the clock references, each for `TIME`, such as 300ms")
+	f.DurationVar(&o.PTSGap, "pts-gap", 0, "fault: gaps of PTS and DTS, each for `TIME`, such as 800ms")
+	f.DurationVar(&o.PCRJitter, "pcr-jitter", 0, "fault: move every second clock reference by `TIME`, such as 20ms")
+	f.IntVar(&o.PCRJump, "pcr-jump", 0, "fault: all times 10 s ahead from every `N`th clock reference on")
+	f.IntVar(&o.PCRSplice, "pcr-splice", 0, "no fault: the same, but announced, at every `N`th")
+	f.DurationVar(&o.PCRWrap, "pcr-wrap", 0, "no fault: move all times so that the clock wraps around after `TIME`")
 }
 
 func send(ctx context.Context, path string, o tools.SendOptions) (tools.SendStats, error) {

@@ -13,4 +13,7 @@
 //	                  joined    times    datagram
 //
 // Only the sender's loop waits. The command line is not known here.
+//
+// Each of Faults raises one count of ts.Health, of the framer or of RTP by exactly what
+// FaultStats says; the test TestHealthCountsWhatIsSent is the table of which.
 package tools

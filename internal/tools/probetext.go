@@ -79,6 +79,9 @@ func (r ProbeResult) writeStream(t io.Writer) {
 		bytesText(r.Bytes), seconds(r.DurationMS), rateText(float64(r.BitRate)), rateText(float64(r.ClockBitRate)))
 	row(t, "errors", "%d continuity, %d sync losses, %d transport, %d tables",
 		r.Continuity, r.SyncLosses, r.TransportErrors, r.BadTables)
+	h := r.Health
+	row(t, "TR 101 290", "faults of PAT %d, PMT %d, PCR interval %d, jumps %d, jitter %d, PTS %d",
+		h.PAT, h.PMT, h.PCRInterval, h.PCRJump, h.PCRJitter, h.PTS)
 	row(t, "clock", "PID %d, PCR every %.1f ms, at most %.1f, jitter up to %.1f ms, %d jumps",
 		r.PCR.PID, r.PCR.IntervalAvgMS, r.PCR.IntervalMaxMS, r.PCR.JitterMaxMS, r.PCR.Discontinuities)
 	row(t, "tables", "PAT at most %.0f ms apart, PMT %.0f ms", r.PATMaxMS, r.PMTMaxMS)

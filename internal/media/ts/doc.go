@@ -17,6 +17,9 @@
 //	}
 //	offset += int64(len(chunk))
 //
+// A Tracker with CheckHealth also counts the faults of the stream (Health), by the
+// stream's own clock.
+//
 // Packet reads and changes single packets. An Analyzer does all of this for a
 // stream under test and judges it.
 //
