@@ -208,6 +208,7 @@ func (s *Server) endedLocked(e *engine, tag string) {
 // releaseLocked forgets a channel that e has nothing to do with any more.
 func (s *Server) releaseLocked(e *engine, tag string) {
 	if h := e.channels[tag]; !h.open && !h.pinned && h.coming == 0 {
+		s.setRateLocked(tag, h, 0)
 		delete(e.channels, tag)
 		s.tally.drop(tag)
 	}

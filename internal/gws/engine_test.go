@@ -50,7 +50,9 @@ func TestNonsenseInPlaceOfHello(t *testing.T) {
 	for name, say := range map[string]func(e *peer) error{
 		"no message":      func(e *peer) error { _, err := e.sock.Write([]byte("GET / HTTP/1.1\r\n\r\n")); return err },
 		"another message": func(e *peer) error { return e.conn.Send(handoff.Started{ID: 1}) },
-		"a socket":        func(e *peer) error { return e.conn.SendSocket(handoff.Attach{ID: 1, Channel: channelOf("", tag)}, e.sock) },
+		"a socket": func(e *peer) error {
+			return e.conn.SendSocket(handoff.Attach{ID: 1, Channel: channelOf("", tag)}, e.sock)
+		},
 	} {
 		e := h.dial(name)
 		if err := say(e); err != nil {

@@ -143,9 +143,9 @@ func TestEveryEngineIsAskedOnce(t *testing.T) {
 // engine is asked, and what it writes later does not reach the client.
 func TestEngineIsCutOff(t *testing.T) {
 	for name, nonsense := range map[string]func(e *peer) error{
-		"no message":       func(e *peer) error { _, err := e.sock.Write([]byte("nonsense")); return err },
-		"not its to say":   func(e *peer) error { return e.conn.Send(handoff.Query{ID: 1}) },
-		"a second Hello":   func(e *peer) error { return e.conn.Send(hello("1")) },
+		"no message":     func(e *peer) error { _, err := e.sock.Write([]byte("nonsense")); return err },
+		"not its to say": func(e *peer) error { return e.conn.Send(handoff.Query{ID: 1}) },
+		"a second Hello": func(e *peer) error { return e.conn.Send(hello("1")) },
 		"Attach with none": func(e *peer) error {
 			b, err := handoff.Encode(nil, handoff.Attach{ID: 1, Channel: channelOf("", tag)})
 			if err != nil {
