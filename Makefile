@@ -6,6 +6,7 @@ LDFLAGS  = -s -w -X sluice/internal/app.version=$(VERSION)
 
 FUZZTIME  ?= 30s
 BENCH     ?=
+SOAK      ?=
 PLATFORMS  = linux/amd64 linux/arm64 linux/arm linux/mipsle freebsd/amd64
 
 LINT = bin/tools/golangci-lint
@@ -13,7 +14,7 @@ LINT = bin/tools/golangci-lint
 # Packages with tests behind the build tag e2e: they need other programs (make setup).
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -rn1 dirname | sort -u)
 
-.PHONY: help run build check test fuzz bench setup fmt lint cross unit e2e clean
+.PHONY: help run build check test fuzz bench soak setup fmt lint cross unit e2e clean
 
 help: ## this text
 	@echo "sluice: multicast in, any number of HTTP clients out"
@@ -21,6 +22,7 @@ help: ## this text
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make fuzz FUZZTIME=5m    longer        make bench BENCH='-runs 1'    options of ./bench"
+	@echo "  make soak SOAK='-seconds 86400'    a day"
 
 run: build ## a live channel made here, to watch in VLC or a browser's admin page
 	bin/sluice demo
@@ -39,7 +41,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	GO=$(GO) scripts/fuzz.sh $(FUZZTIME)
 
 bench: build ## what a relayed gigabyte costs, beside a yardstick of the same run
-	$(GO) run ./bench $(BENCH)
+	$(GO) run ./bench -sluice bin/sluice $(BENCH)
+
+soak: build ## half an hour of churn, loss and restarts, with a verdict
+	$(GO) run ./bench -sluice bin/sluice -scenario soak $(SOAK)
 
 setup: ## install what the tests need, or say what is missing
 	@scripts/setup.sh
