@@ -84,7 +84,7 @@ func (c *Channel) State(now time.Duration) State {
 		return Joining
 	case c.clients == 0 && !c.Pinned:
 		return Lingering
-	case c.air == none || c.silence(now) > QuietTime:
+	case c.air == none || now-c.heard > QuietTime:
 		return Silent
 	case c.air != 0:
 		return Backup
@@ -123,8 +123,8 @@ func (c *Channel) EndedFor(now time.Duration) time.Duration {
 
 // Overdue says why the channel has to end at now; None means that it goes on.
 //
-//   - NoData: the source on air has been silent for the no-data time, and so has every
-//     other one, each in its turn. Never where the no-data time is 0.
+//   - NoData: nothing has been published for the no-data time, and every other source has
+//     failed or been silent for as long, each in its turn. Never where that time is 0.
 //   - SourceFailed: none is on air, and none could be opened.
 //   - Unused: there has been no client for the linger time. Never if pinned.
 func (c *Channel) Overdue(now time.Duration) Reason {

@@ -51,9 +51,10 @@ const none = -1
 // search is what a Channel knows of its sources and of the one it looks for.
 type search struct {
 	sources  []source
-	air      int // whose Feed writes into the history
-	last     int // which was on air last; before that, the first
-	next     int // which is wanted on air instead; none while all is well, or all were tried
+	air      int           // whose Feed writes into the history
+	last     int           // which was on air last; before that, the first
+	heard    time.Duration // when something was published last; before that, when it could be first
+	next     int           // which is wanted on air instead; none while all is well, or all were tried
 	nextAt   time.Duration
 	tried    [lineup.MaxSources]bool // had their turn since data came last, for nothing
 	switched Switch                  // not told yet, if From and To differ
@@ -69,7 +70,7 @@ type source struct {
 }
 
 func newSearch(sources int, now time.Duration) search {
-	return search{sources: make([]source, sources), air: none, nextAt: now}
+	return search{sources: make([]source, sources), air: none, heard: now, nextAt: now}
 }
 
 // Switch is a change of the source on air.
@@ -144,18 +145,13 @@ func (c *Channel) patience() (d time.Duration, ok bool) {
 	return 0, false
 }
 
-// silence is how long the source on air has delivered nothing.
-func (c *Channel) silence(now time.Duration) time.Duration {
-	return now - c.sources[c.air].feed.lastData
-}
-
 // searching says that another source is to be put on air.
 func (c *Channel) searching(now time.Duration) bool {
 	if c.air == none {
 		return true
 	}
 	patience, ok := c.patience()
-	return ok && c.silence(now) >= patience
+	return ok && now-c.heard >= patience
 }
 
 // look goes on with the search: it begins one, ends it, or turns to the next source.
@@ -225,7 +221,7 @@ func (c *Channel) lost(now time.Duration) Reason {
 		return None
 	case !slices.ContainsFunc(c.sources, works):
 		return SourceFailed
-	case c.NoData > 0:
+	case c.NoData > 0 && now-c.heard >= c.NoData:
 		return NoData
 	}
 	return None
@@ -235,7 +231,7 @@ func (c *Channel) lost(now time.Duration) Reason {
 
 // published takes note of what the source on air has just published.
 func (c *Channel) published(f *Feed, starts []ts.Start) {
-	c.format = f.in.format
+	c.format, c.heard = f.in.format, f.in.now
 	c.tried = [lineup.MaxSources]bool{}
 	c.mark(f, starts)
 }
@@ -309,7 +305,7 @@ func (c *Channel) put(f *Feed, base int64) {
 		}
 		c.switched.To, c.switched.Reason = f.index, reason
 	}
-	c.air, c.last, c.next = f.index, f.index, none
+	c.air, c.last, c.next, c.heard = f.index, f.index, none, f.in.now
 	f.in.store, f.in.base = c.hist, base
 	f.held = hold{}
 	f.before = f.faults()
