@@ -1,9 +1,9 @@
 // Package gws is the web service: it takes the clients' requests, decides, and hands
 // the client's socket to an engine. No byte of a stream passes it.
 //
-//	request ─► admit (who, what) ─► pick an engine ─► hand over ─┬─ Started: the engine's
-//	 user.go         user.go            pick.go         attach.go   ├─ Refused: answer the code
-//	                                                                └─ engine gone: the next one
+//	request ─► admit (who, what) ─► enter (is there room) ─► pick an engine ─► hand over ─┬─ Started: the engine's
+//	 user.go        user.go               limits.go              pick.go       attach.go   ├─ Refused: answer the code
+//	                                                                                       └─ engine gone: the next one
 //
 // # One answer
 //
@@ -12,13 +12,26 @@
 // and looks on. When the engine's process ends in between, the count of bytes ever
 // written to the socket tells whether it had begun to answer: if not, another engine
 // is asked, each at most once; else the connection is closed. An engine whose
-// connection gws itself closes (it talked nonsense, did not read) may be alive and
-// about to write: its waiting clients are cut off.
+// connection gws itself closes (it talked nonsense, did not read, did not answer) may be
+// alive and about to write: its waiting clients are cut off.
 //
 // # Belief
 //
 // What an engine carries is known from its messages alone: a Report after Hello, then
-// events. So a gws that starts again learns it from the engines that attach again. The
-// belief decides which engine gets a client (the one that has the channel) and what is
-// logged; figures are always asked for fresh (Status).
+// events, and each second Rates. So a gws that starts again learns it from the engines
+// that attach again. The belief decides which engine gets a client (the one that has the
+// channel), whether there is room for one more, and what is logged; the figures of the
+// status are always asked for fresh.
+//
+// # Room
+//
+// A client is counted from the moment it is let in (tally.go), before any engine hears of
+// it: who is above a limit is refused at once, and costs those who watch nothing. What it
+// will take of the uplink is what its channel delivers now, as the engines tell; a
+// channel that nobody has received yet counts as nothing until it does.
+//
+// # Pinned channels
+//
+// Each pinned channel of the lineup is at one engine (pins.go): at the one that has it,
+// or at one that is picked when engines have neither come nor gone for a moment.
 package gws

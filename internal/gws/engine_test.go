@@ -160,6 +160,34 @@ func TestSecondClientDoesNotOpenTheChannelElsewhere(t *testing.T) {
 	}
 }
 
+// With Split the clients of one channel go around.
+func TestIssue2Split(t *testing.T) {
+	h := open(t, Config{Spread: MinClients, Split: true})
+	engines := []*peer{h.engine("1"), h.engine("2"), h.engine("3")}
+	var first handoff.Attach
+	for range 2 {
+		for i, e := range engines {
+			if a := h.plays(e, get); i == 0 {
+				first = a
+			}
+		}
+	}
+	engines[0].send(handoff.ClientEnd{ID: first.ID})
+	h.heard(engines[0])
+	h.plays(engines[0], get)
+}
+
+func TestIssue2Spread(t *testing.T) {
+	h := open(t, Config{Spread: MinChannels})
+	one := h.engine("1", report.Channel{Tag: tagA}, report.Channel{Tag: tagB})
+	two := h.engine("2", report.Channel{Tag: tagC, Clients: []report.Client{{ID: 1}, {ID: 2}, {ID: 3}}})
+	h.plays(two, getOf(5000))
+	h.plays(two, getOf(5000))
+	h.plays(one, getOf(5001))
+	h.plays(two, getOf(5002))
+	h.plays(one, getOf(5003))
+}
+
 func TestStatus(t *testing.T) {
 	h := open(t, Config{Build: "1.2.3"})
 	ten := h.engine("10")

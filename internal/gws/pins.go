@@ -46,11 +46,15 @@ type order struct {
 
 // keepPins sees to it that every pinned channel is at one engine, until Run ends.
 func (s *Server) keepPins() {
-	for len(s.pins) > 0 && s.pause(s.tick) {
-		for _, o := range s.duePins(time.Now()) {
-			s.log.Debug("channel is to be pinned", logs.Channel, o.pin.Channel.Tag(), logs.Engine, o.engine.hello.Engine)
-			_ = o.engine.sent(o.engine.conn.Send(o.pin)) // lost with the engine: then it is due again
-		}
+	for len(s.pins) > 0 && s.pause(s.pinning) {
+		s.sendPins(time.Now())
+	}
+}
+
+func (s *Server) sendPins(now time.Time) {
+	for _, o := range s.duePins(now) {
+		s.log.Debug("channel is to be pinned", logs.Channel, o.pin.Channel.Tag(), logs.Engine, o.engine.hello.Engine)
+		_ = o.engine.sent(o.engine.conn.Send(o.pin)) // lost with the engine: then it is due again
 	}
 }
 

@@ -72,23 +72,25 @@ const (
 // reads for each connection of an engine, one that keeps the pinned channels, one that
 // watches for engines that hang.
 type Server struct {
-	c                     Config
-	user                  net.Listener
-	control               *net.UnixListener
-	log                   *slog.Logger
-	turned                *slog.Logger // for who is turned away: a line a second at most
-	started               time.Time
-	greet, tick, watching time.Duration  // greetTimeout, pinTick, watchTick; tests shorten them
-	stop                  chan struct{}  // closed when Run is about to end: nobody waits any longer
-	group                 sync.WaitGroup // goroutines of Run, and requests that have taken their socket
+	c        Config
+	user     net.Listener
+	control  *net.UnixListener
+	log      *slog.Logger
+	turned   *slog.Logger // for who is turned away: a line a second at most
+	started  time.Time
+	greet    time.Duration  // greetTimeout; tests change these three
+	pinning  time.Duration  // pinTick
+	watching time.Duration  // watchTick
+	stop     chan struct{}  // closed when Run is about to end: nobody waits any longer
+	group    sync.WaitGroup // goroutines of Run, and requests that have taken their socket
 
 	mu       sync.Mutex // guards what follows, and what an engine says it does
 	stopping bool
 	conns    map[*handoff.Conn]bool // open, greeted or not
 	engines  []*engine              // greeted, in the order of their coming
 	turn     int                    // round robin: index of the engine that is next
-	pins     []pin
-	settled  time.Time // when pinned channels may be given out
+	pins     []pin                  // the pinned channels of the lineup
+	settled  time.Time              // when they may be given out
 	tally    tally
 	refused  refusals
 	lastID   uint64 // of an Attach; the upper half is random, so that no two gws use the same
@@ -117,7 +119,7 @@ func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logge
 	return &Server{
 		c: c, user: user, control: control, log: log, turned: logs.Limited(log),
 		started: time.Now(),
-		greet:   greetTimeout, tick: pinTick, watching: watchTick,
+		greet:   greetTimeout, pinning: pinTick, watching: watchTick,
 		pins:   pinsOf(c.Lineup),
 		stop:   make(chan struct{}),
 		conns:  make(map[*handoff.Conn]bool),

@@ -8,8 +8,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/handoff"
+	"sluice/internal/lineup"
 )
 
 func TestIssue1StreamHead(t *testing.T) {
@@ -96,6 +98,63 @@ func TestIssue1Refusals(t *testing.T) {
 		}
 		if allow := r.Header.Get("Allow"); (c.status == 405) != (allow == "GET, HEAD") {
 			t.Errorf("%.60s: Allow %q", c.request, allow)
+		}
+	}
+}
+
+// TestIssue2Names: a configured channel is asked for by its name or its source, and has
+// what the configuration says; the request may say otherwise for itself.
+func TestIssue2Names(t *testing.T) {
+	news := channelOf("news", "udp://239.1.1.1:5000|udp://239.2.1.1:5000", "udp://239.3.1.1:5000")
+	news.Start, news.Slow, news.MaxClients = lineup.Start{Live: true}, lineup.Disconnect, 100
+	local := channelOf("local", "udp://127.0.0.1:5000")
+	h := open(t, Config{Sources: prefixes("239.9.0.0/16"), Lineup: lineupOf(t, func(s *lineup.Settings) { s.Linger = 0 }, news, local)})
+	e := h.engine("1")
+	other := channelOf("", "udp://239.9.1.1:5000|udp://239.9.1.2:5000")
+	other.Linger = 0
+	back := lineup.Start{Back: 30 * time.Second}
+	for _, c := range []struct {
+		url     string
+		channel lineup.Channel
+		start   lineup.Start
+		slow    lineup.Slow
+	}{
+		{"/$news", news, news.Start, lineup.Disconnect},
+		{"/%24news/?token=x", news, news.Start, lineup.Disconnect},
+		{"/$news?start=30s&slow=skip", news, back, lineup.Skip},
+		{"/$news?start=key", news, lineup.Start{}, lineup.Disconnect},
+		{"/rtp/239.1.1.1:5000|239.2.1.1:5000", news, news.Start, lineup.Disconnect},
+		{"/$local", local, lineup.Start{}, lineup.Skip},
+		{"/udp/127.0.0.1:5000", local, lineup.Start{}, lineup.Skip},
+		{"/udp/239.9.1.1:5000%7C239.9.1.2:5000", other, lineup.Start{}, lineup.Skip},
+		{"/udp/239.9.1.1:5000|239.9.1.2:5000?slow=disconnect&start=30s", other, back, lineup.Disconnect},
+	} {
+		client := h.ask("GET " + c.url + " HTTP/1.1\r\nHost: h\r\n\r\n")
+		a := e.serve("stream")
+		h.all(client)
+		if !reflect.DeepEqual(a.Channel, c.channel) || a.Start != c.start || a.Slow != c.slow {
+			t.Errorf("%s: %+v, %v, %v", c.url, a.Channel, a.Start, a.Slow)
+		}
+	}
+	for _, c := range []struct {
+		url    string
+		status int
+		body   string
+	}{
+		{"/$none", 404, "no channel has this name"},
+		{"/$", 400, "channel name"},
+		{"/$news/x", 404, "/$NAME"},
+		{"/$news?start=yesterday", 400, "such as 30s"},
+		{"/$news?slow=wait", 400, "want skip or disconnect"},
+		{"/udp/239.1.1.1:5000", 403, "this source"}, // one leg is another channel
+		{"/udp/239.3.1.1:5000", 403, "this source"},
+		{"/udp/239.9.1.1:5000|239.1.1.1:5000", 403, "this source"},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			r, body := h.answer(method + " " + c.url + " HTTP/1.1\r\nHost: h\r\n\r\n")
+			if r.StatusCode != c.status || method == "GET" && !strings.Contains(body, c.body) {
+				t.Errorf("%s %s: %d %q, want %d %q", method, c.url, r.StatusCode, body, c.status, c.body)
+			}
 		}
 	}
 }

@@ -15,16 +15,20 @@ const watchTick = 15 * time.Second
 // Query, and that is asked of it.
 func (s *Server) watch() {
 	for s.pause(s.watching) {
-		for _, e := range s.awaited() {
-			if e.asked && !e.heard.Load() {
-				s.log.Warn("engine does not answer", logs.Engine, e.hello.Engine)
-				e.conn.Close() // its reader ends, and with it all that waits; if it lives it comes back
-				continue
-			}
-			e.heard.Store(false)
-			e.asked = true
-			_ = e.sent(e.conn.Send(handoff.Query{ID: s.nextQuery(e)})) // the answer is heard, and dropped
+		s.askAwaited()
+	}
+}
+
+func (s *Server) askAwaited() {
+	for _, e := range s.awaited() {
+		if e.asked && !e.heard.Load() {
+			s.log.Warn("engine does not answer", logs.Engine, e.hello.Engine)
+			e.conn.Close() // its reader ends, and with it all that waits; if it lives it comes back
+			continue
 		}
+		e.heard.Store(false)
+		e.asked = true
+		_ = e.sent(e.conn.Send(handoff.Query{ID: s.nextQuery(e)})) // the answer is heard, and dropped
 	}
 }
 

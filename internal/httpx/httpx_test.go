@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -221,6 +222,20 @@ func TestClientAddr(t *testing.T) {
 	for _, in := range []string{"", "@", "name:1"} {
 		if got := ClientAddr(&http.Request{RemoteAddr: in}); got.IsValid() {
 			t.Errorf("%q: %s", in, got)
+		}
+	}
+}
+
+// TestErrorKeepsTheCallersRetryAfter: a caller that knows better says so.
+func TestErrorKeepsTheCallersRetryAfter(t *testing.T) {
+	for own, want := range map[string]string{"": strconv.Itoa(RetryAfter), "5": "5"} {
+		w := httptest.NewRecorder()
+		if own != "" {
+			w.Header().Set("Retry-After", own)
+		}
+		Error(w, http.StatusServiceUnavailable, "full")
+		if got := w.Header().Values("Retry-After"); len(got) != 1 || got[0] != want {
+			t.Errorf("with %q: Retry-After %q, want %q", own, got, want)
 		}
 	}
 }
