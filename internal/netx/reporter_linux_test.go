@@ -30,82 +30,98 @@ func openReporter(t *testing.T) *Reporter {
 	return r
 }
 
-// memberships are the kinds there are, of the two hosts.
-func memberships(h *testkit.Hosts) []struct{ name, group, source, join, report, leave string } {
-	one4, one6 := third(h.There.V4), third(h.There.V6)
-	return []struct{ name, group, source, join, report, leave string }{
-		{"IGMP, any source", "239.1.2.3", "", "to_ex{}", "is_ex{}", "to_in{}"},
-		{"IGMP, one source", "232.1.2.3", one4, "allow{" + one4 + "}", "is_in{" + one4 + "}", "block{" + one4 + "}"},
-		{"MLD, any source", "ff15::1", "", "to_ex{}", "is_ex{}", "to_in{}"},
-		{"MLD, one source", "ff35::1", one6, "allow{" + one6 + "}", "is_in{" + one6 + "}", "block{" + one6 + "}"},
-	}
-}
-
 // TestReportsKeepTheStream: behind a switch that forgets and does not ask, a member
 // that reports loses nothing over three times what the switch remembers, and the switch
 // sees no leave. Without reports the stream stops there, and a report brings it back.
 func TestReportsKeepTheStream(t *testing.T) {
-	const lasts = 8 // packets
-	for i := range memberships(testkit.TwoHosts(t)) {
-		h := testkit.TwoHosts(t)
-		tt := memberships(h)[i]
+	for _, tt := range []struct {
+		name, group string
+		oneSource   bool
+	}{
+		{"IGMP, any source", "239.1.2.3", false},
+		{"IGMP, one source", "232.1.2.3", true},
+		{"MLD, any source", "ff15::1", false},
+		{"MLD, one source", "ff35::1", true},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := UDPConfig{Addr: group(tt.group, freePort(t)), Interface: h.Here.Interface}
-			if tt.source != "" {
-				c.Source = netip.MustParseAddr(tt.source)
-			}
-			s := newForgetful(t, h, c.Addr, lasts)
-			u, err := OpenUDP(c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if u != nil {
-					u.Close()
-				}
-			}()
-			s.await(t, tt.join)
-			r, b, number := openReporter(t), newBatch(t, 4), 0
-			through := func(packets int) {
-				t.Helper()
-				for range packets {
-					number++
-					want := fmt.Sprint("packet ", number)
-					if did := s.pass(t, want); did != passed {
-						t.Fatalf("the switch %s %s", did, want)
-					}
-					if got := payloads(receive(t, b, u.FD(), 1, 1316)); got != want {
-						t.Fatalf("received %q, want %q", got, want)
-					}
-				}
-			}
-			report := func() {
-				t.Helper()
-				if err := r.Report(u.Joined()); err != nil {
-					t.Fatal(err)
-				}
-				s.await(t, tt.report)
-			}
+			const lasts = 8 // packets
+			h := testkit.TwoHosts(t)
+			m := newMember(t, h, group(tt.group, freePort(t)), tt.oneSource, lasts)
 			for range 7 {
-				through(lasts / 2)
-				report()
+				m.gets(lasts / 2)
+				m.reports()
 			}
-			through(lasts)
-			if did := s.pass(t, "one too many"); did != dropped {
+			m.gets(lasts)
+			if did := m.pass(t, "one too many"); did != dropped {
 				t.Errorf("without reports the switch still %s a packet", did)
 			}
-			report()
-			through(1)
-			if i := slices.IndexFunc(s.seen, func(e string) bool { return isLeave(e) || strings.HasPrefix(e, "bad") }); i >= 0 {
-				t.Errorf("the switch has seen %s", s.seen[i])
+			m.reports()
+			m.gets(1)
+			if i := slices.IndexFunc(m.seen, func(e string) bool { return isLeave(e) || strings.HasPrefix(e, "bad") }); i >= 0 {
+				t.Errorf("the switch has seen %s", m.seen[i])
 			}
-			if err := u.Close(); err != nil {
+			if err := m.u.Close(); err != nil {
 				t.Error(err)
 			}
-			u = nil
-			s.await(t, tt.leave) // this is how it would have looked
+			m.await(t, m.leave) // this is how it would have looked
 		})
 	}
+}
+
+// member is a host behind a forgetful switch that has joined the group.
+type member struct {
+	*forgetful
+	t      *testing.T
+	u      *UDP
+	r      *Reporter
+	b      *Batch
+	number int // of the last packet
+
+	report, leave string // what the switch sees of them
+}
+
+func newMember(t *testing.T, h *testkit.Hosts, group netip.AddrPort, oneSource bool, lasts int) *member {
+	t.Helper()
+	m := &member{t: t, r: openReporter(t), b: newBatch(t, 4), report: "is_ex{}", leave: "to_in{}"}
+	m.forgetful = newForgetful(t, h, group, netip.Addr{}, lasts)
+	c, join := UDPConfig{Addr: group, Interface: h.Here.Interface}, "to_ex{}"
+	if oneSource {
+		source := third(h.There.V6)
+		if group.Addr().Is4() {
+			source = third(h.There.V4)
+		}
+		c.Source = netip.MustParseAddr(source)
+		join, m.report, m.leave = "allow{"+source+"}", "is_in{"+source+"}", "block{"+source+"}"
+	}
+	var err error
+	if m.u, err = OpenUDP(c); err != nil {
+		t.Fatal(err)
+	}
+	m.await(t, join)
+	return m
+}
+
+// gets sends packets and fails the test unless they arrive one by one.
+func (m *member) gets(packets int) {
+	m.t.Helper()
+	for range packets {
+		m.number++
+		want := fmt.Sprint("packet ", m.number)
+		if did := m.pass(m.t, want); did != passed {
+			m.t.Fatalf("the switch %s %s", did, want)
+		}
+		if got := payloads(receive(m.t, m.b, m.u.FD(), 1, 1316)); got != want {
+			m.t.Fatalf("received %q, want %q", got, want)
+		}
+	}
+}
+
+func (m *member) reports() {
+	m.t.Helper()
+	if err := m.r.Report(m.u.Joined()); err != nil {
+		m.t.Fatal(err)
+	}
+	m.await(m.t, m.report)
 }
 
 // TestReportsOnTheWire lets tcpdump read the reports, in each version of the protocols.
@@ -159,7 +175,7 @@ func TestReportWhereTheRoutesLead(t *testing.T) {
 	h := testkit.TwoHosts(t)
 	addr := group("239.7.7.7", freePort(t))
 	ip(t, "route", "add", "239.7.7.7/32", "dev", h.Here.Interface)
-	s := newForgetful(t, h, addr, 1)
+	s := newForgetful(t, h, addr, netip.Addr{}, 1)
 	if err := openReporter(t).Report(addr.Addr(), netip.Addr{}, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,8 @@ import (
 type forgetful struct {
 	sender, member int // packet sockets on its two ports
 	group          netip.Addr
-	lasts          int // packets after a report
+	fence          netip.Addr // a report of this one, too, is an event, behind all others of its packet
+	lasts          int        // packets after a report
 	left           int
 	joined         bool
 
@@ -41,9 +42,10 @@ type forgetful struct {
 const (
 	passed  = "passed"
 	dropped = "dropped"
+	fenced  = "fenced"
 )
 
-func newForgetful(t *testing.T, h *testkit.Hosts, group netip.AddrPort, lasts int) *forgetful {
+func newForgetful(t *testing.T, h *testkit.Hosts, group netip.AddrPort, fence netip.Addr, lasts int) *forgetful {
 	t.Helper()
 	for _, line := range []string{
 		"link add snd0 type veth peer name snd0-end",
@@ -59,7 +61,7 @@ func newForgetful(t *testing.T, h *testkit.Hosts, group netip.AddrPort, lasts in
 		thereIP(t, h, strings.Fields(line)...)
 	}
 	awaitActive(t, h.Here.Interface)
-	f := &forgetful{group: group.Addr(), lasts: lasts, events: make(chan string, 256)}
+	f := &forgetful{group: group.Addr(), fence: fence, lasts: lasts, events: make(chan string, 256)}
 	h.Do(t, func() {
 		f.sender, f.member = packetSocket(t, "snd0-end"), packetSocket(t, h.There.Interface)
 		f.conn = dial(t, SendConfig{Addr: group, Interface: "snd0"})
@@ -186,6 +188,9 @@ func (f *forgetful) fromMember(frame []byte) {
 			f.left = f.lasts
 		}
 		f.events <- record
+	}
+	if f.fence.IsValid() && len(records(frame[vnetHeader:], f.fence)) > 0 {
+		f.events <- fenced
 	}
 }
 
