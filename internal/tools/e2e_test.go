@@ -224,6 +224,16 @@ func testFaultsOnTheWire(t *testing.T) {
 		{"PCR jitter", Faults{PCRJitter: 80 * time.Millisecond}, func(t *testing.T, s SendStats, r ProbeResult) {
 			equal(t, "steps back", s.MovedPCR-1, r.PCR.Discontinuities)
 		}},
+		{"gaps of the PAT", Faults{PATGap: 750 * time.Millisecond, Continuity: 500, RTPSSRC: 100}, func(t *testing.T, s SendStats, r ProbeResult) {
+			equal(t, "gaps of the PAT", s.PATGaps, r.Health.PAT)
+			equal(t, "continuity", s.Continuity, r.Health.Continuity)
+			equal(t, "restarts", s.RTPSSRCs, r.Network.RTP.Restarts)
+		}},
+		{"PCR jumps and damaged tables", Faults{PCRJump: 50, BadCRC: 10, RTPJump: 100}, func(t *testing.T, s SendStats, r ProbeResult) {
+			equal(t, "jumps", s.PCRJumps, r.Health.PCRJump)
+			equal(t, "sections", s.BadCRCs, r.Health.CRC)
+			equal(t, "restarts", s.RTPJumps, r.Network.RTP.Restarts)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

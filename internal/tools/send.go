@@ -53,7 +53,7 @@ func (o SendOptions) Validate() error {
 	case o.TTL < 0 || o.TTL > 255:
 		return fmt.Errorf("--ttl %d: want 1 to 255", o.TTL)
 	}
-	return o.Faults.validate(o.To.Scheme == uri.RTP)
+	return o.validate(o.To.Scheme == uri.RTP)
 }
 
 // ParseBitrate reads bits a second as people write them: 8000000, 8M, 2.5M, 500k, 1G.
@@ -96,7 +96,7 @@ func (s SendStats) String() string {
 		rate = float64(s.Bytes) * 8 / s.Elapsed.Seconds()
 	}
 	fmt.Fprintf(&b, "%d datagrams, %s in %s, %s", s.Datagrams, bytesText(s.Bytes), s.Elapsed.Round(100*time.Millisecond), rateText(rate))
-	rows := append(s.FaultStats.rows(),
+	rows := append(s.rows(),
 		statRow{s.Refused, "refused by the receiver"},
 		statRow{s.Pauses, "pauses"},
 		statRow{s.Skipped, "bytes of the file skipped"})

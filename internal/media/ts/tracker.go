@@ -394,6 +394,7 @@ func (t *Tracker) chooseStream(m medium, f follow) bool {
 	return false
 }
 
+// CarriesTables reports that a PID is that of the PAT or, as far as it is known, of a PMT.
 func (t *Tracker) CarriesTables(pid uint16) bool {
 	return pid == t.pat.pid || slices.ContainsFunc(t.pmts, func(pmt *table) bool { return pmt.pid == pid })
 }
