@@ -5,7 +5,9 @@ package endtest
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +19,7 @@ import (
 // End is one kind of source under test.
 type End struct {
 	Opener endpoint.Opener
-	End    uri.End
+	Source uri.Source
 	// Send makes the peer of the end send b as one unit (a datagram, a write).
 	Send func(t *testing.T, b []byte)
 	// Sizes of the units that the end has to carry whole; each is tried.
@@ -51,6 +53,7 @@ func (w Window) All() []byte {
 // Run tries the suite on e.
 func Run(t *testing.T, e End) {
 	t.Run("NothingYet", func(t *testing.T) { nothingYet(t, e) })
+	t.Run("SameDescriptors", func(t *testing.T) { sameDescriptors(t, e) })
 	t.Run("WholeAndInOrder", func(t *testing.T) { wholeAndInOrder(t, e) })
 	t.Run("OneSourceDoesNotHoldTheLoop", func(t *testing.T) { returnsEarly(t, e) })
 	t.Run("CloseAndOpenAgain", func(t *testing.T) { closeAndOpen(t, e) })
@@ -59,7 +62,7 @@ func Run(t *testing.T, e End) {
 // Open opens the end and closes it when the test ends.
 func Open(t *testing.T, e End) endpoint.Source {
 	t.Helper()
-	src, err := e.Opener.Open(uri.Source{e.End})
+	src, err := e.Opener.Open(e.Source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +77,10 @@ func Open(t *testing.T, e End) endpoint.Source {
 // Await waits until src is readable; the test's deadline bounds it.
 func Await(t *testing.T, src endpoint.Source) {
 	t.Helper()
-	fds := []unix.PollFd{{Fd: int32(src.FDs()[0]), Events: unix.POLLIN}}
+	var fds []unix.PollFd
+	for _, fd := range src.FDs() {
+		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
 	for {
 		n, err := unix.Poll(fds, 10_000)
 		switch {
@@ -88,7 +94,7 @@ func Await(t *testing.T, src endpoint.Source) {
 	}
 }
 
-// Collect drains src into w until it holds n bytes.
+// Collect drains src into w, at time 0, until it holds n bytes.
 func Collect(t *testing.T, src endpoint.Source, w Window, n int) {
 	t.Helper()
 	for w.Head() < int64(n) {
@@ -99,10 +105,45 @@ func Collect(t *testing.T, src endpoint.Source, w Window, n int) {
 	}
 }
 
+// CollectUnits drains src into w, at the time now, until n units have come on all its
+// legs together, whatever became of them.
+func CollectUnits(t *testing.T, src endpoint.Source, w Window, n int, now time.Duration) {
+	t.Helper()
+	for Units(src) < uint64(n) {
+		Await(t, src)
+		if err := src.Drain(now, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Units is how many units have come on all legs of src together.
+func Units(src endpoint.Source) (n uint64) {
+	for _, leg := range src.Counters().Legs {
+		n += leg.Datagrams
+	}
+	return n
+}
+
 func nothingYet(t *testing.T, e End) {
 	src, w := Open(t, e), NewWindow(t)
 	if err := src.Drain(0, w); err != nil || w.Head() != 0 {
 		t.Errorf("drained %d bytes of a silent source, error %v", w.Head(), err)
+	}
+}
+
+// sameDescriptors: they are there, not one for two, and stay when something comes.
+func sameDescriptors(t *testing.T, e End) {
+	src, w := Open(t, e), NewWindow(t)
+	before := slices.Clone(src.FDs())
+	e.Send(t, []byte{0x47})
+	Collect(t, src, w, 1)
+	if after := src.FDs(); len(before) == 0 || !slices.Equal(before, after) {
+		t.Errorf("descriptors %v, later %v", before, after)
+	}
+	slices.Sort(before)
+	if unique := slices.Compact(before); len(unique) != len(src.FDs()) {
+		t.Errorf("descriptors %v: one is there twice", src.FDs())
 	}
 }
 
@@ -126,6 +167,9 @@ func wholeAndInOrder(t *testing.T, e End) {
 	if !bytes.Equal(w.All(), want) {
 		t.Errorf("%d bytes sent, %d came, or others", len(want), w.Head())
 	}
+	if src.Holding() {
+		t.Error("keeps something back, though nothing is missing")
+	}
 }
 
 func returnsEarly(t *testing.T, e End) {
@@ -145,7 +189,7 @@ func returnsEarly(t *testing.T, e End) {
 
 func closeAndOpen(t *testing.T, e End) {
 	for range 3 {
-		src, err := e.Opener.Open(uri.Source{e.End})
+		src, err := e.Opener.Open(e.Source)
 		if err != nil {
 			t.Fatal(err)
 		}

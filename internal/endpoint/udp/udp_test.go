@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
+	"sluice/internal/endpoint"
 	"sluice/internal/endpoint/endtest"
 	"sluice/internal/endpoint/udp"
 	"sluice/internal/media/rtp"
@@ -16,16 +18,22 @@ import (
 
 func TestMain(m *testing.M) { testkit.MainInNamespace(m) }
 
-func end(t *testing.T, s string) uri.End {
+func source(t testing.TB, s string) uri.Source {
 	t.Helper()
-	e, err := uri.Parse(s)
+	from, err := uri.ParseSource(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	return from
 }
 
-func sender(t *testing.T, to uri.End) *net.UDPConn {
+// open opens a source on lo.
+func open(t *testing.T, from uri.Source) endpoint.Source {
+	t.Helper()
+	return endtest.Open(t, endtest.End{Opener: &udp.Opener{Interface: "lo"}, Source: from})
+}
+
+func sender(t testing.TB, to uri.End) *net.UDPConn {
 	t.Helper()
 	c, err := netx.DialUDP(netx.SendConfig{Addr: to.Addr, Interface: "lo"})
 	if err != nil {
@@ -35,7 +43,7 @@ func sender(t *testing.T, to uri.End) *net.UDPConn {
 	return c
 }
 
-func send(t *testing.T, c *net.UDPConn, b []byte) {
+func send(t testing.TB, c *net.UDPConn, b []byte) {
 	t.Helper()
 	if _, err := c.Write(b); err != nil {
 		t.Fatal(err)
@@ -44,16 +52,17 @@ func send(t *testing.T, c *net.UDPConn, b []byte) {
 
 func TestSuite(t *testing.T) {
 	for name, where := range map[string]string{
-		"multicast": "udp://239.5.0.1:5000",
-		"unicast":   "udp://127.0.0.1:5001",
-		"ipv6":      "udp://[::1]:5002",
+		"multicast":            "udp://239.5.0.1:5000",
+		"unicast":              "udp://127.0.0.1:5001",
+		"ipv6":                 "udp://[::1]:5002",
+		"two legs, one speaks": "udp://239.5.0.1:5003|udp://127.0.0.1:5003",
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := end(t, where)
-			c := sender(t, e)
+			from := source(t, where)
+			c := sender(t, from[0])
 			endtest.Run(t, endtest.End{
 				Opener: &udp.Opener{Interface: "lo", Log: slog.New(slog.DiscardHandler)},
-				End:    e,
+				Source: from,
 				Send:   func(t *testing.T, b []byte) { send(t, c, b) },
 				// Steady, shorter, longer than the datagram before, jumbo, the longest.
 				Sizes: []int{1316, 1316, 188, 1472, 9000, 1316, 65507, 1, 1316},
@@ -62,13 +71,11 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// TestRTP: whatever RTP wraps around the stream is taken off, on /udp/ as well; what
-// lies about itself is dropped and counted; gaps in the numbers are counted.
+// TestRTP: whatever RTP wraps around the stream is taken off, on /udp/ as well, whatever
+// the sizes; what lies about itself is dropped and counted.
 func TestRTP(t *testing.T) {
-	e := end(t, "udp://239.5.0.2:5000")
-	src := endtest.Open(t, endtest.End{Opener: &udp.Opener{Interface: "lo"}, End: e})
-	w := endtest.NewWindow(t)
-	c := sender(t, e)
+	from := source(t, "udp://239.5.0.2:5000")
+	src, w, c := open(t, from), endtest.NewWindow(t), sender(t, from[0])
 	ts := func(fill byte) []byte {
 		b := bytes.Repeat([]byte{fill}, 7*188)
 		for i := 0; i < len(b); i += 188 {
@@ -90,26 +97,29 @@ func TestRTP(t *testing.T) {
 		{append(append(head(0x90, 102), 0xBE, 0xDE, 0, 1, 9, 9, 9, 9), ts(3)...), ts(3)}, // extension
 		{append(append(head(0xA0, 103), ts(4)...), 0, 0, 0, 4), ts(4)},                   // padding
 		{append(head(0x8F, 104), 1, 2, 3), nil},                                          // 15 CSRCs in 3 bytes
-		{append(head(0x80, 108), ts(5)...), ts(5)},                                       // after a gap
+		{nil, nil},                                                                       // not even a header
+		{append(head(0x80, 104), ts(5)...), ts(5)},
+		{head(0x80, 105), nil},                                                       // nothing inside
+		{append(head(0x80, 106), bytes.Repeat(ts(6), 6)...), bytes.Repeat(ts(6), 6)}, // 7908 bytes
+		{append(head(0x80, 107), ts(7)...), ts(7)},
 	} {
 		send(t, c, d.datagram)
 		want = append(want, d.inside...)
-		endtest.Collect(t, src, w, len(want))
 	}
+	endtest.CollectUnits(t, src, w, 10, 0)
 	if !bytes.Equal(w.All(), want) {
 		t.Errorf("%d bytes came, want the %d of the packets inside", w.Head(), len(want))
 	}
 	got := src.Counters()
-	if !got.RTP || got.Malformed != 1 || got.RTPLost != 4 || got.Datagrams != 6 {
-		t.Errorf("counters %+v: want RTP, 1 malformed, 4 lost, 6 datagrams", got)
+	if !got.RTP || got.RTPLost != 0 || got.Legs[0].Malformed != 1 || src.Holding() {
+		t.Errorf("counters %+v: want RTP, none lost, 1 malformed", got)
 	}
 }
 
 // TestOneSender: with a source address (SSM) another sender of the group is not heard.
 func TestOneSender(t *testing.T) {
-	e := end(t, "udp://127.0.0.1@232.5.0.3:5000")
-	src := endtest.Open(t, endtest.End{Opener: &udp.Opener{Interface: "lo"}, End: e})
-	w := endtest.NewWindow(t)
+	from := source(t, "udp://127.0.0.1@232.5.0.3:5000")
+	src, w, e := open(t, from), endtest.NewWindow(t), from[0]
 	stranger, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)}, net.UDPAddrFromAddrPort(e.Addr))
 	if err != nil {
 		t.Fatal(err)
@@ -130,54 +140,62 @@ func TestOneSender(t *testing.T) {
 
 // TestErrors: what cannot be opened says what and why.
 func TestErrors(t *testing.T) {
-	for name, open := range map[string]*udp.Opener{
-		"interface that does not exist": {Interface: "nosuch0"},
+	for name, c := range map[string]struct {
+		opener *udp.Opener
+		from   string
+		want   []string
+	}{
+		"interface that does not exist": {
+			&udp.Opener{Interface: "nosuch0"}, "udp://239.5.0.4:5000", []string{"UDP://239.5.0.4:5000", "nosuch0"},
+		},
+		"address of another machine": {&udp.Opener{}, "udp://192.0.2.1:5000", []string{"UDP://192.0.2.1:5000"}},
+		"two legs, none to be had": {
+			&udp.Opener{}, "udp://192.0.2.1:5000|udp://192.0.2.2:5000",
+			[]string{"UDP://192.0.2.1:5000", "UDP://192.0.2.2:5000"},
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			src, err := open.Open(end(t, "udp://239.5.0.4:5000"))
-			if err == nil {
-				src.Close()
-				t.Fatal("opened")
+		src, err := c.opener.Open(source(t, c.from))
+		if err == nil {
+			src.Close()
+			t.Errorf("%s: opened", name)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q does not name %s", name, err, want)
 			}
-			if msg := err.Error(); !bytes.Contains([]byte(msg), []byte("UDP://239.5.0.4:5000")) || !bytes.Contains([]byte(msg), []byte("nosuch0")) {
-				t.Errorf("error %q names neither channel nor interface", msg)
-			}
-		})
-	}
-	if src, err := (&udp.Opener{}).Open(end(t, "udp://192.0.2.1:5000")); err == nil {
-		src.Close()
-		t.Error("opened an address that is not this machine's")
+		}
 	}
 }
 
 func BenchmarkDrain(b *testing.B) {
-	e, err := uri.Parse("udp://127.0.0.1:5010")
-	if err != nil {
-		b.Fatal(err)
-	}
-	src, err := (&udp.Opener{}).Open(e)
+	from := source(b, "udp://127.0.0.1:5010")
+	src, err := (&udp.Opener{}).Open(from)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer src.Close()
-	c, err := netx.DialUDP(netx.SendConfig{Addr: e.Addr})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
+	c := sender(b, from[0])
 	w := endtest.NewWindow(b)
-	datagram := bytes.Repeat([]byte{0x47}, 1316)
+	for name, size := range map[string]int{"plain": 0, "RTP": rtp.HeaderSize} {
+		b.Run(name, func(b *testing.B) { drain(b, src, w, c, size) })
+	}
+}
+
+// drain times the draining of 64 datagrams.
+func drain(b *testing.B, src endpoint.Source, w endtest.Window, c *net.UDPConn, header int) {
+	seq := uint16(0)
 	b.SetBytes(64 * 1316)
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
 		for range 64 {
-			if _, err := c.Write(datagram); err != nil {
-				b.Fatal(err)
-			}
+			head := rtp.Header{PayloadType: rtp.PayloadTypeMP2T, Sequence: seq}.Append(nil)[:header]
+			send(b, c, append(head, bytes.Repeat([]byte{0x47}, 1316)...))
+			seq++
 		}
 		b.StartTimer()
-		if err := src.Drain(w); err != nil {
+		if err := src.Drain(0, w); err != nil {
 			b.Fatal(err)
 		}
 		for w.Held() > 1<<20 {

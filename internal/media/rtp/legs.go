@@ -91,7 +91,7 @@ func (s *Sorter) Drop(index int, reason string) {
 	for i := range s.window {
 		slot := &s.window[i]
 		if slot.full && slot.brought == brought<<index {
-			s.Stray++
+			s.Apart++
 			s.waiting--
 			s.size -= len(slot.payload)
 			s.free(slot.payload)
@@ -115,6 +115,9 @@ func (s *Sorter) LegLost(index int) uint64 {
 	}
 	return n
 }
+
+// LegStray is the part of Counts.Stray that came on a leg.
+func (s *Sorter) LegStray(index int) uint64 { return s.legs[index].strays }
 
 // settle counts, for each leg, a number that will not be remembered any more.
 func (s *Sorter) settle(marks uint8) {
@@ -169,7 +172,7 @@ func (s *Sorter) admit(index int, p packet) bool {
 		s.lead(index, p.seq, p.since)
 		return true
 	}
-	s.Stray++
+	s.Apart++
 	l.apart.mine++
 	if l.apart.mine < enough || l.apart.others < enough || p.since-l.apart.since < patience {
 		return false

@@ -180,7 +180,7 @@ func (m *simulation) take() {
 			held++
 		}
 	}
-	if sum := m.passed + m.Duplicates + m.Copies + m.Late + m.Stray + held; sum != m.Received {
+	if sum := m.passed + m.Duplicates + m.Copies + m.Late + m.Stray + m.Apart + held; sum != m.Received {
 		m.t.Fatalf("%d received, %d accounted for: %d passed, %+v, %d held", m.Received, sum, m.passed, m.Counts, held)
 	}
 	if m.waiting > reach || m.size > maxSize+1<<16 || m.spareSize > maxSpare || (m.waiting == 0) != (m.size == 0) {

@@ -11,7 +11,7 @@ import (
 const DefaultHold = 50 * time.Millisecond
 
 // Counts is what a Sorter has met. Each packet received was passed on, or is held, or
-// is in exactly one of Duplicates, Copies, Late and Stray.
+// is in exactly one of Duplicates, Copies, Late, Stray and Apart.
 type Counts struct {
 	Received   uint64 // all packets, those of a dropped leg excepted
 	Lost       uint64 // numbers passed over: they came on no leg, or too late
@@ -19,7 +19,8 @@ type Counts struct {
 	Copies     uint64 // the other leg had brought them: what a second leg is for
 	Reordered  uint64 // came behind a later one and were put in their place
 	Late       uint64 // came when their place had been passed over, or before the first
-	Stray      uint64 // of no run: a single odd number, or of a leg that is apart
+	Stray      uint64 // single ones whose number or SSRC fits nowhere
+	Apart      uint64 // of a leg while it did not belong to the other, see Dropped
 	Restarts   uint64 // the sender began anew: another SSRC, or a jump that was kept up
 }
 
@@ -75,6 +76,7 @@ type leg struct {
 	quiet   int           // packets of the other leg since
 	apart   apart         // while it is not in
 	lost    uint64        // see LegLost
+	strays  uint64        // see LegStray
 	dropped string        // see Dropped
 }
 
@@ -142,6 +144,7 @@ func (s *Sorter) unusual(index int, v verdict, doubted bool, p packet) bool {
 // stray drops the suspect of a leg.
 func (s *Sorter) stray(l *leg) {
 	s.Stray++
+	l.strays++
 	s.free(l.odd.payload)
 	l.odd = packet{}
 }
@@ -183,7 +186,7 @@ func (s *Sorter) arrive(index int, p packet) bool {
 	l := &s.legs[index]
 	copied := s.Legs > 1 && s.compare(index, p)
 	if l.dropped != "" { // for this very packet
-		s.Stray++
+		s.Apart++
 		return false
 	}
 	if !l.in && !copied && !s.admit(index, p) {

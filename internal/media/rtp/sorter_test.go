@@ -181,7 +181,7 @@ func balance(b *belt) error {
 			held++
 		}
 	}
-	sum := uint64(len(b.out)) + b.Duplicates + b.Copies + b.Late + b.Stray + held
+	sum := uint64(len(b.out)) + b.Duplicates + b.Copies + b.Late + b.Stray + b.Apart + held
 	if sum != b.Received {
 		return fmt.Errorf("%d received, but %d passed on and %+v and %d held", b.Received, len(b.out), b.Counts, held)
 	}
@@ -206,30 +206,30 @@ func TestTwoLegs(t *testing.T) {
 		{"one stops, the other loses", "ab1..5 6 8 +50 9", "1..6 8 9", Counts{Copies: 5, Lost: 1}, [2]uint64{}, [2]string{}},
 		{"one comes back", "ab1..5 6..9 b10 10", "1..10", Counts{Copies: 6}, [2]uint64{0, 4}, [2]string{}},
 		{"other SSRCs", "1 b1/2 2 b2/2 3 b3/2 4 b4/2 b5/2 6 b6/2", "1..6", Counts{Copies: 5}, [2]uint64{1, 0}, [2]string{}},
-		{"other SSRCs, before it is proved", "1 b1/2 2 b2/2 b3/2 4 b4/2 b5/2 +50", "1 2 4", Counts{Copies: 3, Stray: 2, Lost: 1}, [2]uint64{}, [2]string{}},
+		{"other SSRCs, before it is proved", "1 b1/2 2 b2/2 b3/2 4 b4/2 b5/2 +50", "1 2 4", Counts{Copies: 3, Apart: 2, Lost: 1}, [2]uint64{}, [2]string{}},
 
-		{"the sender jumps", "ab1..5 ab30000..30003", "1..5 30000..30003", Counts{Copies: 7, Stray: 2, Restarts: 1}, [2]uint64{}, [2]string{}},
-		{"the sender is replaced", "ab1..5 ab1/9 ab2/9 ab3/9", "1..5 1..3", Counts{Copies: 6, Stray: 2, Restarts: 1}, [2]uint64{}, [2]string{}},
+		{"the sender jumps", "ab1..5 ab30000..30003", "1..5 30000..30003", Counts{Copies: 7, Apart: 2, Restarts: 1}, [2]uint64{}, [2]string{}},
+		{"the sender is replaced", "ab1..5 ab1/9 ab2/9 ab3/9", "1..5 1..3", Counts{Copies: 6, Apart: 2, Restarts: 1}, [2]uint64{}, [2]string{}},
 		{
 			"the faster leg jumps first", "ab1 2..4 30000..30004 b2..4 b30000..30004 30005 b30005",
 			"1..4 30000..30005",
-			Counts{Copies: 5, Stray: 5, Restarts: 1},
+			Counts{Copies: 5, Apart: 5, Restarts: 1},
 			[2]uint64{},
 			[2]string{},
 		},
 		{"the sender jumps while one leg is silent", "ab1..5 +1000 30000 30001 b30000 b30001", "1..5 30000 30001", Counts{Copies: 5 + 2, Restarts: 1}, [2]uint64{}, [2]string{}},
 		{
 			"a leg that was away for long", "ab1..5 6..4000 b4001..4007 4001..4007", "1..4007",
-			Counts{Copies: 5, Stray: 7},
+			Counts{Copies: 5, Apart: 7},
 			[2]uint64{1: 3995},
 			[2]string{},
 		},
 
 		{"one corrupted packet", "ab1..5 6 b6! ab7..9", "1..9", Counts{Copies: 9}, [2]uint64{}, [2]string{}},
 		{"three corrupted packets", "ab1..5 6..8 b6..8! ab9", "1..9", Counts{Copies: 9}, [2]uint64{}, [2]string{}},
-		{"other payloads", "1..9 b1..9! 10", "1..10", Counts{Copies: 3, Stray: 1}, [2]uint64{1: 1}, [2]string{1: reasonDiffer}},
+		{"other payloads", "1..9 b1..9! 10", "1..10", Counts{Copies: 3, Apart: 1}, [2]uint64{1: 1}, [2]string{1: reasonDiffer}},
 		{"other payloads, ahead", "1 b5..9! 2..12", "1..4 5! 6! 7! 8! 9! 10..12", Counts{Copies: 5, Reordered: 3}, [2]uint64{1: 4}, [2]string{1: reasonDiffer}},
-		{"other payloads and another SSRC, ahead", "1 b5..9/2! 2..12", "1..12", Counts{Stray: 5}, [2]uint64{}, [2]string{}},
+		{"other payloads and another SSRC, ahead", "1 b5..9/2! 2..12", "1..12", Counts{Apart: 5}, [2]uint64{}, [2]string{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := belt{Sorter: Sorter{Legs: 2}}
