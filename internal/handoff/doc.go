@@ -20,5 +20,5 @@
 //	   │ Report … Report(Last) ───────────▶ │
 //
 // [Encode] and [Decode] are pure; [Conn] adds the socket and the descriptors;
-// [SplitReport], [Gather] and [SplitRates] carry what is longer than one message.
+// [SplitReport] and [Gather] carry a report that is longer than one message.
 package handoff

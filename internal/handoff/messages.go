@@ -53,9 +53,9 @@ type Attach struct {
 // it.
 type Pin struct{ Channel lineup.Channel }
 
-// Rates tells how much each channel of an engine delivers, about once a second while
-// one does, engine to gws. What is not in it delivers nothing. What does not fit into
-// one message follows in the next (SplitRates).
+// Rates tells how much each channel of an engine delivers, about once a second while it
+// has any, engine to gws. What is not in it delivers nothing. What does not fit into one
+// message goes on in the next: a thousand channels may be too many.
 type Rates struct {
 	Channels []Rate
 	More     bool // the next Rates goes on with this one

@@ -117,25 +117,6 @@ func clipSources(all []report.Source) []report.Source {
 	return out
 }
 
-// SplitRates makes the messages that carry those rates: at least one, each within
-// MaxMessage. Tags beyond 1 KiB are cut. The list is not kept.
-func SplitRates(rates []Rate) []Rates {
-	parts := []Rates{{}}
-	used := 0
-	for _, r := range rates {
-		r.Tag = clip(r.Tag, maxText)
-		n := size((*coder).rate, r)
-		if used+n > MaxMessage-headroom {
-			parts[len(parts)-1].More = true
-			parts, used = append(parts, Rates{}), 0
-		}
-		last := &parts[len(parts)-1]
-		last.Channels = append(last.Channels, r)
-		used += n
-	}
-	return parts
-}
-
 // clip cuts s to n bytes and never leaves half a character.
 func clip(s string, n int) string {
 	if len(s) <= n {

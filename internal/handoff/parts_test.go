@@ -110,34 +110,6 @@ func TestSplitCutsWhatIsTooLong(t *testing.T) {
 	}
 }
 
-func TestSplitRates(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 1000, 5000} {
-		var want []Rate
-		for i := range n {
-			want = append(want, Rate{fmt.Sprintf("UDP://[fd00::7]@[ff35::1]:%d", i), uint64(i) << 30})
-		}
-		var got []Rate
-		parts := SplitRates(want)
-		for i, p := range parts {
-			b, err := Encode(nil, p)
-			if err != nil {
-				t.Fatalf("%d rates, part %d of %d: %v", n, i, len(parts), err)
-			}
-			if last := i == len(parts)-1; p.More == last || !last && len(b) < MaxMessage*9/10 {
-				t.Errorf("%d rates, part %d of %d: %d bytes, more is %v", n, i, len(parts), len(b), p.More)
-			}
-			got = append(got, p.Channels...)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%d rates: got %d others", n, len(got))
-		}
-	}
-	long := SplitRates([]Rate{{strings.Repeat("x", MaxMessage), 1}})
-	if _, err := Encode(nil, long[0]); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestGatherForgetsAnUnfinishedReport(t *testing.T) {
 	var g Gather
 	g.Add(Report{Query: 1, Engine: fullEngine(2, 0)})
