@@ -118,3 +118,22 @@ func TestSight(t *testing.T) {
 		}
 	}
 }
+
+// What is skipped is vouched for by the packet behind it.
+func TestFollowerSkips(t *testing.T) {
+	whole := packets(1000, 300)
+	lost := join(packets(1000, 150), packets(1151, 149))
+	for name, test := range map[string]struct {
+		bytes []byte
+		gaps  int64
+	}{"whole": {whole, 0}, "one lost in what is skipped": {lost, 1}} {
+		var f follower
+		f.take(test.bytes[:100*packetSize])
+		f.take(test.bytes[100*packetSize : 110*packetSize])
+		f.skip(90*packetSize + 7)
+		f.take(test.bytes[200*packetSize+7:])
+		if f.gaps != test.gaps {
+			t.Errorf("%s: %d gaps, want %d", name, f.gaps, test.gaps)
+		}
+	}
+}

@@ -17,6 +17,7 @@ type reading struct {
 	server, load uint64 // idle ticks of the two cores
 	sent         int64  // bytes of each channel
 	packets      uint64 // IP packets sent in this namespace, UDP not counted
+	overflown    uint64 // datagrams lost in full receive buffers of this namespace
 	segments     uint64 // TCP segments sent in this namespace, as a wire would carry them
 }
 
@@ -45,6 +46,9 @@ func read(pids []int) (reading, error) {
 		return reading{}, err
 	}
 	r.packets = ip - udp
+	if r.overflown, err = parseSNMP(string(snmp), "Udp", "RcvbufErrors"); err != nil {
+		return reading{}, err
+	}
 	if r.segments, err = parseSNMP(string(snmp), "Tcp", "OutSegs"); err != nil {
 		return reading{}, err
 	}

@@ -184,6 +184,7 @@ func (s *scenario) judge(before, after reading, t tally) measured {
 		ageP99:       float64(percentile(t.ages, 99)) / 1e6,
 		crowdLag:     lagOf(t),
 		gaps:         float64(t.gaps) + float64(t.ended),
+		overflown:    float64(after.overflown - before.overflown),
 		delivered:    100 * float64(t.bytes) / (sent * float64(s.clients)),
 		packetsPerGB: float64(after.packets-before.packets) / 1e3 / gb,
 		segmentsOfGB: float64(after.segments-before.segments) / 1e3 / gb,

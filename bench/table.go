@@ -21,6 +21,7 @@ const (
 	ageP99       figure = "latency p99 ms"
 	crowdLag     figure = "lag of the clients p99 ms"
 	gaps         figure = "gaps"
+	overflown    figure = "datagrams lost in receive buffers"
 	delivered    figure = "delivered %"
 	pace         figure = "sent %"
 	packetsPerGB figure = "1000 IP packets/GB"
@@ -43,7 +44,7 @@ const (
 
 var figures = [...]figure{
 	mostClients, serverGaveUp, loadGaveUp,
-	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, crowdLag, gaps, delivered, pace, packetsPerGB, segmentsOfGB,
+	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, crowdLag, gaps, overflown, delivered, pace, packetsPerGB, segmentsOfGB,
 	warmPacket, warmPicture, coldPacket, slowPacket, zapPictures, zapDelay,
 	clientMemory, clientTCP, baseMemory, baseTCP, channelExtra,
 }
@@ -95,7 +96,8 @@ func (t target) held(value, yardstick float64) bool {
 	return value <= limit
 }
 
-// of combines the runs of one contestant: gaps by their worst, the rest by the median.
+// of combines the runs of one contestant: what was lost by its worst, the rest by the
+// median.
 func (r *results) of(name string, f figure) (float64, bool) {
 	var values []float64
 	for _, m := range r.runs[name] {
@@ -106,7 +108,7 @@ func (r *results) of(name string, f figure) (float64, bool) {
 	if len(values) == 0 {
 		return 0, false
 	}
-	if f == gaps {
+	if f == gaps || f == overflown {
 		return slices.Max(values), true
 	}
 	return median(values), true

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestMedian(t *testing.T) {
@@ -84,5 +87,40 @@ func TestTable(t *testing.T) {
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	r := &results{
+		scenario: "cold", yardstick: "bare", names: []string{"sluice", "bare", "other"},
+		targets: []target{{figure: coldPacket, limit: 5}, {figure: slowPacket, limit: 90}},
+		runs: map[string][]measured{
+			"sluice": {{coldPacket: 1}, {coldPacket: 4}, {coldPacket: 3}},
+			"bare":   {{coldPacket: 2, slowPacket: 80}},
+		},
+		failures: map[string]error{"other": errors.New("no such file")},
+	}
+	var b strings.Builder
+	if err := writeJSON(&b, document{Machine: "linux", Runs: 3, Seconds: 8}, []*results{r}); err != nil {
+		t.Fatal(err)
+	}
+	var got document
+	if err := json.Unmarshal([]byte(b.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	three, two, ratio, eighty := 3.0, 2.0, 1.5, 80.0
+	want := document{
+		Machine: "linux", Runs: 3, Seconds: 8,
+		Rows: []row{
+			{
+				Scenario: "cold", Figure: coldPacket, Sluice: &three, Yardstick: &two, Measure: "bare", Ratio: &ratio, Target: "≤ 5", Verdict: targetHeld,
+				Runs: map[string][]float64{"sluice": {1, 4, 3}, "bare": {2}},
+			},
+			{Scenario: "cold", Figure: slowPacket, Yardstick: &eighty, Measure: "bare", Target: "≤ 90", Verdict: targetMissed, Runs: map[string][]float64{"bare": {80}}},
+		},
+		Failures: map[string]string{"cold: other": "no such file"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("want - got +\n%s", diff)
 	}
 }

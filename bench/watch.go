@@ -101,15 +101,6 @@ func peak(samples []sample, pid int, q quantity) int64 {
 	return most
 }
 
-// pids are the processes of a sample: all the same for a whole soak, or one has died.
-func (s sample) pids() []int {
-	var pids []int
-	for _, p := range s.processes {
-		pids = append(pids, p.pid)
-	}
-	return pids
-}
-
 // left says which descriptors are more than before.
 func left(before, after sample) []string {
 	var more []string
