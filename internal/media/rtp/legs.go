@@ -31,9 +31,11 @@ const (
 	patience = time.Second
 	// enough is how many packets both legs must have brought in that time.
 	enough = 100
-	// silence is after how many packets of the other leg, and Hold, a leg is silent. It
-	// also is after patience.
-	silence = 16
+	// A leg is silent when nothing of it came for patience, or for silence, while the
+	// other brought so many packets. That is longer than a busy reader needs to get from
+	// one leg to the other.
+	silence        = 200 * time.Millisecond
+	silencePackets = 16
 )
 
 // Reasons why a leg is dropped.
@@ -157,7 +159,7 @@ func (s *Sorter) lead(index int, at uint16, now time.Duration) {
 	s.legs[index].in = true
 	other := &s.legs[1-index]
 	s.pair.restart(1-index, other.apart.when)
-	other.in = !s.silent(other, now) && s.near(other.run, s.legs[index].run)
+	other.in = !other.silent(now) && s.near(other.run, s.legs[index].run)
 	other.apart = apart{since: now, when: uint32(s.Received)}
 }
 
@@ -188,12 +190,12 @@ func (s *Sorter) admit(index int, p packet) bool {
 // flowing says whether a leg is in and goes on.
 func (s *Sorter) flowing(index int, now time.Duration) bool {
 	l := &s.legs[index]
-	return l.in && !s.silent(l, now)
+	return l.in && !l.silent(now)
 }
 
-func (s *Sorter) silent(l *leg, now time.Duration) bool {
+func (l *leg) silent(now time.Duration) bool {
 	quiet := now - l.last
-	return quiet >= patience || l.quiet >= silence && quiet >= s.hold()
+	return quiet >= patience || quiet >= silence && l.quiet >= silencePackets
 }
 
 // near says whether one leg's packets may be copies of those of the other, which is in.
