@@ -27,7 +27,8 @@ type queue struct {
 
 	mu     sync.Mutex // guards the following
 	items  []handoff.Message
-	events int // of items: those that may be dropped
+	rates  []handoff.Message // the newest, in as many parts as it takes
+	events int               // of items: those that may be dropped
 	lost   bool
 	closed bool
 }
@@ -52,6 +53,14 @@ func (q *queue) add(m handoff.Message, droppable bool) {
 	q.signal()
 }
 
+// setRates replaces the rates that wait: only the newest are of use.
+func (q *queue) setRates(parts []handoff.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.rates = parts
+	q.signal()
+}
+
 func (q *queue) signal() {
 	select {
 	case q.ready <- struct{}{}:
@@ -64,8 +73,8 @@ func (q *queue) signal() {
 func (q *queue) take() (items []handoff.Message, lost, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	items, lost, closed = q.items, q.lost, q.closed
-	q.items, q.events, q.lost = nil, 0, false
+	items, lost, closed = append(q.items, q.rates...), q.lost, q.closed
+	q.items, q.rates, q.events, q.lost = nil, nil, 0, false
 	return items, lost, closed
 }
 
@@ -106,15 +115,17 @@ func (o *observer) Switched(tag, from, to string, reason channel.Reason) {
 }
 
 func (o *observer) Rates(rates []loop.Rate) {
+	var parts []handoff.Message
 	for len(rates) > 0 {
 		n := min(len(rates), maxRates)
 		m := handoff.Rates{Channels: make([]handoff.Rate, n), More: n < len(rates)}
 		for i, r := range rates[:n] {
 			m.Channels[i] = handoff.Rate{Tag: r.Tag, Bps: r.Bps}
 		}
-		o.queue.event(m)
+		parts = append(parts, m)
 		rates = rates[n:]
 	}
+	o.queue.setRates(parts)
 }
 
 func (o *observer) Started(id uint64, tag, client string) {

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"reflect"
 	"testing"
 
 	"sluice/internal/handoff"
+	"sluice/internal/loop"
 )
 
 // TestQueueIsBounded: events beyond the bound are dropped and known to be lost;
@@ -23,6 +25,29 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	if items, lost, _ = q.take(); len(items) != 0 || lost {
 		t.Errorf("taken twice: %d items, lost %v", len(items), lost)
+	}
+}
+
+// TestOnlyTheNewestRates: those that gws did not take in time are replaced.
+func TestOnlyTheNewestRates(t *testing.T) {
+	o := observer{queue: newQueue()}
+	old := make([]loop.Rate, 2*maxRates+1)
+	o.Rates(old)
+	o.Rates([]loop.Rate{{Tag: "a", Bps: 1}, {Tag: "b", Bps: 2}})
+	items, _, _ := o.queue.take()
+	want := handoff.Rates{Channels: []handoff.Rate{{Tag: "a", Bps: 1}, {Tag: "b", Bps: 2}}}
+	if len(items) != 1 || !reflect.DeepEqual(items[0], want) {
+		t.Errorf("%+v", items)
+	}
+	o.Rates(old)
+	items, _, _ = o.queue.take()
+	for i, m := range items {
+		if r := m.(handoff.Rates); r.More != (i < 2) || len(r.Channels) == 0 {
+			t.Errorf("part %d: %d channels, more %v", i, len(r.Channels), r.More)
+		}
+	}
+	if len(items) != 3 {
+		t.Errorf("%d parts, want 3", len(items))
 	}
 }
 

@@ -161,8 +161,8 @@ func (h *History) Slices(dst [][]byte, off int64, limit int) [][]byte {
 // Share says whether the segments that are begun from now on are files as well, for
 // readers that would rather have the kernel take the bytes from there (sendfile(2)).
 // That pays when many read the same; for few a pooled segment costs less. Where the
-// system has no such files nothing changes.
-func (h *History) Share(on bool) { h.shared = on }
+// system has no such files, or the limit has no room for some of them, nothing changes.
+func (h *History) Share(on bool) { h.shared = on && h.limits.Bytes >= 4*sharedSize }
 
 // Extent is a piece of the window that stands in a file.
 type Extent struct {

@@ -92,8 +92,8 @@ func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
 	return ch
 }
 
-// share has the history stand in files while it is sent to many.
-func (ch *live) share() { ch.History().Share(len(ch.viewers.all) >= sharedFrom) }
+// shareHistory has the history stand in files while it is sent to many.
+func (l *Loop) shareHistory(ch *live) { ch.History().Share(len(ch.viewers.all) >= l.sharedFrom) }
 
 // endChannel stops receiving. Clients that wait are refused, with err as the reason
 // given; the others get what is left and then the end.
@@ -105,9 +105,7 @@ func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.D
 	ch.reason = reason
 	delete(l.channels, ch.Tag())
 	l.tune(ch, now)
-	if ch.opened {
-		l.conf.Observer.ChannelEnded(ch.Tag(), reason)
-	}
+	l.conf.Observer.ChannelEnded(ch.Tag(), reason)
 	l.refuseWaiting(ch, reason, err, now)
 	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
 		if c := ch.viewers.all[i]; !l.serve(c, now) && l.ring.has(c) {

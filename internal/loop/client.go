@@ -78,7 +78,7 @@ func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
 	c.meter = meter{at: now}
 	l.ring.add(c)
 	c.ch.viewers.add(c)
-	c.ch.share()
+	l.shareHistory(c.ch)
 	if l.serve(c, now) {
 		l.lastBusy, l.idle = now, false
 	}
@@ -91,7 +91,7 @@ func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
 func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 	l.ring.remove(c)
 	c.ch.viewers.remove(c)
-	c.ch.share()
+	l.shareHistory(c.ch)
 	l.leave(c, now)
 	if !c.started {
 		l.refuse(c, reason, refusalOf(reason))

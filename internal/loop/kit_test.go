@@ -28,6 +28,7 @@ func packets(first, n int) []byte {
 		p := b[i*packetSize:]
 		copy(p, []byte{0x47, 0x1F, 0xFF, 0x10})
 		binary.BigEndian.PutUint32(p[4:], uint32(first+i))
+		binary.BigEndian.PutUint32(p[packetSize-4:], uint32(first+i))
 	}
 	return b
 }
@@ -47,14 +48,18 @@ type station struct {
 	feed int // the test's end
 	fd   int
 	sent int // packets
-	fail error
+
+	drains int // times that Drain was called
+	hold   int // so many times more it says that it holds something back
+	fail   error
 }
 
 func (s *station) FDs() []int              { return []int{s.fd} }
-func (s *station) Holding() bool           { return false }
+func (s *station) Holding() bool           { s.hold--; return s.hold >= 0 }
 func (s *station) Counters() report.Source { return report.Source{} }
 func (s *station) Close() error            { return unix.Close(s.fd) }
 func (s *station) Drain(_ time.Duration, w endpoint.Writer) error {
+	s.drains++
 	for {
 		n, err := unix.Read(s.fd, w.Reserve(endpoint.MaxDatagram))
 		if errors.Is(err, unix.EAGAIN) {
@@ -90,6 +95,7 @@ type bench struct {
 	settings lineup.Settings
 	rates    []Rate
 	switches []string // sources on air
+	failed   int      // sources
 	now      time.Duration
 	stations map[string]*station
 	opens    map[string]int
@@ -104,7 +110,7 @@ func (b *bench) ChannelOpened(tag string) {
 	}
 }
 func (b *bench) ChannelEnded(string, channel.Reason) {}
-func (b *bench) SourceFailed(string, string, error)  {}
+func (b *bench) SourceFailed(string, string, error)  { b.failed++ }
 func (b *bench) Rates(r []Rate)                      { b.rates = append(b.rates[:0], r...) }
 func (b *bench) Switched(tag, from, to string, _ channel.Reason) {
 	b.switches = append(b.switches, from+" > "+to)
@@ -249,6 +255,9 @@ func (v *viewer) stream() (first, next, gaps int, err error) {
 			return 0, 0, 0, fmt.Errorf("client %d: not a packet: % x", v.id, body[:8])
 		}
 		n := int(binary.BigEndian.Uint32(body[4:]))
+		if !bytes.Equal(body[4:8], body[packetSize-4:packetSize]) {
+			return 0, 0, 0, fmt.Errorf("client %d: packet %d is another in part", v.id, n)
+		}
 		switch {
 		case first < 0:
 			first = n

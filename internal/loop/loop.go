@@ -30,7 +30,7 @@ const (
 	drainTime = 2 * time.Second
 	// sharedFrom is how many clients a channel has at least whose history stands in
 	// files; see docs/decisions/005.
-	sharedFrom = 300
+	sharedFrom = 200
 	// maxPosts is how much others may want of the loop before they have to wait.
 	maxPosts = 1024
 )
@@ -49,7 +49,9 @@ func Round(n, m int) time.Duration {
 // Observer is told what happens, on the loop's thread: its methods must not block and
 // must not call the loop.
 type Observer interface {
+	// ChannelOpened: the first of its sources is open.
 	ChannelOpened(tag string)
+	// ChannelEnded: also of a channel that was never opened.
 	ChannelEnded(tag string, reason channel.Reason)
 	// SourceFailed: one of the channel's sources could not be opened, or broke.
 	SourceFailed(channel, source string, err error)
@@ -101,20 +103,21 @@ type Loop struct {
 	ended   bool
 
 	// Owned by the thread of Run.
-	pool     *history.Pool
-	channels map[string]*live // by tag, those that can be joined
-	all      []*live          // those and the ended ones that still have clients
-	ring     roster           // clients that data goes to, in the order of their turns
-	turn     int              // index in ring of the next to be served
-	again    []*client        // took much and still want more: served in the next slot as well
-	again2   []*client        // the list of the slot before, to be used again
-	rates    []Rate           // told last, to be used again
-	taps     map[int]*tap     // open sources, by descriptor
-	ready    []*tap           // that have something to be drained, in this slot
-	holding  []*tap           // that keep something back which time may set free
-	clients  map[int]*client  // by descriptor
-	leaving  roster           // got everything; their input is drained until they close
-	pieces   [][]byte
+	pool       *history.Pool
+	channels   map[string]*live // by tag, those that can be joined
+	sharedFrom int              // see the constant; tests change it
+	all        []*live          // those and the ended ones that still have clients
+	ring       roster           // clients that data goes to, in the order of their turns
+	turn       int              // index in ring of the next to be served
+	again      []*client        // took much and still want more: served in the next slot as well
+	again2     []*client        // the list of the slot before, to be used again
+	rates      []Rate           // told last, to be used again
+	taps       map[int]*tap     // open sources, by descriptor
+	ready      []*tap           // that have something to be drained, in this slot
+	holding    []*tap           // that keep something back which time may set free
+	clients    map[int]*client  // by descriptor
+	leaving    roster           // got everything; their input is drained until they close
+	pieces     [][]byte
 
 	lastStep time.Duration
 	lastLook time.Duration // housekeeping
@@ -156,7 +159,7 @@ func New(c Config) (*Loop, error) {
 		conf: c, poll: p, epoch: time.Now(),
 		posts: make(chan func(time.Duration), maxPosts), done: make(chan struct{}), gone: make(chan struct{}),
 		ring: roster{place: turnOf}, leaving: roster{place: turnOf},
-		pool:     history.NewPool(c.Memory),
+		pool: history.NewPool(c.Memory), sharedFrom: sharedFrom,
 		channels: map[string]*live{}, taps: map[int]*tap{}, clients: map[int]*client{},
 	}, nil
 }

@@ -20,8 +20,9 @@ import (
 // is counted; and a client that reads everything misses nothing.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		b := newBench(t, history.Limits{Depth: time.Second, Bytes: 3 * history.SegmentSize})
+		b := newBench(t, history.Limits{Depth: time.Second, Bytes: rapid.SampledFrom([]int64{3 * history.SegmentSize, 4 << 20}).Draw(rt, "bytes")})
 		defer b.close()
+		b.l.sharedFrom = rapid.SampledFrom([]int{1, 3, 1000}).Draw(rt, "shared from")
 		viewers := map[uint64]*viewer{}
 		gone := map[uint64]bool{}
 		defer func() {
