@@ -54,7 +54,7 @@ type apart struct {
 // pair is what is known of two legs together.
 type pair struct {
 	seed    maphash.Seed
-	prints  *[past]print // of the numbers that came on one leg so far, by seq%past; nil until both speak
+	prints  *[past]print // of the numbers that came on one leg so far, by seq%past; nil with one leg
 	same    int          // numbers in a row with the same payload on both
 	differ  int          // numbers in a row without
 	friends bool         // they have been the same once

@@ -80,7 +80,7 @@ type leg struct {
 	dropped string        // see Dropped
 }
 
-// packet is one that was copied.
+// packet is one that came, or its copy.
 type packet struct {
 	seq     uint16
 	payload []byte

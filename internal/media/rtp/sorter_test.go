@@ -225,6 +225,7 @@ func TestTwoLegs(t *testing.T) {
 			[2]string{},
 		},
 
+		{"a leg that jumped takes over when the other falls silent", "ab1..5 30000..30003 +200 30004..30025", "1..5 30015..30025", Counts{Copies: 5, Apart: 15, Restarts: 1}, [2]uint64{}, [2]string{}},
 		{"one corrupted packet", "ab1..5 6 b6! ab7..9", "1..9", Counts{Copies: 9}, [2]uint64{}, [2]string{}},
 		{"three corrupted packets", "ab1..5 6..8 b6..8! ab9", "1..9", Counts{Copies: 9}, [2]uint64{}, [2]string{}},
 		{"other payloads", "1..9 b1..9! 10", "1..10", Counts{Copies: 3, Apart: 1}, [2]uint64{1: 1}, [2]string{1: reasonDiffer}},
