@@ -59,11 +59,11 @@ func checkStatus(t *testing.T, st report.Status, group string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Tag != "UDP://"+group || c.State != "live" || c.Format != "ts" || !c.Source.RTP || c.Bytes == 0 {
+	if c.Tag != "UDP://"+group || c.State != "live" || c.Format != "ts" || !c.Sources[0].RTP || c.Bytes == 0 {
 		t.Errorf("channel %+v", c)
 	}
-	if c.Source.Continuity != 0 || c.Source.KernelLost != 0 || c.Source.RTPLost != 0 {
-		t.Errorf("source %+v of a channel without faults", c.Source)
+	if c.Sources[0].Continuity != 0 || c.Sources[0].Legs[0].KernelLost != 0 || c.Sources[0].RTPLost != 0 {
+		t.Errorf("source %+v of a channel without faults", c.Sources[0])
 	}
 	if len(c.Streams) != 2 || c.Streams[0].Codec != "h264" || c.Streams[1].Codec != "aac" {
 		t.Errorf("streams %+v", c.Streams)

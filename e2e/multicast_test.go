@@ -56,7 +56,7 @@ func testGroupsShareAPort(t *testing.T) {
 			t.Errorf("%s delivers %v, want %v", c.group, got, c.codecs)
 		}
 		got, _, err := channel(p.status(), c.group)
-		if err != nil || got.Source.Foreign != 0 || got.Source.Continuity != 0 {
+		if err != nil || got.Sources[0].Legs[0].Foreign != 0 || got.Sources[0].Continuity != 0 {
 			t.Errorf("%s: %+v, %v: want nothing foreign", c.group, got.Source, err)
 		}
 	}
