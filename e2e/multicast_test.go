@@ -57,7 +57,7 @@ func testGroupsShareAPort(t *testing.T) {
 		}
 		got, _, err := channel(p.status(), c.group)
 		if err != nil || got.Sources[0].Legs[0].Foreign != 0 || got.Sources[0].Continuity != 0 {
-			t.Errorf("%s: %+v, %v: want nothing foreign", c.group, got.Source, err)
+			t.Errorf("%s: %+v, %v: want nothing foreign", c.group, got.Sources, err)
 		}
 	}
 }
