@@ -41,6 +41,8 @@ type station struct {
 	pcr      int64
 	group    int  // datagrams from key frame to key frame
 	plain    bool // says nothing of key frames, as a scrambled one
+	late     bool // key frames come without a clock
+	clocks   bool // the sound has a clock of its own
 }
 
 // datagram is the next one.
@@ -99,21 +101,22 @@ func (s *station) key() []byte {
 	if s.plain {
 		nals = nil
 	}
-	first := s.packet(videoPID, true, s.clock(), s.signed(slices.Concat(s.pes(0xE0), nals), 184-8))
+	first := s.unit(videoPID, !s.late, slices.Concat(s.pes(0xE0), nals))
 	return slices.Concat(first, s.packet(videoPID, false, nil, s.signed([]byte{0, 0, 1, 0x65, 0x88, 0x84}, 184)))
 }
 
 func (s *station) picture(clock bool) []byte {
-	var af []byte
-	size := 184
-	if clock {
-		af, size = s.clock(), 184-8
-	}
-	return s.packet(videoPID, true, af, s.signed(slices.Concat(s.pes(0xE0), []byte{0, 0, 1, 0x41, 0b1_00110_10, 0x84}), size))
+	return s.unit(videoPID, clock, slices.Concat(s.pes(0xE0), []byte{0, 0, 1, 0x41, 0b1_00110_10, 0x84}))
 }
 
-func (s *station) sound() []byte {
-	return s.packet(audioPID, true, nil, s.signed(s.pes(0xC0), 184))
+func (s *station) sound() []byte { return s.unit(audioPID, s.clocks, s.pes(0xC0)) }
+
+// unit is a packet with which a PES packet begins.
+func (s *station) unit(pid uint16, clock bool, b []byte) []byte {
+	if clock {
+		return s.packet(pid, true, s.clock(), s.signed(b, 184-8))
+	}
+	return s.packet(pid, true, nil, s.signed(b, 184))
 }
 
 // signed fills b up to size.

@@ -134,6 +134,11 @@ func TestOffAirIsNotCounted(t *testing.T) {
 	if got := r.report().Sources[0].Continuity; got < 10 {
 		t.Errorf("%d jumps of the source on trial", got)
 	}
+	r.pass(8*sec, 0, 1)
+	r.check(channel.Live, "on air", "standby")
+	if got := *r.report().Health; got.Continuity != onAir.Continuity {
+		t.Errorf("on air %+v, then on trial and back %+v", onAir, got)
+	}
 	off := newRig(t, 1, lineup.Settings{})
 	off.pass(sec, 0)
 	if off.report().Health != nil {
@@ -335,15 +340,23 @@ func TestCold(t *testing.T) {
 		r := newRig(t, 2, impatient())
 		r.pass(2 * sec)
 		r.check(channel.Joining, "on air", "trial")
-		r.stations[1].datagram()
 		r.pass(step, 1)
 		r.check(channel.Backup, "trial", "on air")
+		if m, _ := r.c.Start(lineup.Start{}, r.now); len(m.Preamble) != 2*packet {
+			t.Error("the key frame is no start")
+		}
 		r.pass(3*sec, 1)
 		if out := runs(t, all(r.h), 0); len(out) != 1 || out[0].lead != 0 || out[0].packets != 31*7 {
 			t.Errorf("published %+v", out)
 		}
-		if m, _ := r.c.Start(lineup.Start{}, r.now); len(m.Preamble) != 2*packet {
-			t.Error("no key frame to begin at")
+	})
+	t.Run("back-up in the middle", func(t *testing.T) {
+		r := newRig(t, 2, impatient())
+		r.pass(2 * sec)
+		r.stations[1].datagram()
+		r.pass(step, 1)
+		if r.h.Head() != 7*packet {
+			t.Errorf("published %d bytes", r.h.Head())
 		}
 	})
 	t.Run("back-up of one that cannot be opened", func(t *testing.T) {
@@ -402,10 +415,16 @@ func TestRaw(t *testing.T) {
 	})
 	t.Run("a raw stream after a raw one", func(t *testing.T) {
 		r := newRig(t, 2, impatient())
-		r.put(0, garbage(64<<10))
+		r.put(0, garbage(8<<20))
 		r.pass(2 * sec)
 		r.put(1, garbage(128<<10))
 		r.check(channel.Backup, "trial", "on air")
+		for range 52 {
+			r.put(0, garbage(64<<10))
+			r.put(1, garbage(64<<10))
+			r.pass(step)
+		}
+		r.check(channel.Live, "on air", "standby")
 	})
 }
 
@@ -525,6 +544,7 @@ func TestChunking(t *testing.T) {
 	for _, size := range []int{packet, 7 * packet, 1000, 1316 * 40, 700 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			r := newRig(t, 2, impatient())
+			r.stations[1].late = true
 			r.pass(2*sec, 0)
 			r.pass(2 * sec)
 			var b []byte
