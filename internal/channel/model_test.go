@@ -16,7 +16,6 @@ import (
 type model struct {
 	*rig
 	patience  time.Duration // 0 = without end
-	opening   []bool        // wanted, and not open yet
 	sending   []bool
 	flapping  []bool
 	head      int64

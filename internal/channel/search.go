@@ -291,12 +291,14 @@ func (c *Channel) take(f *Feed, start ts.Start, more []ts.Start) {
 
 // put makes f the one on air; the first byte of its stream would stand at base.
 func (c *Channel) put(f *Feed, base int64) {
-	reason := SourceFailed
-	if c.air != none {
+	reason := NoData
+	switch {
+	case c.sources[c.last].err != nil:
+		reason = SourceFailed
+	case !c.searching(f.in.now):
 		reason = Recovered
-		if c.searching(f.in.now) {
-			reason = NoData
-		}
+	}
+	if c.air != none {
 		c.leaveAir()
 	}
 	if f.index != c.last {

@@ -371,6 +371,27 @@ func TestCold(t *testing.T) {
 	})
 }
 
+// TestSlowToOpen: a source that is still being opened has no more time than another.
+func TestSlowToOpen(t *testing.T) {
+	r := newRig(t, 2, impatient())
+	c := channel.New(r.c.Channel, r.h, 0) // nothing of it is open yet
+	r.c, r.feeds[0] = c, nil
+	if !c.Wants(0, 1900*time.Millisecond) || c.Wants(1, 1900*time.Millisecond) {
+		t.Error("not the first alone is wanted")
+	}
+	if !c.Wants(0, 2*sec) || !c.Wants(1, 2*sec) {
+		t.Error("not both are wanted")
+	}
+	r.now = 2 * sec
+	r.feeds[1] = c.Opened(1, r.now)
+	r.put(1, r.stations[1].datagram())
+	r.tune()
+	r.check(channel.Backup, "trial", "on air")
+	if want := []channel.Switch{{From: 0, To: 1, Reason: channel.NoData}}; !slices.Equal(r.switches, want) {
+		t.Errorf("told %v, want %v", r.switches, want)
+	}
+}
+
 // TestNoKeyFrames: a back-up that shows none (it may be scrambled) is taken after KeyTime.
 func TestNoKeyFrames(t *testing.T) {
 	r := newRig(t, 2, impatient())
