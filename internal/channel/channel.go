@@ -3,22 +3,22 @@
 //
 // The states of a channel:
 //
-//	          first byte         another source on air
-//	joining ─────────────► live ───────────────────────► backup
-//	   │                   │  ▲ ◄─────────────────────── │  ▲
-//	   │                   │  │   the first is back      │  │
-//	   │         quiet for │  │ data           quiet for │  │ data
-//	   │         QuietTime ▼  │                QuietTime ▼  │
-//	   │                  silent ◄── the same ─────────► silent
-//	   │
-//	   │     (live, backup, silent)  last client leaves       lingering
-//	   │     (live, backup, silent) ◄────────────────────────► (not if pinned)
-//	   │                         │        a client comes           │
-//	   │ no source left          │ no source left                  │ Linger is over
-//	   ▼                         ▼                                 ▼
-//	closed: waiting clients are refused, the others get what is left and then the end
+//	          first byte                 another source on air
+//	joining ─────────────► live ◄─────────────────────────────────► backup
+//	                        ▲        or the first one again          ▲
+//	                        │                                        │
+//	                        └───────────────► silent ◄───────────────┘
+//	                          quiet for QuietTime, until data comes
 //
-// Which source is on air is decided in sources.go, where it is drawn as well.
+//	                          last client leaves
+//	live, backup, silent ◄────────────────────────► lingering (never if pinned)
+//	                            a client comes
+//
+//	         Overdue, End
+//	any ────────────────────► closed: waiting clients are refused, the others get what
+//	                          is left and then the end
+//
+// Which source is on air is decided in search.go, where it is drawn as well.
 //
 // A Channel decides and remembers; it opens nothing, waits for nothing and takes the
 // time as a parameter (loop time: since the loop began, never going back). The loop that
