@@ -26,10 +26,13 @@ type contestant struct {
 	engines   bool // it answers HEAD with 503 until it can serve
 }
 
-// sluiceOf is the product with one engine.
-func sluiceOf(binary string) contestant {
+// noConfig is the configuration of a sluice that has its defaults.
+const noConfig = "/dev/null"
+
+// sluiceOf is the product with one engine and a configuration.
+func sluiceOf(binary, config string) contestant {
 	return contestant{name: "sluice", engines: true, command: []string{
-		binary, "run", "--quiet", "--config", "/dev/null", "--run-dir", "{DIR}",
+		binary, "run", "--quiet", "--config", config, "--run-dir", "{DIR}",
 		"--listen", "127.0.0.1:{PORT}", "--admin", "127.0.0.1:{ADMIN}", "--engines", "1",
 	}}
 }

@@ -27,6 +27,8 @@ const (
 	restartEvery = 30 * time.Second
 	restartFirst = 10 * time.Second
 	restartRest  = 7 * time.Second
+	soakFull     = 15 * time.Second // surely longer than a history is deep
+	soakLeast    = 40 * time.Second
 	settleMost   = 40 * time.Second // from the last client to no channel and no descriptor of theirs
 )
 
@@ -46,7 +48,16 @@ type trial struct {
 // soak runs sluice in everyday trouble and judges it: nothing may be lost that the
 // sources sent, and nothing may grow.
 func soak(ctx context.Context, o options) (err error) {
-	server, err := sluiceOf(o.sluice).start(ctx)
+	length := time.Duration(cmp.Or(o.seconds, 1800)) * time.Second
+	if length < soakLeast {
+		return fmt.Errorf("-seconds %d: a soak takes %v at least, of which the histories need %v to fill", o.seconds, soakLeast, soakFull)
+	}
+	config, err := writeConfig()
+	if err != nil {
+		return err
+	}
+	defer os.Remove(config)
+	server, err := sluiceOf(o.sluice, config).start(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,7 +69,7 @@ func soak(ctx context.Context, o options) (err error) {
 	defer feed.Close()
 	t := &trial{
 		server: server, feed: feed, book: &book{missing: map[place]bool{}},
-		length: time.Duration(cmp.Or(o.seconds, 1800)) * time.Second, began: time.Now(),
+		length: length, began: time.Now(),
 	}
 	fmt.Printf("%s\n%d RTP channels of %d Mbit/s, %d viewers, for %v; each datagram is dropped, sent late or sent twice with a chance of 1/%d each\n\n",
 		machine(), soakChannels, soakRate/1_000_000, cmp.Or(o.clients, soakViewers), t.length, faultEvery)
@@ -73,6 +84,20 @@ func soak(ctx context.Context, o options) (err error) {
 		return err
 	}
 	return t.judge(after)
+}
+
+// soakConfig is all that is not by default: memberships are renewed so often that a
+// soak sees it, and that the socket for it is open before anything is counted.
+const soakConfig = "renew: 2s\n"
+
+// writeConfig writes soakConfig to a file that the caller removes.
+func writeConfig() (name string, err error) {
+	f, err := os.CreateTemp("", "sluice-soak-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(soakConfig)
+	return f.Name(), errors.Join(err, f.Close())
 }
 
 // warm visits every channel once and reads what the server occupies afterwards: what it
@@ -164,7 +189,7 @@ func (t *trial) restart(ctx context.Context) {
 func (t *trial) watch(ctx context.Context) error {
 	every := min(10*time.Second, t.length/12)
 	telling := min(time.Minute, t.length/4)
-	full := min(time.Minute, t.length/4) // longer than a history is deep
+	full := max(soakFull, min(time.Minute, t.length/4))
 	begin := time.Now()
 	next := telling
 	for {

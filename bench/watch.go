@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ type holding struct {
 	memory      int64  // resident set size, bytes
 	descriptors int
 	threads     int
+	kinds       map[string]int // descriptors by what they are: "socket", "anon_inode:[eventpoll]"
 }
 
 // sample is the state of all processes at one moment.
@@ -60,12 +62,13 @@ type quantity struct {
 	unit  int64 // of what is printed
 }
 
-// quantities are what is judged. A source that comes back fills a history of 5 MiB
-// anew, and clients come and go; so a quarter of a soak is held to that much.
+// quantities are what is judged. A quarter of a soak may have what another has not: a
+// source that comes back fills a history of 5 MiB anew, and the viewers of one that is off
+// wait with gws, which has their descriptors until it answers.
 func quantities() []quantity {
 	return []quantity{
 		{"resident KiB", func(h holding) int64 { return h.memory }, 0.05, 6 << 20, 1 << 10},
-		{"descriptors", func(h holding) int64 { return int64(h.descriptors) }, 0.05, 10, 1},
+		{"descriptors", func(h holding) int64 { return int64(h.descriptors) }, 0.05, 40, 1},
 		{"threads", func(h holding) int64 { return int64(h.threads) }, 0, 3, 1},
 	}
 }
@@ -107,11 +110,31 @@ func left(before, after sample) []string {
 	for _, p := range after.processes {
 		i := slices.IndexFunc(before.processes, func(q holding) bool { return q.pid == p.pid })
 		if i >= 0 && p.descriptors > before.processes[i].descriptors {
-			more = append(more, fmt.Sprintf("%s (%d): %d descriptors without a client, %d before the first",
-				p.name, p.pid, p.descriptors, before.processes[i].descriptors))
+			more = append(more, fmt.Sprintf("%s (%d): %d descriptors without a client, %d before the first: %s",
+				p.name, p.pid, p.descriptors, before.processes[i].descriptors, newKinds(before.processes[i].kinds, p.kinds)))
 		}
 	}
 	return more
+}
+
+// newKinds names the kinds of descriptors that there are more of.
+func newKinds(before, after map[string]int) string {
+	var more []string
+	for _, kind := range slices.Sorted(maps.Keys(after)) {
+		if n := after[kind] - before[kind]; n > 0 {
+			more = append(more, fmt.Sprintf("%d more %s", n, kind))
+		}
+	}
+	return strings.Join(more, ", ")
+}
+
+// kindOf is what a link in /proc/PID/fd names, without the number of the single one.
+func kindOf(link string) string {
+	kind, _, _ := strings.Cut(link, ":[")
+	if kind == "socket" || kind == "pipe" {
+		return kind
+	}
+	return link
 }
 
 // String is the sum of all processes, for a line of progress.

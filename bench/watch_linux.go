@@ -29,7 +29,12 @@ func look(pids []int, at time.Duration) (sample, error) {
 		if err != nil {
 			return s, err
 		}
-		h.descriptors = len(fds)
+		h.descriptors, h.kinds = len(fds), map[string]int{}
+		for _, fd := range fds {
+			if link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name())); err == nil { // else closed meanwhile
+				h.kinds[kindOf(link)]++
+			}
+		}
 		if h.name, err = roleOf(pid); err != nil {
 			return s, err
 		}

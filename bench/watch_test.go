@@ -61,9 +61,9 @@ func TestGrowth(t *testing.T) {
 		}), "resident KiB grew from 107008 to 122368"},
 		"descriptors": {series(func(i int) holding {
 			h := calm
-			h.descriptors += i
+			h.descriptors += 2 * i
 			return h
-		}), "descriptors grew from 209 to 239"},
+		}), "descriptors grew from 218 to 278"},
 		"threads": {series(func(i int) holding {
 			h := calm
 			h.threads += i / 6
@@ -81,11 +81,22 @@ func TestGrowth(t *testing.T) {
 
 func TestLeft(t *testing.T) {
 	before := sample{processes: []holding{{pid: 7, name: "gng", descriptors: 20}, {pid: 8, name: "gws", descriptors: 20}}}
-	after := sample{processes: []holding{{pid: 7, name: "gng", descriptors: 21}, {pid: 8, name: "gws", descriptors: 19}}}
-	if got := left(before, after); len(got) != 1 || !strings.Contains(got[0], "gng (7): 21 descriptors") {
+	after := sample{processes: []holding{{pid: 7, name: "gng", descriptors: 21, kinds: map[string]int{"socket": 1, "pipe": 2}}, {pid: 8, name: "gws", descriptors: 19}}}
+	if got := left(before, after); len(got) != 1 || !strings.Contains(got[0], "gng (7): 21 descriptors without a client, 20 before the first: 2 more pipe, 1 more socket") {
 		t.Errorf("got %q", got)
 	}
 	if got := left(after, after); got != nil {
 		t.Errorf("the same: %q", got)
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	for link, want := range map[string]string{
+		"socket:[1234]": "socket", "pipe:[7]": "pipe", "anon_inode:[eventpoll]": "anon_inode:[eventpoll]",
+		"/memfd:sluice-history (deleted)": "/memfd:sluice-history (deleted)", "": "",
+	} {
+		if got := kindOf(link); got != want {
+			t.Errorf("%q is a %q, want %q", link, got, want)
+		}
 	}
 }
