@@ -80,6 +80,7 @@ func (c Config) withDefaults() Config {
 type Engine struct {
 	conf    Config
 	log     *slog.Logger
+	opener  *udp.Opener
 	loop    *loop.Loop
 	queue   *queue
 	started time.Time
@@ -92,9 +93,10 @@ func New(c Config, log *slog.Logger) (*Engine, error) {
 	}
 	c = c.withDefaults()
 	e := &Engine{conf: c, log: log, queue: newQueue(), started: time.Now()}
+	e.opener = &udp.Opener{Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Log: log}
 	var err error
 	e.loop, err = loop.New(loop.Config{
-		Opener:   &udp.Opener{Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Log: log},
+		Opener:   e.opener,
 		Observer: &observer{queue: e.queue, log: log, limited: logs.Limited(log)},
 		Log:      log,
 		Memory:   c.Memory,
@@ -137,6 +139,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	cancel(err)
 	endLoop()
 	<-watched
+	if err := e.opener.Close(); err != nil {
+		e.log.Debug("what the sources shared was not closed cleanly", logs.Error, err)
+	}
 	// The link outlives the loop, so that gws hears of the last clients.
 	e.queue.close()
 	unlink()

@@ -84,16 +84,17 @@ type Server struct {
 	stop     chan struct{}  // closed when Run is about to end: nobody waits any longer
 	group    sync.WaitGroup // goroutines of Run, and requests that have taken their socket
 
-	mu       sync.Mutex // guards what follows, and what an engine says it does
-	stopping bool
-	conns    map[*handoff.Conn]bool // open, greeted or not
-	engines  []*engine              // greeted, in the order of their coming
-	turn     int                    // round robin: index of the engine that is next
-	pins     []pin                  // the pinned channels of the lineup
-	settled  time.Time              // when they may be given out
-	tally    tally
-	refused  refusals
-	lastID   uint64 // of an Attach; the upper half is random, so that no two gws use the same
+	mu          sync.Mutex // guards what follows, and what an engine says it does
+	stopping    bool
+	conns       map[*handoff.Conn]bool // open, greeted or not
+	engines     []*engine              // greeted, in the order of their coming
+	turn        int                    // round robin: index of the engine that is next
+	pins        []pin                  // the pinned channels of the lineup
+	settled     time.Time              // when they may be given out
+	tally       tally
+	mostPending int // of tally.pending, since burstIsOver said so last
+	refused     refusals
+	lastID      uint64 // of an Attach; the upper half is random, so that no two gws use the same
 }
 
 // New makes a Server that takes requests from user and engines from control
@@ -137,6 +138,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.group.Go(func() { ended <- s.serveEngines() })
 	s.group.Go(s.keepPins)
 	s.group.Go(s.watch)
+	s.group.Go(s.giveBack)
 	var err error
 	select {
 	case <-ctx.Done():

@@ -151,6 +151,7 @@ func (s *Server) enter(c *client, stays bool) *refusal {
 	if stays {
 		s.tally.enter(c.tag, c.addr)
 		s.tally.pending++
+		s.mostPending = max(s.mostPending, s.tally.pending)
 		s.group.Add(1) // net/http no longer waits for a request whose socket is taken
 	}
 	return nil
