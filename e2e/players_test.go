@@ -156,7 +156,7 @@ func readByVLC(t *testing.T, c clip, url string) {
 }
 
 // vlc starts VLC without a screen; it says a great deal. It refuses to run as root.
-func vlc(t *testing.T, url string) *testkit.Proc {
+func vlc(t *testing.T, url string, more ...string) *testkit.Proc {
 	t.Helper()
 	home, err := os.MkdirTemp("", "sluice-vlc-")
 	if err != nil {
@@ -168,6 +168,7 @@ func vlc(t *testing.T, url string) *testkit.Proc {
 	}
 	args := append(nobody(t), "env", "HOME="+home, "XDG_RUNTIME_DIR="+home,
 		"cvlc", "-vv", "--no-color", "--vout=dummy", "--aout=dummy", url)
+	args = append(args, more...)
 	return testkit.Start(t, args[0], args[1:]...)
 }
 

@@ -24,11 +24,12 @@ type viewer struct {
 	cancel context.CancelFunc
 	done   chan struct{} // the stream has ended
 	news   chan struct{} // capacity 1: something has arrived
+	keep   int
 
 	mu       sync.Mutex // guards the fields below
 	bytes    int64
 	framed   int64  // of them, in whole packets
-	head     []byte // the first 64 KiB
+	head     []byte // the first keep bytes
 	framer   ts.Framer
 	tracker  ts.Tracker
 	firstAt  int64 // offset of the first point where a decoder can start; -1 = none yet
@@ -112,7 +113,10 @@ func (a *asked) answered() *viewer {
 	return a.v
 }
 
-func tryWatch(t *testing.T, url string) (*viewer, error) {
+func tryWatch(t *testing.T, url string) (*viewer, error) { return tryKeep(t, url, 64<<10) }
+
+// tryKeep is tryWatch for a viewer that keeps so many bytes of what comes first.
+func tryKeep(t *testing.T, url string, keep int) (*viewer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	late := time.AfterFunc(testkit.Patience, cancel)
 	resp, err := dial(ctx, url)
@@ -126,7 +130,7 @@ func tryWatch(t *testing.T, url string) (*viewer, error) {
 		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
 	}
 	v := &viewer{
-		t: t, name: url, cancel: cancel, firstAt: -1,
+		t: t, name: url, cancel: cancel, keep: keep, firstAt: -1,
 		done: make(chan struct{}), news: make(chan struct{}, 1),
 	}
 	go v.read(resp.Body)
@@ -155,7 +159,7 @@ func (v *viewer) read(body io.ReadCloser) {
 func (v *viewer) take(b []byte, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.head = append(v.head, b[:min(len(b), 64<<10-len(v.head))]...)
+	v.head = append(v.head, b[:min(len(b), v.keep-len(v.head))]...)
 	packets := v.framer.Append(nil, b)
 	for _, s := range v.tracker.Scan(packets, v.framed) {
 		if v.firstAt < 0 {
