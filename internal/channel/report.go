@@ -24,7 +24,7 @@ func (f *Feed) counts() counts {
 func (c *Channel) Report(now time.Duration, counters func(i int) report.Source) report.Channel {
 	r := report.Channel{
 		Name: c.Name, Tag: c.Tag(), Pinned: c.Pinned, State: c.State(now).String(), Format: c.format.String(),
-		Bytes: uint64(c.hist.Head()), History: uint64(c.hist.Held()),
+		Bytes: uint64(c.hist.Head()), History: uint64(c.hist.Held()), Switches: c.switches,
 		Sources: make([]report.Source, 0, len(c.sources)),
 		Streams: []report.Stream{}, Clients: []report.Client{},
 	}

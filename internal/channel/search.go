@@ -57,6 +57,7 @@ type search struct {
 	next     int           // which is wanted on air instead; none while all is well, or all were tried
 	nextAt   time.Duration
 	tried    [lineup.MaxSources]bool // had their turn since data came last, for nothing
+	switches uint64                  // of the source on air, since the channel was opened
 	switched Switch                  // not told yet, if From and To differ
 	faults   report.Health           // of those that were on air before, while they were
 }
@@ -302,6 +303,7 @@ func (c *Channel) put(f *Feed, base int64) {
 		c.leaveAir()
 	}
 	if f.index != c.last {
+		c.switches++
 		if c.switched.From == c.switched.To {
 			c.switched.From = c.last
 		}

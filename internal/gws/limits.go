@@ -20,7 +20,7 @@ type Limits struct {
 }
 
 // DefaultLimits bound what a client can cause, not what an operator may serve.
-func DefaultLimits() Limits { return Limits{MaxPending: 1024, MaxChannels: 1000} }
+func DefaultLimits() Limits { return Limits{MaxPending: 4096, MaxChannels: 1000} }
 
 func (l Limits) validate() error {
 	if l.MaxClients < 0 || l.MaxPerAddress < 0 || l.MaxPending < 0 || l.MaxChannels < 0 || l.MaxEgress < 0 {

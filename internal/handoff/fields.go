@@ -126,7 +126,7 @@ func (c *coder) slow(s *lineup.Slow) {
 // hold more of them than fit into what has arrived.
 const (
 	leastText    = 1
-	leastChannel = 13
+	leastChannel = 14
 	leastSource  = 14
 	leastLeg     = 8
 	leastStream  = 3
@@ -153,6 +153,7 @@ func (c *coder) channel(ch *report.Channel) {
 	c.uint(&ch.Bytes)
 	c.uint(&ch.Rate)
 	c.uint(&ch.History)
+	c.uint(&ch.Switches)
 	list(c, &ch.Sources, leastSource, (*coder).source)
 	c.health(&ch.Health)
 	list(c, &ch.Streams, leastStream, (*coder).stream)

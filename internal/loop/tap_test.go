@@ -77,7 +77,7 @@ func TestBackup(t *testing.T) {
 		t.Error("nothing came of the back-up")
 	}
 	r := b.l.report(b.now)[0]
-	if r.State != "backup" || r.Sources[0].State == "on air" || r.Sources[1].State != "on air" {
+	if r.State != "backup" || r.Switches != 1 || r.Sources[0].State == "on air" || r.Sources[1].State != "on air" {
 		t.Errorf("%s, sources %+v", r.State, r.Sources)
 	}
 }

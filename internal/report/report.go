@@ -56,19 +56,20 @@ const ChannelClosed = "closed"
 
 // Channel is one channel with its sources and its clients.
 type Channel struct {
-	Name    string    `json:"name,omitempty"` // of the configuration
-	Tag     string    `json:"tag"`            // UDP://239.1.1.1:5000
-	State   string    `json:"state"`          // joining, live, silent, backup, lingering, closed
-	Pinned  bool      `json:"pinned"`         // received whether there are clients or not
-	Format  string    `json:"format"`         // ts, raw or "" while unknown
-	Since   time.Time `json:"since"`
-	Bytes   uint64    `json:"bytes"`            // received payload
-	Rate    uint64    `json:"rate_bps"`         // bits a second, over the last second
-	History uint64    `json:"history_bytes"`    // held for clients that come or lag
-	Sources []Source  `json:"sources"`          // in the order of preference
-	Health  *Health   `json:"health,omitempty"` // nil when it is switched off
-	Streams []Stream  `json:"streams"`
-	Clients []Client  `json:"clients"`
+	Name     string    `json:"name,omitempty"` // of the configuration
+	Tag      string    `json:"tag"`            // UDP://239.1.1.1:5000
+	State    string    `json:"state"`          // joining, live, silent, backup, lingering, closed
+	Pinned   bool      `json:"pinned"`         // received whether there are clients or not
+	Format   string    `json:"format"`         // ts, raw or "" while unknown
+	Since    time.Time `json:"since"`
+	Bytes    uint64    `json:"bytes"`            // received payload
+	Rate     uint64    `json:"rate_bps"`         // bits a second, over the last second
+	History  uint64    `json:"history_bytes"`    // held for clients that come or lag
+	Switches uint64    `json:"switches"`         // times that another source was put on air
+	Sources  []Source  `json:"sources"`          // in the order of preference
+	Health   *Health   `json:"health,omitempty"` // nil when it is switched off
+	Streams  []Stream  `json:"streams"`
+	Clients  []Client  `json:"clients"`
 }
 
 // Source is one source of a channel and what it met. All counts are since its opening.
