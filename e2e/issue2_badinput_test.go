@@ -209,12 +209,13 @@ func testInterfaceVanishes(t *testing.T) {
 	neighbour.unnoticed()
 }
 
-// lay makes an interface that leads nowhere and takes the groups of 239.79.0.0/16.
+// lay makes an interface on a cable to nobody. The groups of 239.79.0.0/16 are routed to it.
 func lay(t *testing.T, link string) {
 	t.Helper()
-	ip(t, "link", "add", link, "type", "dummy")
+	ip(t, "link", "add", link, "type", "veth", "peer", "name", link+"-end")
 	ip(t, "addr", "add", "10.79.0.1/24", "dev", link)
-	ip(t, "link", "set", link, "up", "multicast", "on")
+	ip(t, "link", "set", link, "up")
+	ip(t, "link", "set", link+"-end", "up")
 	ip(t, "route", "add", "239.79.0.0/16", "dev", link)
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", link).Run() }) // gone already is fine
 }

@@ -98,7 +98,7 @@ func playByVLC(t *testing.T, url string) *player {
 	if err := os.Chmod(filepath.Dir(remote), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	proc := vlc(t, url, "--extraintf=oldrc", "--rc-unix="+remote)
+	proc := vlc(t, url, "--extraintf=oldrc", "--rc-fake-tty", "--rc-unix="+remote)
 	return &player{t: t, name: "VLC", proc: proc, frames: func() (int, error) {
 		stats, err := vlcStats(remote)
 		return stats["video decoded"], err

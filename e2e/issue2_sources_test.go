@@ -321,7 +321,7 @@ type neighbour struct {
 func startNeighbour(t *testing.T, p *product) neighbour {
 	t.Helper()
 	n := neighbour{p, newGroup(), nil}
-	send(t, h264, "udp", n.group)
+	send(t, h264, "udp", "127.0.0.1@"+n.group) // from there also while there are other interfaces
 	n.viewer = watch(t, p.url("/udp/"+n.group))
 	n.viewer.untilStart()
 	return n
