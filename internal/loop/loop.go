@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
 	"sync"
 	"time"
 
@@ -168,8 +167,6 @@ func New(c Config) (*Loop, error) {
 // connection is ended in order, and Run returns. Clients that take longer than Grace
 // are cut.
 func (l *Loop) Run(ctx context.Context) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	stop := context.AfterFunc(ctx, l.nudge)
 	defer stop()
 	defer l.close()

@@ -47,16 +47,16 @@ func sendPieces(fd int, pieces [][]byte, more bool) (int, error) {
 // how much was taken; a full socket takes 0.
 func sendFile(fd int, x history.Extent) (int, error) {
 	for {
-		off := x.Offset
-		n, err := unix.Sendfile(fd, x.File, &off, x.Length)
-		switch err {
-		case nil:
-			return n, nil
+		off := x.Offset // 64 bits also for a 32-bit program
+		n, _, errno := unix.RawSyscall6(sysSendfile, uintptr(fd), uintptr(x.File), uintptr(unsafe.Pointer(&off)), uintptr(x.Length), 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
 		case unix.EINTR:
 		case unix.EAGAIN, unix.ENOBUFS:
 			return 0, nil
 		default:
-			return 0, err
+			return 0, errno
 		}
 	}
 }
