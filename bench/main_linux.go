@@ -214,7 +214,7 @@ func compare(ctx context.Context, o options, chosen []*scenario) error {
 	var all []*results
 	var failed error
 	for _, s := range chosen {
-		contestants := []contestant{sluiceOf(o.sluice, noConfig)}
+		contestants := []contestant{sluiceOf(o.sluice, "/dev/null", "--quiet")}
 		for _, y := range s.yards {
 			contestants = append(contestants, yardstickOf(self, y))
 		}

@@ -26,15 +26,12 @@ type contestant struct {
 	engines   bool // it answers HEAD with 503 until it can serve
 }
 
-// noConfig is the configuration of a sluice that has its defaults.
-const noConfig = "/dev/null"
-
-// sluiceOf is the product with one engine and a configuration.
-func sluiceOf(binary, config string) contestant {
-	return contestant{name: "sluice", engines: true, command: []string{
-		binary, "run", "--quiet", "--config", config, "--run-dir", "{DIR}",
+// sluiceOf is the product with one engine, a configuration and more arguments.
+func sluiceOf(binary, config string, more ...string) contestant {
+	return contestant{name: "sluice", engines: true, command: append([]string{
+		binary, "run", "--config", config, "--run-dir", "{DIR}",
 		"--listen", "127.0.0.1:{PORT}", "--admin", "127.0.0.1:{ADMIN}", "--engines", "1",
-	}}
+	}, more...)}
 }
 
 // yardstickOf is a yardstick: this program again, in a process of its own.
@@ -183,6 +180,9 @@ func freePorts() (a, b int, err error) {
 	return ports[0], ports[1], nil
 }
 
+// tailSize is how much a tail keeps at least, in bytes: minutes of a busy server.
+const tailSize = 256 << 10
+
 // tail keeps the last lines of what a server says, for the error that needs them.
 type tail struct {
 	mu   sync.Mutex // guards text
@@ -195,14 +195,28 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
-	if over := len(t.text) - 2000; over > 0 {
-		t.text = t.text[over:]
+	if over := len(t.text) - 2*tailSize; over > 0 {
+		t.text = append(t.text[:0], t.text[over+tailSize:]...)
 	}
 	return len(p), nil
 }
 
+// about returns the kept lines that name something.
+func (t *tail) about(name string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	for line := range strings.Lines(string(t.text)) {
+		if strings.Contains(line, name) {
+			b.WriteString(line)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// String is the last 2000 bytes.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.text))
+	return strings.TrimSpace(string(t.text[max(0, len(t.text)-2000):]))
 }

@@ -151,7 +151,7 @@ func (t *trial) endure(ctx context.Context, viewers int) error {
 	defer all.Wait()
 	defer stop()
 	for i := range viewers {
-		v := &viewer{id: i, manner: mannerOf(i), server: t.server.addr, feed: t.feed, book: t.book, rand: rand.New(rand.NewPCG(1, uint64(i)))}
+		v := &viewer{id: i, manner: mannerOf(i), server: t.server.addr, log: t.server.errs, feed: t.feed, book: t.book, rand: rand.New(rand.NewPCG(1, uint64(i)))}
 		all.Go(func() { v.run(inner) })
 	}
 	all.Go(func() { t.restart(inner) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -107,7 +108,7 @@ func TestViewer(t *testing.T) {
 			f := &feed{channels: []*source{{}}}
 			f.channels[0].off.Store(test.off)
 			b := &book{missing: map[place]bool{}}
-			v := &viewer{server: script(t, test.answer), feed: f, book: b, rand: rand.New(rand.NewPCG(1, 2))}
+			v := &viewer{server: script(t, test.answer), log: &tail{}, feed: f, book: b, rand: rand.New(rand.NewPCG(1, 2))}
 			err := v.stay(context.Background(), 0)
 			if err == nil || errors.Is(err, errLeft) {
 				t.Fatalf("the stay ended with %v", err)
@@ -185,5 +186,23 @@ func TestManners(t *testing.T) {
 	}
 	if want := [4]int{80, 20, 10, 10}; count != want {
 		t.Errorf("%v, want %v", count, want)
+	}
+}
+
+func TestTail(t *testing.T) {
+	var log tail
+	for i := range 100_000 {
+		if _, err := fmt.Fprintf(&log, "client=127.0.0.1:%d ended\n", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := log.about(":99998 "); got != "client=127.0.0.1:99998 ended" {
+		t.Errorf("about one: %q", got)
+	}
+	if n := len(log.text); n < tailSize || n > 2*tailSize {
+		t.Errorf("%d bytes kept", n)
+	}
+	if s := log.String(); len(s) > 2000 || !strings.HasSuffix(s, ":99999 ended") {
+		t.Errorf("the last of it: %q", s)
 	}
 }

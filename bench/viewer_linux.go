@@ -85,6 +85,7 @@ type viewer struct {
 	id     int
 	manner manner
 	server netip.AddrPort
+	log    *tail // of the server
 	feed   *feed
 	book   *book
 	rand   *rand.Rand
@@ -98,8 +99,8 @@ func (v *viewer) run(ctx context.Context) {
 		if ctx.Err() != nil || errors.Is(err, errLeft) {
 			continue
 		}
+		_ = pause(ctx, 500*time.Millisecond) // the loop looks at ctx; the server has logged its part by then
 		v.judgeEnd(channel, err)
-		_ = pause(ctx, 500*time.Millisecond) // the loop looks at ctx
 	}
 }
 
@@ -120,10 +121,25 @@ func (v *viewer) judgeEnd(channel int, err error) {
 		v.book.strange++
 	}
 	v.book.mu.Unlock()
-	if !explained {
-		v.book.note(channel, fmt.Sprintf("viewer %d: %v", v.id, err))
+	if explained {
+		return
 	}
+	text := fmt.Sprintf("viewer %d: %v", v.id, err)
+	var end *endError
+	if errors.As(err, &end) {
+		text += "\n" + v.log.about(end.viewer.String())
+	}
+	v.book.note(channel, text)
 }
+
+// endError is the end of a connection that the viewer did not want.
+type endError struct {
+	viewer net.Addr // the viewer's end, by which the server's log names it
+	cause  error
+}
+
+func (e *endError) Error() string { return fmt.Sprintf("%v: %v", e.viewer, e.cause) }
+func (e *endError) Unwrap() error { return e.cause }
 
 // stay joins a channel and views it in the viewer's manner.
 func (v *viewer) stay(ctx context.Context, channel int) error {
@@ -143,7 +159,15 @@ func (v *viewer) stay(ctx context.Context, channel int) error {
 		}
 		return errLeft
 	}
-	return v.view(ctx, conn, channel)
+	return ended(conn, v.view(ctx, conn, channel))
+}
+
+// ended names the connection that err ended.
+func ended(conn net.Conn, err error) error {
+	if errors.Is(err, errLeft) {
+		return err
+	}
+	return &endError{conn.LocalAddr(), err}
 }
 
 // view reads the answer and checks all of the stream.
