@@ -50,7 +50,7 @@ func testSlow(t *testing.T) {
 			p := run(t, settings{config: config})
 			f := feedTo(t, p, group)
 			healthy := f.first("/$news")
-			slow := stall(p, "/$news"+c.query)
+			slow := stall(p, "/$news"+c.query, 1)[0]
 			if c.skips {
 				slowSkips(t, f, healthy, slow)
 			} else {
@@ -162,10 +162,7 @@ func testStalledCostNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := residentBytes(t, e.PID)
-	var slow []*taker
-	for range stalled {
-		slow = append(slow, stall(p, f.path()))
-	}
+	slow := stall(p, f.path(), stalled)
 	fill()
 	st := p.status()
 	for _, k := range slow {

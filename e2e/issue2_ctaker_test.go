@@ -120,29 +120,38 @@ func takeMany(p *product, path string, n int) []*taker {
 	return all
 }
 
-// stall starts a client that reads nothing, with a small window, and waits until it is
-// one of the channel. It reads when resume is called.
-func stall(p *product, path string) *taker {
+// stall starts n clients that read nothing, with a small window, and waits until all are
+// clients of the channel. They read when resume is called.
+func stall(p *product, path string, n int) []*taker {
 	p.t.Helper()
-	small := func(_, _ string, c syscall.RawConn) (err error) {
-		if problem := c.Control(func(fd uintptr) {
-			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
-		}); problem != nil {
-			return problem
+	all := make([]*taker, n)
+	for i := range all {
+		k, err := connect(p, path, anyAddress, smallWindow)
+		if err != nil {
+			p.t.Fatal(err)
 		}
-		return err
+		k.t = p.t
+		p.t.Cleanup(func() { k.conn.Close() })
+		all[i] = k
 	}
-	k, err := connect(p, path, anyAddress, small)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	k.t = p.t
-	p.t.Cleanup(func() { k.conn.Close() })
 	p.eventually(func(st report.Status) error {
-		_, err := clientOf(st, k.addr)
-		return err
+		for _, k := range all {
+			if _, err := clientOf(st, k.addr); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return k
+	return all
+}
+
+func smallWindow(_, _ string, c syscall.RawConn) (err error) {
+	if problem := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+	}); problem != nil {
+		return problem
+	}
+	return err
 }
 
 // resume lets a stalled client read.
