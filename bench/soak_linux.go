@@ -204,7 +204,7 @@ func (t *trial) watch(ctx context.Context) error {
 		t.ledger.enter(s)
 		now, err := look(t.pids, past)
 		if err != nil {
-			return fmt.Errorf("a process of the server is gone: %w: %s", err, t.server.errs)
+			return fmt.Errorf("a process of the server is gone: %w: %s", err, t.server.errs.about("level=WARN"))
 		}
 		if past >= full {
 			t.samples = append(t.samples, now)
@@ -223,7 +223,7 @@ func (t *trial) watch(ctx context.Context) error {
 func (t *trial) same() error {
 	now, err := t.server.pids()
 	if err == nil && !slices.Equal(now, t.pids) {
-		return fmt.Errorf("processes of the server died: they were %v and are %v: %s", t.pids, now, t.server.errs)
+		return fmt.Errorf("processes of the server died: they were %v and are %v: %s", t.pids, now, t.server.errs.about("level=WARN"))
 	}
 	return err
 }
