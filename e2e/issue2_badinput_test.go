@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -225,22 +224,4 @@ func ip(t *testing.T, args ...string) {
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 	}
-}
-
-// changed is a clip with its packets changed, as a file.
-func changed(t *testing.T, name string, change func(ts.Packet)) string {
-	t.Helper()
-	b := []byte(readFile(t, name))
-	for at := 0; at < len(b); at += ts.PacketSize {
-		change(ts.Packet(b[at : at+ts.PacketSize]))
-	}
-	f, err := os.CreateTemp(t.TempDir(), "*.ts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	return f.Name()
 }
