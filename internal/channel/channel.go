@@ -107,6 +107,13 @@ func (c *Channel) Clients() int { return c.clients }
 // Pin keeps the channel from now on, whether it has clients or not.
 func (c *Channel) Pin() { c.Pinned = true }
 
+// Unpin takes Pin back, at now: the linger time of a pinned channel without clients begins.
+func (c *Channel) Unpin(now time.Duration) {
+	if c.Pinned {
+		c.Pinned, c.idle = false, now
+	}
+}
+
 // End closes the channel at now: no source is wanted any more.
 func (c *Channel) End(now time.Duration) { c.ended, c.endedAt = true, now }
 

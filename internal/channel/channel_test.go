@@ -129,6 +129,15 @@ func TestLife(t *testing.T) {
 			{5, data, channel.Lingering, channel.Unused},
 			{5, func(r *rig) { r.c.Pin() }, channel.Live, channel.None},
 		}},
+		{"pinned no more", pinned, []check{
+			{1, data, channel.Live, channel.None},
+			{1, leave, channel.Live, channel.None},
+			{5, data, channel.Live, channel.None},
+			{6, func(r *rig) { r.c.Unpin(r.now) }, channel.Lingering, channel.None},
+			{7, data, channel.Lingering, channel.None},
+			{7, func(r *rig) { r.c.Unpin(r.now) }, channel.Lingering, channel.None}, // begins nothing anew
+			{10, data, channel.Lingering, channel.Unused},
+		}},
 		{"fails", limits, []check{
 			{1, data, channel.Live, channel.None},
 			{2, func(r *rig) { r.fail(0) }, channel.Silent, channel.SourceFailed},

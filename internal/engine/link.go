@@ -179,6 +179,10 @@ func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent)
 			if e.loop.Pin(m.Channel) != nil {
 				e.log.Debug("channel not pinned: the engine ends", logs.Channel, m.Channel.Tag())
 			}
+		case handoff.Unpin:
+			if e.loop.Unpin(m.Tag) != nil {
+				e.log.Debug("channel not unpinned: the engine ends", logs.Channel, m.Tag)
+			}
 		case handoff.Query:
 			select {
 			case queries <- m.ID:

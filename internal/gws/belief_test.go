@@ -223,6 +223,7 @@ func (m *model) pin(t *rapid.T) {
 	m.clock = m.clock.Add(time.Hour)
 	m.s.pins = []pin{{channel: channelOf("x", tagA), tag: tagA}}
 	m.s.settled = time.Time{}
+	m.s.excessPins(m.clock)
 	m.s.duePins(m.clock)
 }
 

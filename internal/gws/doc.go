@@ -33,5 +33,6 @@
 // # Pinned channels
 //
 // Each pinned channel of the lineup is at one engine (pins.go): at the one that has it,
-// or at one that is picked when engines have neither come nor gone for a moment.
+// or at one that is picked when engines have neither come nor gone for a moment. Where a
+// second engine turns out to have it, or the lineup has it no more, the pin is taken back.
 package gws

@@ -44,18 +44,59 @@ type order struct {
 	pin    handoff.Pin
 }
 
-// keepPins sees to it that every pinned channel is at one engine, until Run ends.
+// excess is an Unpin that is due.
+type excess struct {
+	engine *engine
+	unpin  handoff.Unpin
+}
+
+// keepPins sees to it that every pinned channel is at one engine, and no other channel is
+// pinned, until Run ends.
 func (s *Server) keepPins() {
-	for len(s.pins) > 0 && s.pause(s.pinning) {
+	for s.pause(s.pinning) {
 		s.sendPins(time.Now())
 	}
 }
 
 func (s *Server) sendPins(now time.Time) {
+	for _, x := range s.excessPins(now) {
+		s.log.Info("channel is no longer pinned here", logs.Channel, x.unpin.Tag, logs.Engine, x.engine.hello.Engine)
+		_ = x.engine.sent(x.engine.conn.Send(x.unpin)) // lost with the engine: its next report tells
+	}
 	for _, o := range s.duePins(now) {
 		s.log.Debug("channel is to be pinned", logs.Channel, o.pin.Channel.Tag(), logs.Engine, o.engine.hello.Engine)
 		_ = o.engine.sent(o.engine.conn.Send(o.pin)) // lost with the engine: then it is due again
 	}
+}
+
+// excessPins are the pinned channels that another engine has pinned as well, or that are
+// not to be pinned any more: an engine that was thought lost has come back, or was there
+// before the configuration changed. The first engine that has one keeps it.
+func (s *Server) excessPins(now time.Time) []excess {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Before(s.settled) {
+		return nil
+	}
+	wanted := make(map[string]bool, len(s.pins))
+	for i := range s.pins {
+		wanted[s.pins[i].tag] = true
+	}
+	var all []excess
+	for _, e := range s.engines {
+		for tag, h := range e.channels {
+			if !e.ready || !h.open || !h.pinned {
+				continue
+			}
+			if wanted[tag] {
+				wanted[tag] = false
+				continue
+			}
+			h.pinned = false
+			all = append(all, excess{e, handoff.Unpin{Tag: tag}})
+		}
+	}
+	return all
 }
 
 // duePins are the pinned channels that no engine has and that may be asked for, with

@@ -2,6 +2,7 @@ package gws
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,6 +90,43 @@ func TestPinsAreLearned(t *testing.T) {
 	}
 }
 
+// TestExcessPins: a channel that two engines have pinned, or that is not to be pinned, is
+// let go, once.
+func TestExcessPins(t *testing.T) {
+	s := desk(Config{MaxEngines: 9, Lineup: lineupOf(t, nil, pinned("a", tagA), channelOf("b", tagB))})
+	all := func(state string, tags ...string) (list []report.Channel) {
+		for _, tag := range tags {
+			list = append(list, report.Channel{Tag: tag, State: state, Pinned: true})
+		}
+		return list
+	}
+	s.enlist(t, "1", all(report.ChannelClosed, tagA)...)
+	two := s.enlist(t, "2", all("live", tagA)...)
+	s.enlist(t, "3", append(all("live", tagA, tagB), report.Channel{Tag: tagC, State: "live"})...)
+	if s.excessPins(time.Now()) != nil {
+		t.Error("a channel is let go before all engines are there")
+	}
+	at := time.Now().Add(time.Hour)
+	expect := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, x := range s.excessPins(at) {
+			got = append(got, x.unpin.Tag+" at "+x.engine.hello.Engine)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		if due := s.duePins(at); due != nil {
+			t.Errorf("due are %v", due)
+		}
+	}
+	expect(tagA+" at 3", tagB+" at 3")
+	expect()
+	s.replaceBelief(two, report.Engine{Channels: all("live", tagA, tagC)})
+	expect(tagC + " at 2")
+}
+
 // An end that is told makes the channel wait, and nothing else.
 func TestEndedPinWaits(t *testing.T) {
 	s := desk(Config{MaxEngines: 1, Lineup: lineupOf(t, nil, pinned("a", tagA), pinned("b", tagB))})
@@ -126,5 +164,12 @@ func TestIssue2PinnedChannels(t *testing.T) {
 	h.server.sendPins(at.Add(pinAgain))
 	if m := two.recv(); !reflect.DeepEqual(m, handoff.Pin{Channel: news}) {
 		t.Fatalf("the other engine was told %#v", m)
+	}
+	two.send(handoff.ChannelOpen{Tag: tag})
+	h.log.waitMore(1, "channel opened")
+	back := h.engine("1", report.Channel{Tag: tag, State: "live", Pinned: true}) // it was alive
+	h.server.sendPins(at.Add(2 * pinAgain))
+	if m := back.recv(); m != (handoff.Unpin{Tag: tag}) {
+		t.Fatalf("the engine that came back was told %#v", m)
 	}
 }

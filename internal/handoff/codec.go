@@ -27,6 +27,7 @@ const (
 	kindReport      = 11
 	kindPin         = 12
 	kindRates       = 13
+	kindUnpin       = 14
 )
 
 func (Hello) kind() byte       { return kindHello }
@@ -42,6 +43,7 @@ func (Query) kind() byte       { return kindQuery }
 func (Report) kind() byte      { return kindReport }
 func (Pin) kind() byte         { return kindPin }
 func (Rates) kind() byte       { return kindRates }
+func (Unpin) kind() byte       { return kindUnpin }
 
 // Encode appends m to dst. It fails for a message that is longer than MaxMessage or
 // holds a number its field has no room for (a negative PID); dst is then returned
@@ -77,6 +79,8 @@ func Encode(dst []byte, m Message) ([]byte, error) {
 	case Pin:
 		m.fields(&c)
 	case Rates:
+		m.fields(&c)
+	case Unpin:
 		m.fields(&c)
 	default:
 		return dst, fmt.Errorf("encode: %T is passed by value, and is one of this package's messages", m)
@@ -126,6 +130,8 @@ func Decode(b []byte) (Message, error) {
 		return read[Pin](c)
 	case kindRates:
 		return read[Rates](c)
+	case kindUnpin:
+		return read[Unpin](c)
 	}
 	return nil, fmt.Errorf("%w: unknown type %d", ErrMalformed, b[0])
 }

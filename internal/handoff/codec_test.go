@@ -43,6 +43,7 @@ func messages() []Message {
 		Report{},
 		Pin{Channel: fullChannel()},
 		Pin{Channel: bareChannel()},
+		Unpin{Tag: "UDP://239.1.1.1:5000"},
 		Rates{Channels: []Rate{{"UDP://239.1.1.1:5000", 8_000_000}, {"UDP://239.1.1.2:5000", math.MaxUint64}}, More: true},
 		Rates{},
 	}
@@ -157,6 +158,7 @@ func TestBytes(t *testing.T) {
 		{Report{Last: true}, "\x0b\x00\x01\x00\x00\x00\x00\x00\x00"},
 		{Pin{Channel: pinned}, "\x0c\x01n\x01\x0fudp://1.2.3.4:5\xc0\x96\xb1\x02\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"},
 		{Rates{Channels: []Rate{{"a", 300}}}, "\x0d\x01\x01a\xac\x02\x00"},
+		{Unpin{Tag: "a"}, "\x0e\x01a"},
 	} {
 		b, err := Encode(nil, c.m)
 		if err != nil || string(b) != c.want {
@@ -170,7 +172,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for name, in := range map[string]string{
 		"nothing":                  "",
 		"type 0":                   "\x00",
-		"unknown type":             "\x0e",
+		"unknown type":             "\x0f",
 		"no fields":                "\x05",
 		"left over":                "\x05\x01\x00",
 		"number cut":               "\x05\x80",

@@ -13,7 +13,7 @@
 //	   │ Started or Refused ──────────────▶ │   exactly one
 //	   │ ClientEnd ───────────────────────▶ │   after Started only
 //	   │                                    │
-//	   │ ◀───────────────────────────── Pin │   for channels that are always received
+//	   │ ◀────────────────────── Pin, Unpin │   for channels that are always received
 //	   │ ChannelOpen, ChannelEnd ─────────▶ │   as it happens
 //	   │ Rates ───────────────────────────▶ │   each second
 //	   │ ◀─────────────────────────── Query │

@@ -66,6 +66,8 @@ func (m *Report) fields(c *coder) {
 
 func (m *Pin) fields(c *coder) { c.lineup(&m.Channel) }
 
+func (m *Unpin) fields(c *coder) { c.string(&m.Tag) }
+
 func (m *Rates) fields(c *coder) {
 	list(c, &m.Channels, leastRate, (*coder).rate)
 	c.bool(&m.More)

@@ -53,6 +53,10 @@ type Attach struct {
 // it.
 type Pin struct{ Channel lineup.Channel }
 
+// Unpin takes a Pin back, gws to engine: from now on the channel is received as one that
+// clients asked for. One that is not there, or not pinned, stays as it is.
+type Unpin struct{ Tag string }
+
 // Rates tells how much each channel of an engine delivers, about once a second while it
 // has any, engine to gws. What is not in it delivers nothing. What does not fit into one
 // message goes on in the next: a thousand channels may be too many.

@@ -75,6 +75,13 @@ func (l *Loop) pin(to lineup.Channel, now time.Duration) {
 	l.open(to, now)
 }
 
+// unpin lets a channel go that has no clients.
+func (l *Loop) unpin(tag string, now time.Duration) {
+	if ch := l.channels[tag]; ch != nil {
+		ch.Unpin(now)
+	}
+}
+
 // open makes the channel; its sources are opened beside the loop.
 func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
 	limits := history.Limits{Depth: conf.History.Depth, Bytes: conf.History.Bytes}

@@ -215,6 +215,11 @@ func (l *Loop) Pin(c lineup.Channel) error {
 	return l.post(func(now time.Duration) { l.pin(c, now) })
 }
 
+// Unpin takes Pin back: without clients the channel is kept for its linger time from now.
+func (l *Loop) Unpin(tag string) error {
+	return l.post(func(now time.Duration) { l.unpin(tag, now) })
+}
+
 // LinksChanged has the sources join again what they have lost with an interface.
 func (l *Loop) LinksChanged() error { return l.post(l.rejoin) }
 

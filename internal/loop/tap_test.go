@@ -133,6 +133,23 @@ func TestPin(t *testing.T) {
 	if len(b.rates) != 2 || b.rates[0].Bps == 0 || b.rates[1].Bps == 0 {
 		t.Errorf("rates %+v", b.rates)
 	}
+	for _, r := range b.l.report(b.now) {
+		if err := b.l.Unpin(r.Tag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.settle()
+	for range 100 {
+		for tag, s := range b.stations {
+			if b.l.channels[tag] != nil {
+				s.send(1)
+			}
+		}
+		b.pass(100 * time.Millisecond)
+	}
+	if len(b.l.all) != 0 {
+		t.Errorf("%d channels 10 s after nobody wanted them", len(b.l.all))
+	}
 }
 
 // TestSlowClients: one that falls out of the history skips, or is sent away, as it was
