@@ -150,7 +150,7 @@ func faults(t *testing.T) []*faulty {
 		{name: "pcr-splice", file: one, fault: []string{"--pcr-splice", "40"}, made: "PCR jumps announced", want: healthy},
 		{name: "pcr-wrap", file: one, fault: []string{"--pcr-wrap", "3s"}, want: healthy},
 		{ // one moved counts when another follows
-			name: "pcr-jitter", file: even, fault: []string{"--pcr-jitter", "5ms"}, made: "PCRs moved",
+			name: "pcr-jitter", file: even, fault: []string{"--pcr-jitter", "1ms"}, made: "PCRs moved",
 			want: func(n uint64) counted { return counted{Health: report.Health{PCRJitter: n - lastMoved}} },
 		},
 	}

@@ -132,7 +132,7 @@ func tryKeep(t *testing.T, url string, keep int) (*viewer, error) {
 	v := &viewer{
 		t: t, name: url, cancel: cancel, keep: keep, firstAt: -1,
 		tracker: ts.Tracker{CheckHealth: true},
-		done: make(chan struct{}), news: make(chan struct{}, 1),
+		done:    make(chan struct{}), news: make(chan struct{}, 1),
 	}
 	go v.read(resp.Body)
 	t.Cleanup(v.close)
