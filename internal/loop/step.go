@@ -175,8 +175,8 @@ func (l *Loop) gather(c *client) (total int) {
 // retire lets segments go that are due by their channel's limits and, while all
 // together hold too much memory, those of the channel that holds the most.
 func (l *Loop) retire(now time.Duration) {
-	for _, ch := range l.all {
-		for ch.History().Due() {
+	for i := len(l.all) - 1; i >= 0; i-- { // an ended channel may go with its last client
+		for ch := l.all[i]; ch.History().Due(); {
 			l.retireOne(ch, now)
 		}
 	}
@@ -198,7 +198,8 @@ func (l *Loop) retire(now time.Duration) {
 // newest start point first, or sent away, as its policy says: a slow client never holds
 // up the channel.
 func (l *Loop) retireOne(ch *live, now time.Duration) {
-	tail := ch.History().AfterRetire()
+	hist := ch.History()
+	tail := hist.AfterRetire()
 	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
 		switch c := ch.viewers.all[i]; {
 		case c.off >= tail:
@@ -208,7 +209,9 @@ func (l *Loop) retireOne(ch *live, now time.Duration) {
 			c.skip(tail)
 		}
 	}
-	ch.History().Retire()
+	if hist.Spare() { // not if it was the last client of an ended channel that was sent away
+		hist.Retire()
+	}
 }
 
 // housekeep looks at what time does to channels and clients.

@@ -183,6 +183,50 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// TestSlowClientOfEndedChannel: the last client of a channel that has ended is sent away
+// because memory is short or the history full, and the channel goes with it.
+func TestSlowClientOfEndedChannel(t *testing.T) {
+	for name, kept := range map[string]history.Limits{"its own limit": {Bytes: 1 << 20}, "that of all": {}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, kept)
+			defer b.close()
+			b.l.pool = history.NewPool(8 * history.SegmentSize)
+			b.joinTo(1, b.channel(1), lineup.Disconnect)
+			other := b.joinTo(2, b.channel(2), lineup.Skip)
+			first, second := b.stations[channelEnd(1).Tag()], b.stations[channelEnd(2).Tag()]
+			for range 60 {
+				first.send(8)
+				b.pass(SlotTime)
+			}
+			if b.of(1).ended != 0 {
+				t.Fatalf("too early: %+v", b.of(1))
+			}
+			first.fail = errors.New("broke") // behind a burst that fills its history
+			for _, err := unix.Write(first.feed, packets(first.sent, 300)); err == nil; {
+				_, err = unix.Write(first.feed, packets(first.sent, 300))
+			}
+			for range 200 {
+				second.send(8)
+				b.pass(SlotTime)
+				other.read(1 << 20)
+			}
+			if o := b.of(1); o.ended != 1 || o.reason != channel.ClientSlow {
+				t.Errorf("%+v", o)
+			}
+			if len(b.l.all) != 1 || b.of(2).ended != 0 {
+				t.Errorf("%d channels, the other client %+v", len(b.l.all), b.of(2))
+			}
+			b.l.endAll(b.now)
+			for _, ch := range slices.Clone(b.l.all) {
+				b.l.finishViewers(ch, channel.Shutdown, b.now)
+			}
+			if used := b.l.pool.Used(); used != 0 {
+				t.Errorf("%d bytes are used by no channel", used)
+			}
+		})
+	}
+}
+
 // member is a station that has joined a group.
 type member struct {
 	*station
