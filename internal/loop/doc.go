@@ -1,5 +1,5 @@
 // Package loop is the engine's one loop: it owns every channel and every client of an
-// engine, and moves all their bytes on one thread.
+// engine, and moves all their bytes in one goroutine.
 //
 // The way of the data, and the order of the functions in step.go:
 //
@@ -11,10 +11,10 @@
 //  5. housekeep a few times a second: silence, linger, stuck clients, rates
 //
 // Time is cut into slots of SlotTime. Every slot serves only a share of the clients, so
-// that each is served once a round; Round says how long that is for a
-// given number of clients: few clients, low delay; many clients, large sends, which
-// is what decides the cost. A channel that many watch stands in files, and is sent from
-// there without a copy (sendfile). When nothing has come for a while the loop sleeps until a
+// that each is served once a round; Round says how long that is for a given number of
+// clients and channels: few clients, low delay; many clients, large sends, which is what
+// decides the cost. A channel that many watch stands in files, and is sent from there
+// without a copy (sendfile). When nothing has come for a while the loop sleeps until a
 // source is readable.
 //
 // The loop never blocks on anything but its own wait. What takes time (opening a
