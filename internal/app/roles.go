@@ -88,7 +88,9 @@ Socket and locks stand in --run-dir; another gws with its engines needs another 
 		}
 		ctx, end := orderly(cmd.Context())
 		defer end()
-		return runGWS(ctx, c, cmp.Or(socket, c.Socket()), logs.New(os.Stderr, roleGWS, c.Log.Level))
+		log, written := logs.NewQueued(os.Stderr, roleGWS, c.Log.Level)
+		defer written()
+		return runGWS(ctx, c, cmp.Or(socket, c.Socket()), log)
 	}
 	return cmd
 }
@@ -127,7 +129,9 @@ It holds a lock in --run-dir, which is that of its gws.`,
 		}
 		ctx, end := orderly(cmd.Context())
 		defer end()
-		log := logs.New(os.Stderr, roleGNG, c.Log.Level).With(logs.Engine, id)
+		log, written := logs.NewQueued(os.Stderr, roleGNG, c.Log.Level)
+		defer written()
+		log = log.With(logs.Engine, id)
 		if cmd.Flags().Changed("pin") {
 			if err := process.Pin(cpu); err != nil {
 				return err

@@ -14,6 +14,8 @@
 //
 //	time=2026-03-01T12:03:04.512+01:00 level=INFO msg="client started" role=gws client=…
 //
+// A process that streams depend on writes through NewQueued: its log may be slow.
+//
 // Lines that may repeat without end go through Limited. Nothing is logged per
 // packet, and queries of URLs (they carry tokens) are not logged at all.
 package logs
@@ -71,6 +73,9 @@ func New(w io.Writer, role string, level slog.Level) *slog.Logger {
 // IsTerminal says whether people look at w. It takes every character device for a terminal: the other one that is
 // used as a log, /dev/null, does not mind.
 func IsTerminal(w io.Writer) bool {
+	if q, ok := w.(*queue); ok {
+		w = q.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false
