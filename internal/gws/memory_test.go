@@ -13,9 +13,16 @@ func TestBurst(t *testing.T) {
 		pending int
 		over    bool
 	}{
-		{0, false}, {burst - 1, false}, {0, false}, // not enough for a burst
-		{burst, false}, {1, false}, {0, true}, {0, false},
-		{burst + 1, false}, {0, true}, {0, false},
+		{0, false},
+		{burst - 1, false},
+		{0, false}, // not enough for a burst
+		{burst, false},
+		{1, false},
+		{0, true},
+		{0, false},
+		{burst + 1, false},
+		{0, true},
+		{0, false},
 	} {
 		pending(step.pending)
 		if got := s.burstIsOver(); got != step.over {

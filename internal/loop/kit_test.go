@@ -115,6 +115,7 @@ func (b *bench) Rates(r []Rate)                      { b.rates = append(b.rates[
 func (b *bench) Switched(tag, from, to string, _ channel.Reason) {
 	b.switches = append(b.switches, from+" > "+to)
 }
+
 func (b *bench) of(id uint64) *outcome {
 	if b.clients[id] == nil {
 		b.clients[id] = &outcome{}
