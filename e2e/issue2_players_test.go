@@ -20,10 +20,21 @@ import (
 
 // player is a program that decodes a stream and tells how far it is.
 type player struct {
-	t      *testing.T
-	name   string
-	proc   *testkit.Proc
-	frames func() (int, error) // decoded so far
+	t          *testing.T
+	name       string
+	proc       *testkit.Proc
+	frames     func() (int, error)    // decoded so far
+	complaints func() (string, error) // what it had to conceal
+}
+
+// playedClean checks that none of the players had to conceal anything.
+func playedClean(all []*player) {
+	for _, p := range all {
+		p.t.Helper()
+		if said, err := p.complaints(); err != nil || said != "" {
+			p.t.Errorf("%s had to conceal something: %v\n%s", p.name, err, said)
+		}
+	}
 }
 
 // play starts ffmpeg and VLC on a stream and waits until both show pictures.
@@ -64,30 +75,35 @@ func stillPlay(all []*player) {
 	}
 }
 
-var frameCount = regexp.MustCompile(`(?m)^frame=(\d+)$`)
+// What ffmpeg tells on the way are lines such as frame=123.
+var (
+	frameCount = regexp.MustCompile(`(?m)^frame=(\d+)$`)
+	progress   = regexp.MustCompile(`^\w+=`)
+)
 
 func playByFFmpeg(t *testing.T, url string) *player {
 	t.Helper()
 	testkit.Need(t, "ffmpeg")
 	proc := testkit.Start(t, "ffmpeg", "-v", "warning", "-nostdin", "-nostats", "-stats_period", "0.2", "-progress", "pipe:1",
 		"-i", url, "-f", "null", "-")
-	return &player{t: t, name: "ffmpeg", proc: proc, frames: func() (int, error) {
-		all := frameCount.FindAllStringSubmatch(proc.Output(), -1)
-		if len(all) == 0 {
-			return 0, errors.New("ffmpeg has not decoded anything")
-		}
-		return strconv.Atoi(all[len(all)-1][1])
-	}}
-}
-
-// complaints is what ffmpeg or VLC said that it had to conceal.
-func (p *player) complaints() (found []string) {
-	for line := range strings.Lines(p.proc.Output()) {
-		if broken.MatchString(line) && !regexp.MustCompile(`^\w+=`).MatchString(line) {
-			found = append(found, strings.TrimSpace(line))
-		}
+	return &player{
+		t: t, name: "ffmpeg", proc: proc,
+		frames: func() (int, error) {
+			all := frameCount.FindAllStringSubmatch(proc.Output(), -1)
+			if len(all) == 0 {
+				return 0, errors.New("ffmpeg has not decoded anything")
+			}
+			return strconv.Atoi(all[len(all)-1][1])
+		},
+		complaints: func() (found string, err error) {
+			for line := range strings.Lines(proc.Output()) {
+				if broken.MatchString(line) && !progress.MatchString(line) {
+					found += line
+				}
+			}
+			return found, nil
+		},
 	}
-	return found
 }
 
 // playByVLC starts a VLC that answers questions on a socket: its remote control.
@@ -99,10 +115,20 @@ func playByVLC(t *testing.T, url string) *player {
 		t.Fatal(err)
 	}
 	proc := vlc(t, url, "--extraintf=oldrc", "--rc-fake-tty", "--rc-unix="+remote)
-	return &player{t: t, name: "VLC", proc: proc, frames: func() (int, error) {
-		stats, err := vlcStats(remote)
-		return stats["video decoded"], err
-	}}
+	return &player{
+		t: t, name: "VLC", proc: proc,
+		frames: func() (int, error) {
+			stats, err := vlcStats(remote)
+			return stats["video decoded"], err
+		},
+		complaints: func() (string, error) {
+			stats, err := vlcStats(remote)
+			if stats["demux corrupted"]+stats["discontinuities"] == 0 {
+				return "", err
+			}
+			return fmt.Sprint(stats), err
+		},
+	}
 }
 
 var vlcStat = regexp.MustCompile(`^\| (\w[\w ]*?) *: +(\d+)`)

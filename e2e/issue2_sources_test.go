@@ -240,7 +240,7 @@ func testFlappingSource(t *testing.T) {
 			return err
 		})
 		s.first.Signal(syscall.SIGSTOP)
-		v.more(75_000) // of the back-up, one and a half seconds
+		v.more(100_000) // of the back-up, two seconds
 		if c := s.named("news"); c.State != "backup" || c.Sources[1].State != "on air" {
 			t.Fatalf("a source that flaps is on air: %+v", c)
 		}
