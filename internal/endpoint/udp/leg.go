@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"sluice/internal/endpoint"
+	"sluice/internal/media/rtp"
 	"sluice/internal/media/ts"
 	"sluice/internal/netx"
 	"sluice/internal/report"
@@ -23,19 +24,39 @@ type leg struct {
 	kernel uint32 // the kernel's count of what it dropped, as of the last batch
 	isRTP  bool
 	plain  int // datagrams without RTP
+	odd    int // of them those that do not begin with a transport packet
+	likely int // datagrams that look like RTP, since the last odd one
 }
 
 // spoke says whether anything usable has come.
 func (l *leg) spoke() bool { return l.isRTP || l.plain > 0 }
 
+// speaksRTP says whether b, which begins with no transport packet, is to be taken as RTP. A
+// leg that has brought RTP goes on with it: a header that lies does not make it plain. One
+// of odd datagrams, cut without regard for packets or no transport stream at all, has to
+// prove it: about one in a thousand of them looks like RTP by chance.
+func (l *leg) speaksRTP(b []byte) bool {
+	switch {
+	case l.isRTP:
+		return true
+	case rtp.Detect(b):
+		l.likely++
+		return l.odd < surelyPlain || l.likely >= surelyPlain
+	}
+	l.odd++
+	l.likely = 0
+	return false
+}
+
 // note counts a batch of n datagrams and sets the stride for the next. whole says that
-// each of them fits its slot.
+// each of them fits its slot. bytes is their length, where none counts for less than a
+// packet: a flood of tiny ones takes its time as well.
 func (l *leg) note(batch *netx.Batch, n int) (bytes int, whole bool) {
 	longest, whole := 0, true
 	for i := range n {
 		d := batch.Datagram(i)
 		longest = max(longest, d.Len)
-		bytes += d.Len
+		bytes += max(d.Len, ts.PacketSize)
 		whole = whole && d.Overflow == nil
 	}
 	l.count.Datagrams += uint64(n)

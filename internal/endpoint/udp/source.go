@@ -17,7 +17,8 @@ import (
 const reasonPlain = "two legs are merged by their RTP numbers, and one has no RTP"
 
 // surelyPlain is how many datagrams without RTP a leg must bring, and none with it, to be
-// one that has no RTP: a single one may be a stray.
+// one that has no RTP: a single one may be a stray. As many that look like RTP, one after
+// the other, prove the contrary.
 const surelyPlain = 4
 
 // source is one or two sockets.
@@ -92,7 +93,8 @@ func (s *source) broken(l *leg, err error) error {
 	return err
 }
 
-// receive moves one batch of a leg. bytes is what came; full says that there may be more.
+// receive moves one batch of a leg. bytes is what came, as leg.note counts it; full says
+// that there may be more.
 func (s *source) receive(l *leg, now time.Duration, w endpoint.Writer) (bytes int, full bool, err error) {
 	batch, stride := s.opener.batch, l.stride
 	space := w.Reserve(stride)
@@ -170,7 +172,7 @@ func (s *source) judge(l *leg, d *netx.Datagram, b []byte, now time.Duration) (p
 	if !l.wanted(d) || len(b) == 0 || s.sorter.Dropped(l.index) != "" {
 		return nil, false
 	}
-	if b[0] == ts.SyncByte || !l.isRTP && !rtp.Detect(b) {
+	if b[0] == ts.SyncByte || !l.speaksRTP(b) {
 		return s.judgePlain(l, b), false
 	}
 	if !l.isRTP {

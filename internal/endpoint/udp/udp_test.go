@@ -116,6 +116,57 @@ func TestRTP(t *testing.T) {
 	}
 }
 
+// TestLooksLikeRTP: datagrams that are cut without regard for packets are passed on as they
+// are, those that look like RTP by chance as well. A sender that changes to RTP is believed.
+func TestLooksLikeRTP(t *testing.T) {
+	from := source(t, "udp://239.5.0.4:5000")
+	src, w, c := open(t, from), endtest.NewWindow(t), sender(t, from[0])
+	odd := bytes.Repeat([]byte{0x11}, 1472)
+	packet := append([]byte{0x47}, make([]byte, 187)...)
+	like := func(seq uint16) []byte {
+		return append(rtp.Header{PayloadType: 33, Sequence: seq, SSRC: uint32(seq)}.Append(nil), packet...)
+	}
+	var want []byte
+	for _, d := range [][]byte{odd, odd, odd, odd, like(7), odd, like(9000), packet, odd, like(3), like(400), like(5), odd} {
+		send(t, c, d)
+		want = append(want, d...)
+	}
+	endtest.Collect(t, src, w, len(want))
+	if got := src.Counters(); !bytes.Equal(w.All(), want) || got.RTP || got.Legs[0].Malformed != 0 {
+		t.Errorf("%d bytes came of %d, counters %+v", w.Head(), len(want), got)
+	}
+	for seq := range uint16(10) {
+		d := rtp.Header{PayloadType: 33, Sequence: seq, SSRC: 1}.Append(nil)
+		send(t, c, append(d, packet...))
+		if seq < 3 {
+			want = append(want, d...)
+		}
+		want = append(want, packet...)
+	}
+	endtest.Collect(t, src, w, len(want))
+	if got := src.Counters(); !bytes.Equal(w.All(), want) || !got.RTP {
+		t.Errorf("%d bytes came of %d, counters %+v", w.Head(), len(want), got)
+	}
+}
+
+// TestFlood: a Drain ends also when what comes is many datagrams and few bytes.
+func TestFlood(t *testing.T) {
+	from := source(t, "udp://239.5.0.5:5000")
+	src, w, c := open(t, from), endtest.NewWindow(t), sender(t, from[0])
+	const sent = 8000
+	for range sent {
+		send(t, c, nil)
+	}
+	endtest.Await(t, src)
+	if err := src.Drain(0, w); err != nil {
+		t.Fatal(err)
+	}
+	if n := endtest.Units(src); n >= sent {
+		t.Errorf("one Drain took all %d datagrams", n)
+	}
+	endtest.CollectUnits(t, src, w, sent, 0)
+}
+
 // TestOneSender: with a source address (SSM) another sender of the group is not heard.
 func TestOneSender(t *testing.T) {
 	from := source(t, "udp://127.0.0.1@232.5.0.3:5000")
