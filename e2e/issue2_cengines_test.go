@@ -186,8 +186,9 @@ func testPin(t *testing.T) {
 	if err := engine.Wait(); err != nil {
 		t.Error(err)
 	}
-	if _, msg, code := output(gng, "-P", "4000", "--run-dir", runDir); code == 0 || !strings.Contains(msg, "CPU 4000") {
-		t.Errorf("gng -P 4000: exit %d, %q", code, msg)
+	nowhere := testkit.Start(t, gng, "-P", "4000", "--run-dir", runDir)
+	if err := nowhere.Wait(); err == nil || !strings.Contains(nowhere.Output(), "CPU 4000") {
+		t.Errorf("gng -P 4000: %v, %q", err, nowhere.Output())
 	}
 
 	p := run(t, settings{engines: 2, args: []string{"--pin"}})
