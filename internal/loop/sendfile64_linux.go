@@ -1,4 +1,4 @@
-//go:build linux && (amd64 || arm64 || riscv64 || loong64 || ppc64le || mips64le || s390x)
+//go:build linux && !(386 || arm || mips || mipsle)
 
 package loop
 

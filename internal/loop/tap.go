@@ -195,7 +195,12 @@ func (l *Loop) drain(t *tap, now time.Duration) {
 		return
 	}
 	t.hot = t.ch.History().Head()-before >= hotDrain
-	if t.src.Holding() && !t.holding {
+	l.hold(t)
+}
+
+// hold has t drained in the next slot, if it wants to though nothing arrives.
+func (l *Loop) hold(t *tap) {
+	if !t.holding && t.src.Holding() {
 		t.holding = true
 		l.holding = append(l.holding, t)
 	}
@@ -213,7 +218,7 @@ func (l *Loop) renew(now time.Duration) {
 		case l.conf.Renew > 0 && now-t.renewed >= l.conf.Renew:
 			t.renewed = now
 			if err := m.Renew(); err != nil {
-				l.conf.Log.Warn("membership not renewed", logs.Channel, t.ch.Tag(), logs.Error, err)
+				l.limited.Warn("membership not renewed", logs.Channel, t.ch.Tag(), logs.Error, err)
 			}
 		}
 	}
@@ -244,4 +249,5 @@ func (l *Loop) rejoinOne(t *tap, m endpoint.Member) {
 		l.conf.Log.Info("group joined again", logs.Channel, t.ch.Tag())
 	}
 	t.lost = err != nil
+	l.hold(t) // with what it has now: the poller knows only what there was when it was opened
 }

@@ -272,6 +272,28 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// TestRejoinedHolds: a source that has something new to read after it has joined again is
+// drained, though nothing arrives where the loop waits.
+func TestRejoinedHolds(t *testing.T) {
+	b := newBench(t, history.Limits{})
+	defer b.close()
+	b.joinTo(1, b.channel(1), lineup.Skip)
+	s := b.stations[channelEnd(1).Tag()]
+	b.l.taps[s.fd].src = &member{station: s}
+	b.pass(time.Second)
+	if s.drains != 0 || !b.l.idle {
+		t.Fatalf("drained %d times, idle %v", s.drains, b.l.idle)
+	}
+	s.hold = 3
+	if err := b.l.LinksChanged(); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(10 * drainEvery)
+	if s.drains != 3 {
+		t.Errorf("drained %d times, want 3", s.drains)
+	}
+}
+
 // TestHolding: a source that keeps something back is drained again though nothing comes.
 func TestHolding(t *testing.T) {
 	b := newBench(t, history.Limits{})
