@@ -150,6 +150,7 @@ func (s *Server) pickLocked(tag string, tried map[string]bool, split bool) *engi
 func (s *Server) try(e *engine, a *attempt) outcome {
 	c := a.client
 	c.attach.ID = a.id
+	heard := e.heard.Load()
 	if err := e.sent(e.conn.SendSocket(c.attach, c.sock)); err != nil {
 		s.withdraw(e, a)
 		return outcome{verdict: unsent}
@@ -165,7 +166,9 @@ func (s *Server) try(e *engine, a *attempt) outcome {
 		return out
 	case <-late:
 		if s.withdraw(e, a) {
-			e.conn.Close() // it hangs: nobody else is to wait for it; if it lives it comes back
+			if e.heard.Load() == heard {
+				e.conn.Close() // it hangs: nobody else is to wait for it; if it lives it comes back
+			}
 			return outcome{verdict: silent, reason: "the engine did not answer in time"}
 		}
 	case <-s.stop:

@@ -32,8 +32,9 @@ type engine struct {
 	last      report.Engine // its latest whole report
 
 	snapshot handoff.Gather // the reader's
-	heard    atomic.Bool    // something has come since the watcher set it to false
+	heard    atomic.Uint64  // messages that have come
 	asked    bool           // the watcher's: a Query was sent to hear something
+	heardAt  uint64         // the watcher's: heard as it was then
 }
 
 // holding is what gws believes that an engine has of a channel. One that is neither open
@@ -71,7 +72,7 @@ func (s *Server) serveEngine(c *handoff.Conn) {
 		var m handoff.Message
 		var fd int
 		if m, fd, err = c.Recv(); err == nil {
-			e.heard.Store(true)
+			e.heard.Add(1)
 			err = s.handle(e, m, fd)
 		}
 	}

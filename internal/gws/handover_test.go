@@ -212,6 +212,26 @@ func TestEngineIsSilent(t *testing.T) {
 	}
 }
 
+// TestEngineIsLate: of an engine that is heard of, only the client that has waited for too
+// long is given up.
+func TestEngineIsLate(t *testing.T) {
+	h := open(t, Config{AnswerTimeout: 4 * time.Second, Lineup: lineupOf(t, func(s *lineup.Settings) { s.NoData = time.Millisecond })})
+	e := h.engine("1")
+	client := h.ask(get)
+	_, f := e.attach()
+	defer f.Close()
+	e.send(handoff.ChannelOpen{Tag: "UDP://239.9.9.9:9"})
+	h.log.wait("channel opened")
+	if got := h.all(client); got != "" {
+		t.Errorf("the client got %q", got)
+	}
+	h.log.wait("client cut off", "engine=1", "did not answer in time")
+	h.plays(e, strings.Replace(get, "239.1.1.1", "239.1.1.2", 1))
+	if h.log.count("engine lost") != 0 {
+		t.Error("the engine was cut off")
+	}
+}
+
 // The stream outlives gws: neither a client that was started nor one that was not is
 // harmed when Run ends.
 func TestStopLeavesTheClientsToTheEngine(t *testing.T) {

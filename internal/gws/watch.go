@@ -21,13 +21,12 @@ func (s *Server) watch() {
 
 func (s *Server) askAwaited() {
 	for _, e := range s.awaited() {
-		if e.asked && !e.heard.Load() {
+		if e.asked && e.heard.Load() == e.heardAt {
 			s.log.Warn("engine does not answer", logs.Engine, e.hello.Engine)
 			e.conn.Close() // its reader ends, and with it all that waits; if it lives it comes back
 			continue
 		}
-		e.heard.Store(false)
-		e.asked = true
+		e.asked, e.heardAt = true, e.heard.Load()
 		_ = e.sent(e.conn.Send(handoff.Query{ID: s.nextQuery(e)})) // the answer is heard, and dropped
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sluice/internal/endpoint"
 	"sluice/internal/history"
 	"sluice/internal/lineup"
+	"sluice/internal/logs"
 	"sluice/internal/report"
 )
 
@@ -90,10 +91,11 @@ var ErrEnded = errors.New("the engine is ending")
 // Loop is made by New and runs in Run. Attach and Report may be called from any
 // goroutine.
 type Loop struct {
-	conf  Config
-	poll  *poller
-	epoch time.Time // loop time 0
-	opens sync.WaitGroup
+	conf    Config
+	limited *slog.Logger // for what may come of every channel at once
+	poll    *poller
+	epoch   time.Time // loop time 0
+	opens   sync.WaitGroup
 
 	posts   chan func(now time.Duration)
 	done    chan struct{} // closed when the loop begins to end: posting has no use any more
@@ -155,7 +157,7 @@ func New(c Config) (*Loop, error) {
 		return nil, err
 	}
 	return &Loop{
-		conf: c, poll: p, epoch: time.Now(),
+		conf: c, limited: logs.Limited(c.Log), poll: p, epoch: time.Now(),
 		posts: make(chan func(time.Duration), maxPosts), done: make(chan struct{}), gone: make(chan struct{}),
 		ring: roster{place: turnOf}, leaving: roster{place: turnOf},
 		pool: history.NewPool(c.Memory), sharedFrom: sharedFrom,
