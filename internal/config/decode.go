@@ -216,6 +216,9 @@ func (d *decoder) pair(p *ast.MappingValueNode, sc scope) error {
 		sc.group = key + "."
 		return d.mapping(name, p.Value, sc)
 	}
+	if _, ofChannel := new(Channel).settings().find(key); ofChannel && sc.path == "" {
+		return d.at(name, "%q is said of one channel: write it as %s.NAME.%s", key, channelsKey, key)
+	}
 	return d.at(name, "unknown key %q%s", sc.path+key, didYouMean(key, sc.keys()))
 }
 
