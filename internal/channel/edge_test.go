@@ -157,3 +157,26 @@ func TestMoreThanIsHeld(t *testing.T) {
 		t.Errorf("published %+v", got)
 	}
 }
+
+// TestNoStartBeforeTheSeam: a key frame that began before its source was put on air, and
+// was recognized behind it, is nothing to begin at: its first packet is not there.
+func TestNoStartBeforeTheSeam(t *testing.T) {
+	r := newRig(t, 2, impatient())
+	r.stations[1].group, r.stations[1].made = 1<<30, 1
+	r.pass(2*sec, 0)
+	r.pass(2*sec+channel.KeyTime-step, 1)
+	r.check(channel.Silent, "on air", "trial")
+	back := r.stations[1]
+	tables, key, sound := back.tables(), back.key(), back.sound()
+	r.put(1, slices.Concat(tables, key[:packet]))
+	at := r.h.Head()
+	r.pass(step)
+	r.now += step
+	r.put(1, sound)
+	r.check(channel.Backup, "trial", "on air")
+	r.put(1, key[packet:])
+	m, ok := r.h.Latest()
+	if !ok || m.Offset != at || len(m.Preamble) > 0 {
+		t.Errorf("a start at %d with tables of %d bytes, want the seam at %d, which is no key frame", m.Offset, len(m.Preamble), at)
+	}
+}

@@ -13,7 +13,8 @@ type Feed struct {
 	channel *Channel
 	index   int // of the source
 	in      ingest
-	held    hold // the store on trial
+	held    hold  // the store on trial
+	from    int64 // offset in the stream of the source where it went on air last
 
 	lastData time.Duration // when it last delivered; before that, when it was opened
 	trial    spell

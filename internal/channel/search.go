@@ -239,6 +239,9 @@ func (c *Channel) published(f *Feed, starts []ts.Start) {
 
 func (c *Channel) mark(f *Feed, starts []ts.Start) {
 	for _, s := range starts {
+		if s.Offset < f.from {
+			continue // it went on air in the middle of that one
+		}
 		c.hist.Mark(history.Mark{Offset: s.Offset + f.in.base, At: f.in.now, Preamble: s.Tables})
 	}
 }
@@ -277,7 +280,7 @@ func (c *Channel) take(f *Feed, start ts.Start, more []ts.Start) {
 		before = slices.Concat(leaders(slices.Concat(start.Tables, held[:ts.PacketSize])), start.Tables)
 	}
 	c.put(f, at+int64(len(before))-start.Offset)
-	f.in.seam = join
+	f.from, f.in.seam = start.Offset, join
 	c.hist.Write(before, now)
 	c.hist.Write(held, now)
 	if at > 0 {
