@@ -99,8 +99,10 @@ type bench struct {
 	now      time.Duration
 	stations map[string]*station
 	opens    map[string]int
+	tries    int // to open a source
 	openErr  error
-	opened   chan string // if not nil, told of every channel that is open
+	joins    func(*station) endpoint.Source // if not nil, what is opened
+	opened   chan string                    // if not nil, told of every channel that is open
 	clients  map[uint64]*outcome
 }
 
@@ -134,6 +136,7 @@ func (b *bench) Ended(id uint64, _, _ string, _ uint64, r channel.Reason) {
 }
 
 func (b *bench) Open(from uri.Source) (endpoint.Source, error) {
+	b.tries++
 	if b.openErr != nil {
 		return nil, b.openErr
 	}
@@ -142,6 +145,9 @@ func (b *bench) Open(from uri.Source) (endpoint.Source, error) {
 	s := &station{t: b.t, fd: ours, feed: theirs}
 	b.stations[from.Tag()] = s
 	b.opens[from.Tag()]++
+	if b.joins != nil {
+		return b.joins(s), nil
+	}
 	return s, nil
 }
 

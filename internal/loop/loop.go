@@ -315,14 +315,14 @@ func (l *Loop) close() {
 	l.posting.Lock()
 	l.ended = true
 	l.posting.Unlock()
-	l.opens.Wait()
 	now := l.now()
-	l.takePosts(now)
-	for len(l.all) > 0 {
+	for len(l.all) > 0 { // first, so that no other source is opened in place of one that fails
 		ch := l.all[0]
 		l.endChannel(ch, channel.Shutdown, ErrEnded, now)
 		l.finishViewers(ch, channel.Shutdown, now)
 	}
+	l.opens.Wait()
+	l.takePosts(now)
 	for len(l.leaving.all) > 0 {
 		l.forget(l.leaving.all[0])
 	}

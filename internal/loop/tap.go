@@ -63,6 +63,10 @@ func (l *Loop) opened(t *tap, src endpoint.Source, err error, now time.Duration)
 				t.ch.opened = true
 				l.conf.Observer.ChannelOpened(t.ch.Tag())
 			}
+			if m, ok := src.(endpoint.Member); ok {
+				t.lost = m.Rejoin() != nil // it may have got one of its groups only, and said so
+				l.hold(t)
+			}
 			return
 		}
 	}

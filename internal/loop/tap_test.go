@@ -272,6 +272,46 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// TestOpenedInPart: what a source could not join when it was opened is tried each second.
+func TestOpenedInPart(t *testing.T) {
+	b := newBench(t, history.Limits{})
+	defer b.close()
+	m := &member{err: errors.New("no such address")}
+	b.joins = func(s *station) endpoint.Source { m.station = s; return m }
+	b.joinTo(1, b.channel(1), lineup.Skip)
+	for range 30 {
+		m.send(1)
+		b.pass(100 * time.Millisecond)
+	}
+	if m.rejoined < 3 {
+		t.Errorf("tried %d times in 3 s", m.rejoined)
+	}
+	m.err = nil
+	b.pass(time.Second)
+	tried := m.rejoined
+	if b.pass(3 * time.Second); m.rejoined != tried {
+		t.Errorf("tried %d times more when it was joined", m.rejoined-tried)
+	}
+}
+
+// TestCloseOpensNothing: a source that failed just before the end is replaced by none.
+func TestCloseOpensNothing(t *testing.T) {
+	b := newBench(t, history.Limits{})
+	b.openErr = errors.New("no such group")
+	ours, theirs := pair(t, unix.SOCK_STREAM)
+	defer unix.Close(theirs)
+	if err := b.l.Attach(b.backed(1, 2), Client{ID: 1, FD: ours, Addr: "192.0.2.1:1"}); err != nil {
+		t.Fatal(err)
+	}
+	b.l.takePosts(b.now)
+	b.l.opens.Wait() // what became of it is posted, and not taken
+	b.close()
+	b.l.opens.Wait()
+	if b.tries != 1 || b.of(1).refused != 1 {
+		t.Errorf("%d sources tried, %+v", b.tries, b.of(1))
+	}
+}
+
 // TestRejoinedHolds: a source that has something new to read after it has joined again is
 // drained, though nothing arrives where the loop waits.
 func TestRejoinedHolds(t *testing.T) {
