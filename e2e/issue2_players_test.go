@@ -75,10 +75,12 @@ func stillPlay(all []*player) {
 	}
 }
 
-// What ffmpeg tells on the way are lines such as frame=123.
+// What ffmpeg tells on the way are lines such as frame=123. What it conceals it calls by
+// these words; that the sound overlaps by half a frame where a clip begins again is none.
 var (
 	frameCount = regexp.MustCompile(`(?m)^frame=(\d+)$`)
 	progress   = regexp.MustCompile(`^\w+=`)
+	concealed  = regexp.MustCompile(`(?i)corrupt|continuity|conceal|error`)
 )
 
 func playByFFmpeg(t *testing.T, url string) *player {
@@ -97,7 +99,7 @@ func playByFFmpeg(t *testing.T, url string) *player {
 		},
 		complaints: func() (found string, err error) {
 			for line := range strings.Lines(proc.Output()) {
-				if broken.MatchString(line) && !progress.MatchString(line) {
+				if concealed.MatchString(line) && !progress.MatchString(line) {
 					found += line
 				}
 			}

@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/internal/media/ts"
 	"sluice/internal/report"
@@ -28,10 +31,31 @@ func runTwoSources(t *testing.T) twoSources {
 	first, backup := newGroup(), newGroup()
 	p := run(t, settings{config: fmt.Sprintf(`
 channels:
-  news: {source: "udp://%s", backup: ["rtp://%s"], no_data: 1s}
+  news: {source: "udp://%s", backup: ["rtp://%s"], no_data: 3s}
 `, first, backup)})
 	send(t, h264, "rtp", backup, "--pcr-wrap", "20m")
-	return twoSources{p, send(t, h264, "udp", first)}
+	s := twoSources{p, send(t, h264, "udp", first)}
+	flows(t, first)
+	flows(t, backup)
+	return s
+}
+
+// flows waits until something comes to a group.
+func flows(t *testing.T, group string) {
+	t.Helper()
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.ListenMulticastUDP("udp4", lo, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(group)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(testkit.Patience))
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // fails stops the first source and waits until the back-up is on air.
@@ -333,11 +357,12 @@ func (n neighbour) unnoticed() {
 	n.t.Helper()
 	n.viewer.more(10_000)
 	n.viewer.unbroken()
+	n.state(n.group, "live")
 	c, _, err := channel(n.status(), n.group)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if c.State != "live" || c.Health == nil || *c.Health != (report.Health{}) || c.Sources[0].Legs[0].KernelLost != 0 {
+	if c.Health == nil || *c.Health != (report.Health{}) || c.Sources[0].Legs[0].KernelLost != 0 {
 		n.t.Errorf("the channel beside it is %s, health %+v, source %+v", c.State, c.Health, c.Sources[0])
 	}
 	if out, msg, code := output(program(), "probe", n.url("/udp/"+n.group), "--duration", "2s"); code != 0 {
@@ -395,9 +420,10 @@ channels:
 
 // testClosedState ends a channel of which a client has not taken all.
 func testClosedState(t *testing.T) {
-	p := run(t, settings{config: "no_data: 1s\nstall: 60s\n"})
+	p := run(t, settings{config: "no_data: 3s\nstall: 60s\n"})
 	group := newGroup()
 	sender := send(t, h264, "udp", group, "--bitrate", "20M")
+	flows(t, group)
 	slow := askSlowly(t, p, "/udp/"+group)
 	slow.untilLag(1)
 	sender.Signal(syscall.SIGSTOP)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -228,16 +229,29 @@ func (p *product) eventually(want func(report.Status) error) {
 	})
 }
 
-// freePort is a loopback address that nobody listens on. Nobody but this test's
-// processes lives in the namespace, and the system hands ports out in turn.
+var ports atomic.Uint32
+
+// freePort is a loopback address that nobody listens on. Nobody but this test's processes
+// lives in the namespace; each port is given once, and none that the system gives to
+// those who connect (net.ipv4.ip_local_port_range begins at 32768).
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, past = 10_000, 32_768
+	for {
+		port := first + ports.Add(1)
+		if port >= past {
+			t.Fatal("no port is left")
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // alive says whether a process exists and is no zombie.
