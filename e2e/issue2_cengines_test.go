@@ -113,7 +113,7 @@ func (p *product) channels(n int, sending ...*feed) {
 // testSplit spreads the clients of one channel over two engines and kills one of them.
 func testSplit(t *testing.T) {
 	const n = 20
-	p := run(t, settings{engines: 2, args: []string{"--split-channels", "--spread", "min-clients"}})
+	p := run(t, settings{engines: 2, args: []string{"--split-channels", "--spread", "min-clients"}, config: "no_data: 1h\n"})
 	group := newGroup()
 	sendNumbers(t, group, "1M")
 	all := takeMany(p, "/udp/"+group, n)

@@ -23,7 +23,7 @@ import (
 // stall; two hundred others lose no packet.
 func testHealthyBesideStalled(t *testing.T) {
 	const healthy, stalled = 200, 50
-	p := run(t, settings{config: "stall: 1h\nhistory: {depth: 5s}\n"})
+	p := run(t, settings{config: stallsLong + "history: {depth: 5s}\n"})
 	group := newGroup()
 	sendNumbers(t, group, "1M")
 	all := takeMany(p, "/udp/"+group, healthy)
@@ -72,7 +72,7 @@ func (p *product) nothingLost(groups ...string) {
 // testHighRate: a client that reads gets every packet of a fast channel.
 func testHighRate(t *testing.T) {
 	const packets = 250_000 // 47 MB
-	p := run(t, settings{config: "history: {depth: 60s, channel: 512MiB, total: 512MiB}\n"})
+	p := run(t, settings{config: "no_data: 1h\nhistory: {depth: 60s, channel: 512MiB, total: 512MiB}\n"})
 	group := newGroup()
 	sendNumbers(t, group, "160M")
 	k := take(p, "/udp/"+group, anyAddress)
