@@ -88,7 +88,7 @@ func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
 	ch := &live{
 		Channel: channel.New(conf, history.New(l.pool, limits), now),
 		taps:    make([]tap, len(conf.Sources)),
-		since:   now, meter: meter{at: now}, viewers: roster{place: seatOf},
+		since:   time.Now(), meter: meter{at: now}, viewers: roster{place: seatOf},
 	}
 	for i := range ch.taps {
 		ch.taps[i].ch, ch.taps[i].index = ch, i
@@ -187,10 +187,10 @@ func (l *Loop) report(now time.Duration) []report.Channel {
 			}
 			return ch.taps[i].counters
 		})
-		r.Since, r.Rate = l.wall(ch.since), ch.meter.rate
+		r.Since, r.Rate = ch.since, ch.meter.rate
 		r.Clients = make([]report.Client, 0, len(ch.viewers.all))
 		for _, c := range ch.viewers.all {
-			r.Clients = append(r.Clients, c.report(l))
+			r.Clients = append(r.Clients, c.report())
 		}
 		out = append(out, r)
 	}

@@ -33,7 +33,7 @@ type client struct {
 
 	promised bool // stands in Loop.again
 
-	since    time.Duration
+	since    time.Time
 	progress time.Duration // when it last took something, or had everything
 	sent     uint64
 	skips    uint64
@@ -74,7 +74,7 @@ func (c *client) place(m history.Mark, before ...[]byte) {
 // begin puts c on m and sends it what is there.
 func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
 	c.place(m, c.pre)
-	c.progress, c.since = now, now
+	c.progress, c.since = now, time.Now()
 	c.meter = meter{at: now}
 	l.ring.add(c)
 	c.ch.viewers.add(c)
@@ -163,9 +163,9 @@ func drained(fd int) bool {
 	return false
 }
 
-func (c *client) report(l *Loop) report.Client {
+func (c *client) report() report.Client {
 	return report.Client{
-		ID: c.id, Tag: "TCP://" + c.addr, Addr: c.addr, Since: l.wall(c.since),
+		ID: c.id, Tag: "TCP://" + c.addr, Addr: c.addr, Since: c.since,
 		Bytes: c.sent, Rate: c.meter.rate,
 		Lag:   uint64(c.ch.History().Head() - c.off),
 		Skips: c.skips, Skipped: c.skipped,

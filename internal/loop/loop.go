@@ -94,7 +94,7 @@ type Loop struct {
 	conf    Config
 	limited *slog.Logger // for what may come of every channel at once
 	poll    *poller
-	epoch   time.Time // loop time 0
+	clock   clock
 	opens   sync.WaitGroup
 
 	posts   chan func(now time.Duration)
@@ -136,7 +136,7 @@ type live struct {
 	taps    []tap     // one for each of its sources
 	waiting []*client // for the first byte
 	viewers roster    // those in the ring
-	since   time.Duration
+	since   time.Time
 	meter   meter
 
 	opened bool           // the Observer was told so
@@ -157,7 +157,7 @@ func New(c Config) (*Loop, error) {
 		return nil, err
 	}
 	return &Loop{
-		conf: c, limited: logs.Limited(c.Log), poll: p, epoch: time.Now(),
+		conf: c, limited: logs.Limited(c.Log), poll: p, clock: clock{began: time.Now()},
 		posts: make(chan func(time.Duration), maxPosts), done: make(chan struct{}), gone: make(chan struct{}),
 		ring: roster{place: turnOf}, leaving: roster{place: turnOf},
 		pool: history.NewPool(c.Memory), sharedFrom: sharedFrom,
@@ -173,12 +173,16 @@ func (l *Loop) Run(ctx context.Context) error {
 	defer stop()
 	defer l.close()
 	for {
-		timeout := l.timeout(l.now())
+		now, late := l.clock.tick(0)
+		timeout := l.timeout(now)
 		ready, err := l.poll.wait(timeout, l.idle)
 		if err != nil {
 			return err
 		}
-		now := l.now()
+		now, more := l.clock.tick(timeout)
+		if late += more; late > 0 {
+			l.limited.Warn("the engine was not run for a while: the machine was suspended, or has too much to do", logs.Delay, late.Round(time.Millisecond))
+		}
 		for _, fd := range ready.clients {
 			l.hungUp(fd, now)
 		}
@@ -291,11 +295,6 @@ func (l *Loop) takePosts(now time.Duration) {
 	}
 }
 
-func (l *Loop) now() time.Duration { return time.Since(l.epoch) }
-
-// wall is a loop time as a clock shows it.
-func (l *Loop) wall(t time.Duration) time.Time { return l.epoch.Add(t) }
-
 // timeout is how long the loop may sleep; negative is for ever.
 func (l *Loop) timeout(now time.Duration) time.Duration {
 	switch {
@@ -315,7 +314,7 @@ func (l *Loop) close() {
 	l.posting.Lock()
 	l.ended = true
 	l.posting.Unlock()
-	now := l.now()
+	now, _ := l.clock.tick(0)
 	for len(l.all) > 0 { // first, so that no other source is opened in place of one that fails
 		ch := l.all[0]
 		l.endChannel(ch, channel.Shutdown, ErrEnded, now)
