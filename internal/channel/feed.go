@@ -38,11 +38,15 @@ func (f *Feed) At(now time.Duration) { f.in.now = now }
 // Reserve implements endpoint.Writer.
 func (f *Feed) Reserve(n int) []byte { return f.in.reserve(n) }
 
+// Taken is how many bytes the source has delivered, whatever became of them.
+func (f *Feed) Taken() int64 { return f.taken }
+
 // Commit implements endpoint.Writer. On trial it may put the source on air.
 func (f *Feed) Commit(n int) {
 	if n == 0 {
 		return
 	}
+	f.taken += int64(n)
 	c, before := f.channel, f.in.head()
 	starts := f.in.commit(n)
 	switch {

@@ -191,14 +191,14 @@ func (l *Loop) drain(t *tap, now time.Duration) {
 	if t.src == nil {
 		return // closed by what another one's bytes brought
 	}
-	before := t.ch.History().Head()
+	before := t.feed.Taken()
 	t.feed.At(now)
 	if err := t.src.Drain(now, t.feed); err != nil {
 		l.shut(t)
 		l.failed(t, err, now)
 		return
 	}
-	t.hot = t.ch.History().Head()-before >= hotDrain
+	t.hot = t.feed.Taken()-before >= hotDrain
 	l.hold(t)
 }
 
