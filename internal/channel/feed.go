@@ -15,6 +15,7 @@ type Feed struct {
 	in      ingest
 	held    hold  // the store on trial
 	from    int64 // offset in the stream of the source where it went on air last
+	taken   int64 // bytes, of all Commits
 
 	lastData time.Duration // when it last delivered; before that, when it was opened
 	trial    spell
