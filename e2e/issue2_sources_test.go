@@ -303,13 +303,16 @@ func testWorseBackup(t *testing.T) {
 	first, noise, good := newGroup(), newGroup(), newGroup()
 	p := run(t, settings{config: fmt.Sprintf(`
 channels:
-  news: {source: "udp://%s", backup: ["udp://%s", "udp://%s"], no_data: 1s}
+  news: {source: "udp://%s", backup: ["udp://%s", "udp://%s"], no_data: 3s}
   poor: {source: "udp://%[1]s|udp://239.78.0.1:5000", backup: ["udp://%[2]s"], no_data: 0s}
 `, first, noise, good)})
 	neighbour := startNeighbour(t, p)
 	sender := send(t, h264, "rtp", first)
 	send(t, h264, "udp", good)
 	sendNoise(t, noise)
+	for _, group := range []string{first, noise, good} {
+		flows(t, group)
+	}
 	v, poor := watch(t, p.url("/$news")), watch(t, p.url("/$poor"))
 	moreOfAll(50_000, []*viewer{v, poor})
 	sender.Signal(syscall.SIGSTOP)
