@@ -58,6 +58,9 @@ func newFork(t *testing.T) *fork {
 	return f
 }
 
+// rcvbufForce is SO_RCVBUFFORCE of Linux (socket(7)), where these tests run.
+const rcvbufForce = 33
+
 // roomy gives a socket a receive buffer of some seconds: nothing is to be lost before the
 // fork, however busy the machine is.
 func roomy(t *testing.T, conn *net.UDPConn) {
@@ -66,7 +69,7 @@ func roomy(t *testing.T, conn *net.UDPConn) {
 	if err == nil {
 		err = raw.Control(func(fd uintptr) {
 			// Who may not have it (a namespace without root) has the usual one.
-			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUFFORCE, 8<<20)
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, rcvbufForce, 8<<20)
 		})
 	}
 	if err != nil {
