@@ -7,10 +7,9 @@ import (
 )
 
 const (
-	// SegmentSize is the size of a segment, in bytes: at most one send of a client
-	// (256 KiB), and little enough that a slow channel does not hold much more than its
-	// depth.
-	SegmentSize = 256 << 10
+	// SegmentSize is the size of a segment, in bytes: enough for a batch of datagrams,
+	// and little enough that a channel does not hold much more than its depth.
+	SegmentSize = 128 << 10
 	// sharedSize is that of a segment that is a file, longer so that fewer sends end at
 	// the end of one (see docs/decisions/005).
 	sharedSize = 1 << 20
@@ -18,7 +17,7 @@ const (
 
 // A Pool holds unused segments ready: a sixteenth of what it has handed out, since
 // channels that were opened together give theirs back together, and at least keepFree
-// (4 MiB). More go back to the system, which is slow at making new ones: it clears them.
+// (2 MiB). More go back to the system, which is slow at making new ones: it clears them.
 const keepFree = 16
 
 // block is the memory of one segment.

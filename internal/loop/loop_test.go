@@ -20,7 +20,7 @@ import (
 // is counted; and a client that reads everything misses nothing.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		b := newBench(t, history.Limits{Depth: time.Second, Bytes: rapid.SampledFrom([]int64{3 * history.SegmentSize, 4 << 20}).Draw(rt, "bytes")})
+		b := newBench(t, history.Limits{Depth: time.Second, Bytes: rapid.SampledFrom([]int64{6 * history.SegmentSize, 4 << 20}).Draw(rt, "bytes")})
 		defer b.close()
 		b.l.sharedFrom = rapid.SampledFrom([]int{1, 3, 1000}).Draw(rt, "shared from")
 		viewers := map[uint64]*viewer{}
@@ -220,7 +220,7 @@ func TestEndOfSource(t *testing.T) {
 // TestStuckClient: one that takes nothing is closed after the stall time; the others
 // lose nothing.
 func TestStuckClient(t *testing.T) {
-	b := newBench(t, history.Limits{Depth: time.Second, Bytes: 3 * history.SegmentSize})
+	b := newBench(t, history.Limits{Depth: time.Second, Bytes: 6 * history.SegmentSize})
 	defer b.close()
 	stuck, healthy := b.join(1, 1, 4096), b.join(2, 1, 0)
 	defer unix.Close(stuck.fd)
