@@ -28,6 +28,13 @@ import (
 type Service interface {
 	// Status returns what runs; admin does not change it.
 	Status(ctx context.Context) report.Status
+	// Drop has a client of a channel ended, or with client "" all of them and the channel.
+	// Both are tags as reports show them. It returns as soon as the order is on its way,
+	// whether there is such a client or not, and false when there is no such channel.
+	Drop(channel, client string) bool
+	// Reset has every engine end all its channels and clients, and says how many engines
+	// were told.
+	Reset() int
 }
 
 // Handler serves s.

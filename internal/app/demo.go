@@ -67,14 +67,14 @@ func demo(stop, kill context.Context, c config.Config, out io.Writer, log *slog.
 func guide(ctx context.Context, c config.Config, end uri.End, note string, out io.Writer) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for !hasEngine(ctx, visit(c.Admin)) {
+	for !hasEngine(ctx, visit(c.Admin.Address)) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
 	}
-	stream := visit(c.Listen) + "/udp/" + end.Addr.String()
+	stream := visit(c.Listen[0].Address) + "/udp/" + end.Addr.String()
 	_, err := fmt.Fprintf(out, `
 The demo channel is on the air: %[3]s.
 
@@ -85,7 +85,7 @@ The demo channel is on the air: %[3]s.
 
 Ctrl-C ends it.
 
-`, stream, visit(c.Admin), note)
+`, stream, visit(c.Admin.Address), note)
 	<-ctx.Done()
 	return err
 }

@@ -90,7 +90,7 @@ Socket and locks stand in --run-dir; another gws with its engines needs another 
 		defer end()
 		log, written := logs.NewQueued(os.Stderr, roleGWS, c.Log.Level)
 		defer written()
-		return runGWS(ctx, c, cmp.Or(socket, c.Socket()), log)
+		return runGWS(ctx, c, cmp.Or(socket, c.SocketPath()), log)
 	}
 	return cmd
 }
@@ -138,7 +138,7 @@ It holds a lock in --run-dir, which is that of its gws.`,
 			}
 			log.Info("pinned", "cpu", cpu)
 		}
-		return runGNG(ctx, c, id, cmp.Or(socket, c.Socket()), log)
+		return runGNG(ctx, c, id, cmp.Or(socket, c.SocketPath()), log)
 	}
 	return cmd
 }

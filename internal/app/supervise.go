@@ -35,7 +35,7 @@ func supervise(stop, kill context.Context, c config.Config, log *slog.Logger) er
 	}
 	d := &doors{}
 	defer d.close()
-	if err := d.open(c, c.Socket()); err != nil {
+	if err := d.open(c, c.SocketPath()); err != nil {
 		return err
 	}
 	alive, lifeline, err := os.Pipe()

@@ -185,12 +185,12 @@ func (d *doors) put(name string, l net.Listener) error {
 // open opens the doors that are not there yet.
 func (d *doors) open(c config.Config, socket string) (err error) {
 	if d.user == nil {
-		if d.user, err = netx.ListenTCP(c.Listen); err != nil {
+		if d.user, err = netx.ListenTCP(c.Listen[0].Address); err != nil {
 			return fmt.Errorf("user port: %w", err)
 		}
 	}
 	if d.admin == nil {
-		if d.admin, err = netx.ListenTCP(c.Admin); err != nil {
+		if d.admin, err = netx.ListenTCP(c.Admin.Address); err != nil {
 			return fmt.Errorf("admin port: %w", err)
 		}
 	}

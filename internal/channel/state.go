@@ -33,9 +33,12 @@ const (
 	Unused              // no client for the linger time
 	Shutdown            // the engine ends
 	Recovered           // the first source is healthy again
+	SourceEnded         // the source delivered all that it had
+	Dropped             // an order of the operator
 )
 
 // String is the fixed name of the reason.
 func (r Reason) String() string {
-	return [...]string{"", "client gone", "client stuck", "client too slow", "no data", "source failed", "unused", "shutdown", "first source recovered"}[r]
+	return [...]string{"", "client gone", "client stuck", "client too slow", "no data", "source failed", "unused", "shutdown", "first source recovered",
+		"source ended", "dropped"}[r]
 }

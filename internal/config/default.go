@@ -18,16 +18,23 @@ import (
 // clients of private networks.
 func Default() Config {
 	return Config{
-		Listen:   ":4046",
-		Admin:    "127.0.0.1:4047",
-		Renew:    time.Minute,
-		Allow:    gws.DefaultAllow(),
-		Sources:  gws.DefaultSources(),
-		Limits:   gws.DefaultLimits(),
-		Stall:    20 * time.Second,
-		Settings: lineup.Defaults(),
-		Grace:    process.DefaultGrace,
-		Log:      Log{Level: slog.LevelInfo},
+		Listen:     []Door{{Address: ":4046"}},
+		Admin:      Door{Address: "127.0.0.1:4047"},
+		MinEngines: 1, ForceShutdown: true,
+		Request: 10 * time.Second, Unavailable: 10 * time.Second,
+		Auth:      Auth{Timeout: 5 * time.Second, Helpers: 4, DeniedFor: time.Minute, DeniedEntries: 10_000},
+		Report:    Report{Cache: time.Second, Statistics: true},
+		Reconnect: Reconnect{Attempts: 60, Delay: time.Second},
+		Access:    Access{MaxSize: 16 << 20, MaxFiles: 16},
+		Refresh:   5 * time.Minute,
+		Renew:     time.Minute,
+		Allow:     gws.DefaultAllow(),
+		Sources:   gws.DefaultSources(),
+		Limits:    gws.DefaultLimits(),
+		Stall:     20 * time.Second,
+		Settings:  lineup.Defaults(),
+		Grace:     process.DefaultGrace,
+		Log:       Log{Level: slog.LevelInfo, MaxSize: 16 << 20, MaxFiles: 16, Syslog: true},
 	}
 }
 
@@ -42,8 +49,10 @@ func (c Config) EngineCount() int {
 // RunDirectory is RunDir, or the default one.
 func (c Config) RunDirectory() string { return cmp.Or(c.RunDir, process.DefaultRunDir()) }
 
-// Socket is the path of the socket where engines find gws.
-func (c Config) Socket() string { return filepath.Join(c.RunDirectory(), "handoff.socket") }
+// SocketPath is that of the socket where engines find gws.
+func (c Config) SocketPath() string {
+	return cmp.Or(c.Socket, filepath.Join(c.RunDirectory(), "handoff.socket"))
+}
 
 // GWS is the web service's part; build is the version of the program. What Parse has
 // read gives no error.
@@ -68,7 +77,7 @@ func (c Config) GWS(build string) (gws.Config, error) {
 func (c Config) Engine(id, build string) engine.Config {
 	return engine.Config{
 		ID:        id,
-		Socket:    c.Socket(),
+		Socket:    c.SocketPath(),
 		Build:     build,
 		Interface: c.Interface,
 		Renew:     c.Renew,
@@ -82,7 +91,7 @@ func (c Config) lineup() (*lineup.Lineup, error) {
 	var channels []lineup.Channel
 	for _, ch := range c.Channels {
 		sources := append([]uri.Source{ch.Source}, ch.Backup...)
-		channels = append(channels, lineup.Channel{Name: ch.Name, Sources: sources, Settings: ch.Settings})
+		channels = append(channels, lineup.Channel{Name: ch.Name, Sources: sources, Trusted: true, Settings: ch.Settings})
 	}
 	return lineup.New(c.Settings, channels)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"sluice/internal/lineup"
 	"sluice/internal/logs"
 )
 
@@ -30,27 +31,49 @@ type List interface {
 // maxEngines is as many as one gws takes.
 const maxEngines = 64
 
-// address is HOST:PORT.
-type address struct{ to *string }
+// doors is a list of Doors.
+func doors(to *[]Door) List { return list[Door]{to, parseDoor, Door.String} }
 
-func (v address) String() string { return *v.to }
+// String is what parseDoor reads: [ALIAS=][https://]HOST:PORT.
+func (d Door) String() string {
+	s := d.Address
+	if d.TLS {
+		s = "https://" + s
+	}
+	if d.Alias != "" {
+		s = d.Alias + "=" + s
+	}
+	return s
+}
 
-func (v address) Set(text string) error {
-	host, port, err := net.SplitHostPort(text)
-	if err != nil {
-		if _, err := strconv.ParseUint(text, 10, 16); err == nil {
-			return fmt.Errorf("%q has no colon: write \":%s\" for that port on all addresses", text, text)
+func parseDoor(text string) (Door, error) {
+	var d Door
+	rest := text
+	if alias, more, found := strings.Cut(rest, "="); found {
+		if err := lineup.CheckName(alias); err != nil {
+			return Door{}, fmt.Errorf("bad alias in %q: want letters, digits, dots, dashes and underscores", text)
 		}
-		return fmt.Errorf("bad address %q: want HOST:PORT or :PORT (IPv6 as [ADDRESS]:PORT)", text)
+		d.Alias, rest = alias, more
+	}
+	rest, d.TLS = strings.CutPrefix(rest, "https://")
+	if !d.TLS {
+		rest = strings.TrimPrefix(rest, "http://")
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		if _, err := strconv.ParseUint(rest, 10, 16); err == nil {
+			return Door{}, fmt.Errorf("%q has no colon: write \":%s\" for that port on all addresses", text, rest)
+		}
+		return Door{}, fmt.Errorf("bad address %q: want HOST:PORT or :PORT (IPv6 as [ADDRESS]:PORT)", text)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("bad port %q in %q: want 0 to 65535", port, text)
+		return Door{}, fmt.Errorf("bad port %q in %q: want 0 to 65535", port, text)
 	}
 	if err := printable(host); err != nil {
-		return fmt.Errorf("bad host in %q: %w", text, err)
+		return Door{}, fmt.Errorf("bad host in %q: %w", text, err)
 	}
-	*v.to = text
-	return nil
+	d.Address = rest
+	return d, nil
 }
 
 // count is a whole number from 0 to limit.

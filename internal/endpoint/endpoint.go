@@ -4,6 +4,8 @@
 package endpoint
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"sluice/internal/report"
@@ -12,11 +14,37 @@ import (
 
 // Opener opens the source that an end names.
 type Opener interface {
-	// Open may take time (names, interfaces, memberships) and is called outside the
-	// loop, from any goroutine. The error says what cannot be had, for the log and for
-	// the client that asked.
-	Open(source uri.Source) (Source, error)
+	// Open may take time (names, connections, memberships) and is called outside the loop,
+	// from any goroutine; the end of ctx ends it, not the source that it has opened. The
+	// error says what cannot be had, for the log and for the client that asked; it may wrap a
+	// *Refusal.
+	Open(ctx context.Context, want Want) (Source, error)
 }
+
+// Want is a source and what there is to be known of its channel.
+type Want struct {
+	Source   uri.Source
+	Trusted  bool          // the operator's: the lists for what clients name do not apply
+	Growth   time.Duration // how long the end of a file is waited at for more; 0 = not at all
+	Paced    bool          // a file is delivered at the speed of its own clock, over and over, as a broadcast would be; else as fast as it is taken, once
+	Patience time.Duration // how long a peer may take to connect and to begin an answer; 0 = 10 s
+}
+
+// Refusal is why something cannot be opened that is the asking client's business.
+type Refusal struct {
+	Status int   // of HTTP: 403 not permitted, 404 not there, 409 there already, 502, 503, 504
+	Err    error // one line, without credentials or queries
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap gives the cause.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// ErrEnd is what Drain returns, wrapped or not, when the source has delivered all that it
+// had and ended in good order: a file, an answer that was complete. What was drained with
+// it counts.
+var ErrEnd = errors.New("the source has ended")
 
 // Source is an open source. It belongs to the loop: after Open, all methods are
 // called from one goroutine at a time.
@@ -37,6 +65,15 @@ type Source interface {
 	Counters() report.Source
 	// Close frees the descriptor and leaves what was joined.
 	Close() error
+}
+
+// Patient is a Source whose sender waits while it is not drained: nothing is lost by
+// leaving it alone. What clients read from it is read no faster than the fastest of them
+// takes it.
+type Patient interface {
+	Source
+	// Waits reports that it does; it never changes.
+	Waits() bool
 }
 
 // Member is a Source that has joined something and has to stay in it. Both methods are

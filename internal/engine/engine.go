@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
@@ -35,6 +36,11 @@ type Config struct {
 
 	Interface     string // name of the interface that groups are joined on; if empty, the system's choice
 	ReceiveBuffer int    // SO_RCVBUF of a source, in bytes; if zero, netx.DefaultReceiveBuffer
+
+	Sources  []netip.Prefix // networks that a request's sources may be in; of the configuration's own any may
+	Targets  []netip.Prefix // networks that a request's targets may be in; likewise
+	ReadFrom []string       // directories whose files a request may name
+	WriteTo  []string       // directories into which a request may have a stream written
 
 	Memory int64         // bytes of the histories of all channels of this engine; if zero, no limit
 	Renew  time.Duration // how often memberships of groups are renewed; if zero, never

@@ -199,7 +199,8 @@ func (s *Server) withdraw(e *engine, a *attempt) bool {
 // that the client gets all of it: a close with input unread would be a reset.
 func (s *Server) refuse(c *client, engine string, out outcome) {
 	s.log.Info("client refused", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, engine, logs.Code, out.code, logs.Reason, out.reason)
-	if c.conn.SetDeadline(time.Now().Add(grace)) != nil || httpx.WriteError(c.conn, c.proto, out.code, out.reason) != nil {
+	no := s.refusalOf(c, out)
+	if c.conn.SetDeadline(time.Now().Add(grace)) != nil || httpx.WriteError(c.conn, c.proto, no.code, no.text, no.header...) != nil {
 		return // the client is gone
 	}
 	shutdown(c.conn)

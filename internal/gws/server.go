@@ -3,6 +3,7 @@ package gws
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"sluice/internal/auth"
+	"sluice/internal/endpoint"
 	"sluice/internal/handoff"
 	"sluice/internal/httpx"
 	"sluice/internal/lineup"
@@ -24,15 +27,53 @@ import (
 // Config is what gws is told. The zero Config serves private networks.
 type Config struct {
 	Allow         []netip.Prefix // clients that may watch; if nil DefaultAllow, if empty none
-	Sources       []netip.Prefix // what may be asked for; if nil DefaultSources, if empty nothing
+	Proxies       []netip.Prefix // whose word on the address of a client is believed: X-Forwarded-For; if empty nobody's
+	Sources       []netip.Prefix // what may be asked for by its address; if nil DefaultSources, if empty nothing
+	Targets       []netip.Prefix // where a client may have a stream sent; if empty nowhere
+	ReadFrom      []string       // directories whose files clients may ask for; if empty none
+	WriteTo       []string       // directories into which clients may have a stream written; if empty none
 	Lineup        *lineup.Lineup // channels and their settings; if nil, none and lineup.Defaults
+	Routes        []Route        // sessions that run without being asked for
+	Guard         Guard          // who may watch; if nil, everybody in Allow
+	Access        AccessLog      // if nil, none is written
 	Spread        Spread         // which engine gets a channel
 	Split         bool           // whether the clients of a channel are spread over the engines, too; each of these then receives it
+	MinEngines    int            // so many have to be attached before users are served; if zero 1
 	Limits        Limits         // how much is served at once
 	AnswerTimeout time.Duration  // how long an engine may take to answer beyond the no-data times of all sources; if zero 10 s
+	Request       time.Duration  // for a request to be read; if zero 10 s
+	Unavailable   time.Duration  // for how long a channel that failed counts as unavailable; if zero 10 s
+	Udpxy         bool           // the user port answers /status, as udpxy does
+	Statistics    bool           // reports tell of traffic
+	KeepEngines   bool           // the end of Run leaves the engines alone; else they get TERM
 	MaxEngines    int            // if zero 64
 	Build         string         // version of the program, for Server headers and the status
 }
+
+// Door is a listener for users.
+type Door struct {
+	net.Listener
+	Alias string      // what authorization and the access log call it; "" = nothing
+	TLS   *tls.Config // of a listener over TLS, whose ALPN offers h2 and http/1.1; nil = plain
+}
+
+// Route is a session that gws starts by itself, at an engine, as soon as there is one.
+type Route struct {
+	Name    string
+	Channel lineup.Channel
+	Target  endpoint.Target
+	Restart bool // begin anew when it has ended, after pinAgain at least
+}
+
+// Guard decides who may watch; *auth.Guard does.
+type Guard interface {
+	// Ask may wait, but not beyond ctx.
+	Ask(ctx context.Context, q auth.Question) auth.Answer
+}
+
+// AccessLog takes the events of clients and channels; *logs.Access does. Write never
+// blocks for long and never fails its caller.
+type AccessLog interface{ Write(e logs.AccessEntry) }
 
 // DefaultAllow is the private, loopback and link-local networks of both IP versions
 // (RFC 1918, RFC 4193, RFC 3927, RFC 4291).

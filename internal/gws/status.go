@@ -118,3 +118,29 @@ func (s *Server) anyReady() bool {
 	defer s.mu.Unlock()
 	return slices.ContainsFunc(s.engines, func(e *engine) bool { return e.ready })
 }
+
+// Drop implements admin.Service.
+func (s *Server) Drop(channel, client string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := false
+	for _, e := range s.engines {
+		if h := e.channels[channel]; h != nil && e.ready {
+			found = true
+			_ = e.sent(e.conn.Send(handoff.Drop{Channel: channel, Client: client})) // lost with the engine, as the client is
+		}
+	}
+	return found
+}
+
+// Reset implements admin.Service.
+func (s *Server) Reset() (engines int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.engines {
+		if e.sent(e.conn.Send(handoff.Reset{})) == nil {
+			engines++
+		}
+	}
+	return engines
+}

@@ -50,6 +50,11 @@ type refusal struct {
 	header [][2]string // what the answer has besides
 }
 
+// refusalOf is what a client gets that an engine has refused, or that none was found for.
+func (s *Server) refusalOf(_ *client, out outcome) *refusal {
+	return &refusal{code: out.code, text: out.reason}
+}
+
 // admit decides whether a request may go to an engine, as far as it is about who asks
 // for what.
 func (s *Server) admit(r *http.Request, peer netip.AddrPort) (*client, *refusal) {
@@ -64,7 +69,7 @@ func (s *Server) admit(r *http.Request, peer netip.AddrPort) (*client, *refusal)
 			code: http.StatusMethodNotAllowed, text: "want GET or HEAD", header: [][2]string{{"Allow", "GET, HEAD"}},
 		}
 	}
-	req, err := request.Parse(r.URL.EscapedPath(), r.URL.RawQuery)
+	req, err := request.Parse(r.RequestURI)
 	var bad *request.Error
 	switch {
 	case errors.As(err, &bad):

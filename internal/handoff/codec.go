@@ -28,6 +28,8 @@ const (
 	kindPin         = 12
 	kindRates       = 13
 	kindUnpin       = 14
+	kindDrop        = 15
+	kindReset       = 16
 )
 
 func (Hello) kind() byte       { return kindHello }
@@ -44,6 +46,8 @@ func (Report) kind() byte      { return kindReport }
 func (Pin) kind() byte         { return kindPin }
 func (Rates) kind() byte       { return kindRates }
 func (Unpin) kind() byte       { return kindUnpin }
+func (Drop) kind() byte        { return kindDrop }
+func (Reset) kind() byte       { return kindReset }
 
 // Encode appends m to dst. It fails for a message that is longer than MaxMessage or
 // holds a number its field has no room for (a negative PID); dst is then returned
@@ -81,6 +85,10 @@ func Encode(dst []byte, m Message) ([]byte, error) {
 	case Rates:
 		m.fields(&c)
 	case Unpin:
+		m.fields(&c)
+	case Drop:
+		m.fields(&c)
+	case Reset:
 		m.fields(&c)
 	default:
 		return dst, fmt.Errorf("encode: %T is passed by value, and is one of this package's messages", m)
@@ -132,6 +140,10 @@ func Decode(b []byte) (Message, error) {
 		return read[Rates](c)
 	case kindUnpin:
 		return read[Unpin](c)
+	case kindDrop:
+		return read[Drop](c)
+	case kindReset:
+		return read[Reset](c)
 	}
 	return nil, fmt.Errorf("%w: unknown type %d", ErrMalformed, b[0])
 }

@@ -2,7 +2,9 @@ package handoff
 
 import (
 	"fmt"
+	"math"
 
+	"sluice/internal/endpoint"
 	"sluice/internal/lineup"
 	"sluice/internal/report"
 	"sluice/internal/uri"
@@ -33,7 +35,15 @@ func (m *Attach) fields(c *coder) {
 	c.slow(&m.Slow)
 	c.string(&m.Peer)
 	c.bytes(&m.Head)
+	c.target(&m.Target)
 }
+
+func (m *Drop) fields(c *coder) {
+	c.string(&m.Channel)
+	c.string(&m.Client)
+}
+
+func (m *Reset) fields(*coder) {}
 
 func (m *Started) fields(c *coder) { c.uint(&m.ID) }
 
@@ -54,6 +64,7 @@ func (m *ChannelOpen) fields(c *coder) { c.string(&m.Tag) }
 func (m *ChannelEnd) fields(c *coder) {
 	c.string(&m.Tag)
 	c.string(&m.Reason)
+	c.bool(&m.Failed)
 }
 
 func (m *Query) fields(c *coder) { c.uint(&m.ID) }
@@ -85,6 +96,9 @@ func (c *coder) lineup(ch *lineup.Channel) {
 	if n := len(ch.Sources); c.err == nil && (n == 0 || n > lineup.MaxSources) {
 		c.fail(fmt.Errorf("channel of %d sources", n))
 	}
+	copies := uint64(ch.Copy)
+	ch.Copy = uint32(c.limited(copies, math.MaxUint32))
+	c.bool(&ch.Trusted)
 	c.duration(&ch.NoData)
 	c.duration(&ch.Linger)
 	c.bool(&ch.Pinned)
@@ -93,6 +107,7 @@ func (c *coder) lineup(ch *lineup.Channel) {
 	c.start(&ch.Start)
 	c.slow(&ch.Slow)
 	c.bool(&ch.Health)
+	c.duration(&ch.Growth)
 	c.int(&ch.MaxClients)
 	c.int64(&ch.MaxEgress)
 }
@@ -113,6 +128,35 @@ func (c *coder) uri(s *uri.Source) {
 	default:
 		*s = source
 	}
+}
+
+// target is a bool and, if it is true, the far end.
+func (c *coder) target(t **endpoint.Target) {
+	is := *t != nil
+	c.bool(&is)
+	if !is || c.err != nil {
+		return
+	}
+	if c.reading {
+		*t = &endpoint.Target{}
+	}
+	text := (*t).End.String()
+	c.string(&text)
+	if c.reading && c.err == nil {
+		end, err := uri.Parse(text)
+		switch {
+		case err != nil:
+			c.fail(err)
+		case end.String() != text:
+			c.fail(fmt.Errorf("target %q is spelled %q", end.Tag(), end))
+		default:
+			(*t).End = end
+		}
+	}
+	(*t).Write = endpoint.Write(c.limited(uint64((*t).Write), uint64(endpoint.WriteTruncate)))
+	c.string(&(*t).Method)
+	c.int64(&(*t).Bitrate)
+	c.bool(&(*t).Trusted)
 }
 
 func (c *coder) start(s *lineup.Start) {

@@ -3,13 +3,14 @@ package handoff
 import (
 	"time"
 
+	"sluice/internal/endpoint"
 	"sluice/internal/lineup"
 	"sluice/internal/report"
 )
 
 // Version of the wire format. A gws and an engine that differ refuse each other
 // with a Bye that names both, so that a half-done upgrade is seen and not guessed at.
-const Version = 2
+const Version = 3
 
 // Message is one of the types below; each travels as one SEQPACKET datagram of at
 // most MaxMessage bytes.
@@ -38,14 +39,34 @@ type Bye struct{ Reason string }
 // it as SCM_RIGHTS. The engine answers with exactly one Started or Refused of the
 // same ID, or closes the socket and then the connection. Of a repeated ID the engine
 // closes the socket and says nothing: the first one has its own answer.
+//
+// With a Target the stream goes there, no descriptor travels, and Head is empty: the
+// engine opens the target itself, and Started means that its first bytes are written.
 type Attach struct {
 	ID      uint64
 	Channel lineup.Channel // opened as it says here when it is not open yet
 	Start   lineup.Start   // where this client begins, whatever the channel says
 	Slow    lineup.Slow    // likewise
-	Peer    string         // the client's address and port
+	Peer    string         // the address and port of who asked; "" for a route of the configuration
 	Head    []byte         // what the engine writes before the first byte of the stream
+	Target  *endpoint.Target
 }
+
+// Tag is the name of the client in reports, logs and orders: that of its target, or
+// TCP:// and the address of who asked.
+func (a Attach) Tag() string {
+	if a.Target != nil {
+		return a.Target.End.Tag()
+	}
+	return "TCP://" + a.Peer
+}
+
+// Drop ends clients of a channel, gws to engine: the one with the tag Client, or with
+// Client "" all of them and the channel. There is no answer; ClientEnd and ChannelEnd tell.
+type Drop struct{ Channel, Client string }
+
+// Reset ends all channels and clients of an engine, gws to engine; the engine stays.
+type Reset struct{}
 
 // Pin asks for a channel to be received whether there are clients or not, gws to
 // engine. A channel that is there already is pinned from then on, so a repetition does
@@ -98,6 +119,7 @@ type ChannelOpen struct{ Tag string }
 type ChannelEnd struct {
 	Tag    string
 	Reason string
+	Failed bool // it could not be had, or broke: its sources failed or were silent
 }
 
 // Query asks for a Report, gws to engine. Query IDs start at 1.

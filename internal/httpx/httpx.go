@@ -65,13 +65,13 @@ func Error(w http.ResponseWriter, status int, text string) {
 
 // WriteError is Error for a connection that was taken from net/http. proto is the
 // client's, as in http.Request.Proto: HTTP/1.0 is answered in kind. The answer says
-// Connection: close, the caller closes.
-func WriteError(conn io.Writer, proto string, status int, text string) error {
+// Connection: close, the caller closes. header are lines that it has besides.
+func WriteError(conn io.Writer, proto string, status int, text string, header ...[2]string) error {
 	body := errorBody(status, text)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %d %s\r\n", Proto(proto), status, http.StatusText(status))
 	fmt.Fprintf(&b, "Date: %s\r\n", time.Now().UTC().Format(http.TimeFormat))
-	for _, line := range errorHeader(status, len(body)) {
+	for _, line := range append(errorHeader(status, len(body)), header...) {
 		fmt.Fprintf(&b, "%s: %s\r\n", line[0], line[1])
 	}
 	b.WriteString("Connection: close\r\n\r\n")

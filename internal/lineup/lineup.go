@@ -25,14 +25,36 @@ type Channel struct {
 	// Sources in the order of preference: the first, then its back-ups. At least one.
 	Sources []uri.Source
 
+	// Copy tells channels of the same sources apart that are not shared: everybody who asks
+	// for a file gets all of it, and so a channel of his own. 0 = the shared one.
+	Copy uint32
+	// Trusted channels were configured: the lists of networks and of directories that bound
+	// what a request may name do not apply to them.
+	Trusted bool
+
 	Settings
+	Listing
+}
+
+// Listing is what playlists say of a channel; only gws knows it.
+type Listing struct {
+	Group string // "" = in none
+	Title string // for people; "" = the name
+	Logo  string // URL of a picture; "" = none
+	Guide string // tvg-id: the name in the programme guide; "" = none
 }
 
 // MaxSources is how many sources a channel may have, back-ups included.
 const MaxSources = 8
 
-// Tag is the name of the channel in reports and orders, that of its first source.
-func (c Channel) Tag() string { return c.Sources[0].Tag() }
+// Tag is the name of the channel in reports and orders: that of its first source, and
+// behind a tilde the number of the copy: FILE:///srv/film.ts~3.
+func (c Channel) Tag() string {
+	if c.Copy == 0 {
+		return c.Sources[0].Tag()
+	}
+	return fmt.Sprintf("%s~%d", c.Sources[0].Tag(), c.Copy)
+}
 
 // Settings are what can be said of a channel. They hold as they stand: zero is a value,
 // not a default (see Defaults).
@@ -50,8 +72,21 @@ type Settings struct {
 	Slow    Slow  // what becomes of clients that fall out of the history
 	Health  bool  // whether the faults of the stream are counted as it passes
 
+	// Growth is how long the end of a file is waited at for more. 0 = not at all.
+	Growth time.Duration
+
 	MaxClients int   // 0 = no limit
 	MaxEgress  int64 // bits a second to all clients together; 0 = no limit
+
+	// What only gws knows:
+
+	ContentType string // of the answers
+	// Redirect is where clients go while the channel is unavailable: an absolute URL of HTTP.
+	// One that ends with a slash gets the path and the query of the request. "" = nowhere.
+	Redirect string
+	// Params says that what a client writes behind the channel's name is added to the URLs of
+	// its sources, where they are of the web; it makes a channel of its own.
+	Params bool
 }
 
 // maxTime bounds every time, so that one fits into each message and sums do not overflow.
@@ -67,6 +102,7 @@ func (s Settings) check() error {
 		{"no-data time", s.NoData, maxTime},
 		{"linger", s.Linger, maxTime},
 		{"history depth", s.History.Depth, maxTime},
+		{"growth time", s.Growth, maxTime},
 		{"start", s.Start.Back, MaxBack},
 	} {
 		if t.value < 0 || t.value > t.most {
@@ -99,6 +135,10 @@ func Defaults() Settings {
 		NoData: 5 * time.Second, Linger: 5 * time.Second,
 		History: History{Depth: 10 * time.Second, Bytes: 32 << 20},
 		Health:  true,
+		Growth:  10 * time.Second,
+
+		ContentType: "video/mp2t",
+		Params:      true,
 	}
 }
 

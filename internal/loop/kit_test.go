@@ -2,6 +2,7 @@ package loop
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -135,7 +136,8 @@ func (b *bench) Ended(id uint64, _, _ string, _ uint64, r channel.Reason) {
 	b.of(id).reason = r
 }
 
-func (b *bench) Open(from uri.Source) (endpoint.Source, error) {
+func (b *bench) Open(_ context.Context, want endpoint.Want) (endpoint.Source, error) {
+	from := want.Source
 	b.tries++
 	if b.openErr != nil {
 		return nil, b.openErr

@@ -96,6 +96,8 @@ type Loop struct {
 	poll    *poller
 	clock   clock
 	opens   sync.WaitGroup
+	life    context.Context // of what is being opened beside the loop
+	die     context.CancelFunc
 
 	posts   chan func(now time.Duration)
 	done    chan struct{} // closed when the loop begins to end: posting has no use any more
@@ -156,7 +158,9 @@ func New(c Config) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	life, die := context.WithCancel(context.Background())
 	return &Loop{
+		life: life, die: die,
 		conf: c, limited: logs.Limited(c.Log), poll: p, clock: clock{began: time.Now()},
 		posts: make(chan func(time.Duration), maxPosts), done: make(chan struct{}), gone: make(chan struct{}),
 		ring: roster{place: turnOf}, leaving: roster{place: turnOf},
@@ -320,6 +324,7 @@ func (l *Loop) close() {
 		l.endChannel(ch, channel.Shutdown, ErrEnded, now)
 		l.finishViewers(ch, channel.Shutdown, now)
 	}
+	l.die()
 	l.opens.Wait()
 	l.takePosts(now)
 	for len(l.leaving.all) > 0 {

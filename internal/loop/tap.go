@@ -46,10 +46,18 @@ func (l *Loop) tune(ch *live, now time.Duration) {
 // openSource runs beside the loop and posts what became of it.
 func (l *Loop) openSource(t *tap) {
 	defer l.opens.Done()
-	src, err := l.conf.Opener.Open(t.ch.Sources[t.index])
+	src, err := l.conf.Opener.Open(l.life, t.want())
 	posted := l.post(func(now time.Duration) { l.opened(t, src, err, now) })
 	if posted != nil && src != nil {
 		l.closed(t, src.Close())
+	}
+}
+
+// want is the source of t as its opener is told.
+func (t *tap) want() endpoint.Want {
+	return endpoint.Want{
+		Source: t.ch.Sources[t.index], Trusted: t.ch.Trusted,
+		Growth: t.ch.Growth, Paced: t.ch.Copy == 0, Patience: t.ch.NoData,
 	}
 }
 

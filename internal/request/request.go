@@ -4,17 +4,32 @@
 //	/udp/10.0.0.7@239.1.1.1:5000     a group, one source only (SSM)
 //	/udp/[ff15::1]:5000              IPv6; with a source /udp/[fd00::7]@[ff35::1]:5000
 //	/udp/239.1.1.1:5000|239.2.1.1:5000   two legs that carry the same RTP packets, merged
+//	/udp/239.1.1.1%5000              udpxy's other separators before the port: any of :%~+-^
 //	/rtp/…                           the same channel as /udp/…: RTP is detected by itself
 //	/$news                           the channel of that name in the configuration
+//	/$news?key=BF09                  parameters that are not ours are for the channel's URL
+//	/src/SOURCE/dst/TARGET?PARAMETERS
 //
-// Two parameters say how this one client is to be served; without them it is as the
-// channel has it:
+// SOURCE is the URL of an end (package uri) with its own query, or $NAME?PARAMETERS.
+// TARGET is the URL of an end, or nothing for the connection of the request; then /dst,
+// /dst/ and /dst/?x=y mean the same. The last "/dst" that is followed by "/", "?" or
+// nothing ends the source; a source that has such a thing of its own at its end is written
+// with one of its letters percent-encoded (/%64st), which is decoded once.
 //
-//	?start=live      begin at the newest byte
-//	?start=key       begin at the newest key frame
-//	?start=30s       begin 30 seconds back, or as far as the history reaches
-//	?slow=skip       when too slow, go on at the newest key frame
-//	?slow=disconnect when too slow, be disconnected
+// Parameters of the session, behind TARGET or in the other forms behind the only question
+// mark, say how this one client is to be served; without them it is as the channel has it:
+//
+//	start=live       begin at the newest byte
+//	start=key        begin at the newest key frame
+//	start=30s        begin 30 seconds back, or as far as the history reaches
+//	slow=skip        when too slow, go on at the newest key frame
+//	slow=disconnect  when too slow, be disconnected
+//	write=append     to a file that exists: behind its end
+//	write=truncate   to a file that exists: in place of what it holds
+//	method=POST      to an HTTP server: not with PUT
+//	bitrate=8M       to UDP: at that pace, in bits a second (k, M), not that of the stream
+//
+// write, method and bitrate are of a TARGET only, and are not sent to it.
 //
 // A slash at the end of the path is tolerated and percent-encoding is decoded, since
 // players and playlists write both. Other parameters are not looked at: players append
@@ -29,6 +44,7 @@ import (
 	"net/url"
 	"strings"
 
+	"sluice/internal/endpoint"
 	"sluice/internal/lineup"
 	"sluice/internal/uri"
 )
@@ -36,10 +52,22 @@ import (
 // Request is what a client asks for: a Name or a Source.
 type Request struct {
 	Name   string     // a name that a channel can have; "" when it is asked for by its source
-	Source uri.Source // all ends of scheme udp; nil when it is asked for by its name
+	Source uri.Source // nil when it is asked for by its name
+
+	// Params are to be added to the URL that Name stands for: all that was written behind it
+	// but the session's parameters, as it was written; "" for none.
+	Params string
+
+	Target *endpoint.Target // where the stream goes; nil = to the connection of the request
 
 	Start *lineup.Start // nil = as the channel has it
 	Slow  *lineup.Slow  // likewise
+
+	// What authorization is about. Both are printable ASCII without spaces: what is not was
+	// percent-encoded.
+
+	Asked string     // the source as the client wrote it, its query included: udp://224.0.2.12:5011?auth=ef03, $news?key=BF09
+	Query url.Values // every parameter of the request, those of the source too
 }
 
 // Error says why a URL is no request.
@@ -58,10 +86,11 @@ const (
 	maxValue   = 64  // far above the longest value of a parameter: likewise
 )
 
-// Parse reads the path and the query of a URL, both as the client has encoded them. An
-// error is an *Error: 404 for a path of another form, 400 for an address, a name or a
+// Parse reads the target of a request line, path and query as the client has encoded them.
+// An error is an *Error: 404 for a path of another form, 400 for an address, a name or a
 // parameter that is none.
-func Parse(escapedPath, rawQuery string) (Request, error) {
+func Parse(target string) (Request, error) {
+	escapedPath, rawQuery, _ := strings.Cut(target, "?")
 	r, err := parsePath(escapedPath)
 	if err != nil {
 		return Request{}, err

@@ -1,16 +1,23 @@
-// Package uri names the ends of a stream: where a channel's bytes come from.
+// Package uri names the ends of a stream: where a channel's bytes come from and where a
+// client's go.
 //
 // An end is written as a URL:
 //
-//	udp://239.1.1.1:5000            a multicast group (any-source)
+//	udp://239.1.1.1:5000            a multicast group (any-source), or an address
 //	udp://10.0.0.7@239.1.1.1:5000   a group, one source only (SSM, RFC 4607)
 //	udp://[ff15::1]:5000            IPv6; source and group both in brackets: [fd00::7]@[ff35::1]:5000
 //	rtp://239.1.1.1:5000            the same bytes in RTP (RFC 3550); receivers detect RTP themselves
+//	tcp://encoder.lan:7000          a TCP connection that is made there
+//	http://10.0.1.12:4056/udp/224.0.2.26:4033?kk=yy    an HTTP request
+//	https://USER:PASSWORD@tv.example/live.ts            the same over TLS, with credentials
+//	file:///srv/media/film.ts       a file, by its absolute path
 //
 // The package only reads and writes words; it opens nothing.
 package uri
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -22,36 +29,77 @@ type Scheme string
 
 // The schemes an end may have.
 const (
-	UDP Scheme = "udp"
-	RTP Scheme = "rtp"
+	UDP   Scheme = "udp"
+	RTP   Scheme = "rtp"
+	TCP   Scheme = "tcp"
+	HTTP  Scheme = "http"
+	HTTPS Scheme = "https"
+	File  Scheme = "file"
 )
 
-// End is one end of a stream. The zero End is not valid.
+// MaxLength is that of the longest end, in bytes as it is written.
+const MaxLength = 4096
+
+// End is one end of a stream. The zero End is not valid. Ends may be compared.
 type End struct {
 	Scheme Scheme
-	Addr   netip.AddrPort // the group (or local address) and port
-	Source netip.Addr     // the one permitted sender (SSM); invalid = any
+
+	Addr   netip.AddrPort // udp, rtp: the group (or an address) and port
+	Source netip.Addr     // udp, rtp: the one permitted sender (SSM); invalid = any
+
+	Host string // tcp, http, https: "name:port", a name in lower case, IPv6 in brackets; the port is always there
+	User string // http, https: "user:password" as it is written in the URL; never shown
+
+	Path  string // http, https: percent-encoded, at least "/"; file: absolute and clean, not encoded
+	Query string // http, https: as it is written, without the question mark; never shown
 }
 
 // ErrScheme marks a URL whose scheme this end cannot have.
 var ErrScheme = errors.New("unsupported scheme")
 
-// Parse reads "scheme://[source@]address:port". A query, a fragment or a path
-// other than "/" is an error: the caller cuts what belongs to it.
+// Datagrams says that the end is of UDP, with RTP or without.
+func (e End) Datagrams() bool { return e.Scheme == UDP || e.Scheme == RTP }
+
+// Web says that the end is asked for by HTTP, over TLS or not.
+func (e End) Web() bool { return e.Scheme == HTTP || e.Scheme == HTTPS }
+
+// Parse reads an end of any scheme. Only an end of the web has a query; a fragment is an
+// error.
 func Parse(s string) (End, error) {
+	if len(s) > MaxLength {
+		return End{}, fmt.Errorf("URL of %d characters: want at most %d", len(s), MaxLength)
+	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok {
-		return End{}, fmt.Errorf("%q is no URL: want udp://GROUP:PORT", s)
+		return End{}, fmt.Errorf("%q is no URL: want such as udp://GROUP:PORT", shorten(s))
 	}
-	switch Scheme(scheme) {
-	case UDP, RTP:
-	default:
-		return End{}, fmt.Errorf("%w %q: want udp or rtp", ErrScheme, scheme)
+	switch Scheme(strings.ToLower(scheme)) {
+	case UDP:
+		return ParseAddr(UDP, strings.TrimSuffix(rest, "/"))
+	case RTP:
+		return ParseAddr(RTP, strings.TrimSuffix(rest, "/"))
+	case TCP:
+		return parseTCP(strings.TrimSuffix(rest, "/"))
+	case HTTP:
+		return parseWeb(HTTP, rest)
+	case HTTPS:
+		return parseWeb(HTTPS, rest)
+	case File:
+		return parseFile(rest)
 	}
-	return ParseAddr(Scheme(scheme), strings.TrimSuffix(rest, "/"))
+	return End{}, fmt.Errorf("%w %q: want udp, rtp, tcp, http, https or file", ErrScheme, shorten(scheme))
 }
 
-// ParseAddr reads "[source@]address:port", the part of an end after "scheme://".
+// shorten is s as an error may repeat it.
+func shorten(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "…"
+	}
+	return s
+}
+
+// ParseAddr reads "[source@]address:port", the part of an end of UDP or RTP after
+// "scheme://".
 func ParseAddr(scheme Scheme, s string) (End, error) {
 	e := End{Scheme: scheme}
 	source, addr, found := strings.Cut(s, "@")
@@ -98,18 +146,63 @@ func parseSource(s string) (netip.Addr, error) {
 
 func addrError(s string) error {
 	if strings.Count(s, ":") == 2 && !strings.Contains(s, "[") {
-		return fmt.Errorf("bad address %q: want GROUP:PORT, with a source SOURCE@GROUP:PORT", s)
+		return fmt.Errorf("bad address %q: want GROUP:PORT, with a source SOURCE@GROUP:PORT", shorten(s))
 	}
-	return fmt.Errorf("bad address %q: want ADDRESS:PORT (IPv6 as [ADDRESS]:PORT)", s)
+	return fmt.Errorf("bad address %q: want ADDRESS:PORT (IPv6 as [ADDRESS]:PORT)", shorten(s))
 }
 
-// String is the URL that Parse reads back.
-func (e End) String() string { return string(e.Scheme) + "://" + e.address() }
+// String is the URL that Parse reads back, credentials and query included: for
+// configurations and for the ends themselves, never for logs.
+func (e End) String() string {
+	switch {
+	case e.Datagrams():
+		return string(e.Scheme) + "://" + e.address()
+	case e.Scheme == File:
+		return "file://" + escapePath(e.Path)
+	case e.Scheme == TCP:
+		return "tcp://" + e.Host
+	}
+	user, query := e.User, e.Query
+	if user != "" {
+		user += "@"
+	}
+	if query != "" {
+		query = "?" + query
+	}
+	return string(e.Scheme) + "://" + user + e.Host + e.Path + query
+}
 
-// Tag is the name of the end in reports and orders, such as UDP://239.1.1.1:5000:
-// the scheme in upper case, no query, no credentials. Two ends that deliver the
-// same bytes have the same tag, so RTP is named UDP as well.
-func (e End) Tag() string { return "UDP://" + e.address() }
+// Tag is the name of the end in reports, logs and orders: the scheme in upper case, no
+// query, no credentials.
+//
+//	UDP://239.1.1.1:5000                   RTP is named UDP as well
+//	UDP://10.0.0.7@239.1.1.1:5000          UDP://[fd00::7]@[ff35::1]:5000
+//	TCP://encoder.lan:7000
+//	HTTP://10.0.1.12:4056/udp/224.0.2.26:4033~5f3a0c21d9be
+//	FILE:///srv/media/film.ts
+//
+// Two ends that deliver the same bytes have the same tag, and no others. What an HTTP
+// server sends may depend on the query and on who asks: then twelve digits behind a tilde
+// stand for both, the beginning of their SHA-256.
+func (e End) Tag() string {
+	switch {
+	case e.Datagrams():
+		return "UDP://" + e.address()
+	case e.Scheme == File:
+		return "FILE://" + tagPath(escapePath(e.Path))
+	case e.Scheme == TCP:
+		return "TCP://" + e.Host
+	}
+	tag := strings.ToUpper(string(e.Scheme)) + "://" + e.Host + tagPath(e.Path)
+	if e.User != "" || e.Query != "" {
+		sum := sha256.Sum256([]byte(e.User + "@" + e.Query))
+		tag += "~" + hex.EncodeToString(sum[:6])
+	}
+	return tag
+}
+
+// tagPath keeps the tilde for what a tag has behind a path.
+func tagPath(escaped string) string { return strings.ReplaceAll(escaped, "~", "%7E") }
 
 func (e End) address() string {
 	if !e.Source.IsValid() {

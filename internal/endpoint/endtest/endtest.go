@@ -4,6 +4,7 @@ package endtest
 
 import (
 	"bytes"
+	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -62,7 +63,7 @@ func Run(t *testing.T, e End) {
 // Open opens the end and closes it when the test ends.
 func Open(t *testing.T, e End) endpoint.Source {
 	t.Helper()
-	src, err := e.Opener.Open(e.Source)
+	src, err := e.Opener.Open(context.Background(), endpoint.Want{Source: e.Source})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func returnsEarly(t *testing.T, e End) {
 
 func closeAndOpen(t *testing.T, e End) {
 	for range 3 {
-		src, err := e.Opener.Open(e.Source)
+		src, err := e.Opener.Open(context.Background(), endpoint.Want{Source: e.Source})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,7 @@
 package udp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,7 +32,6 @@ import (
 	"sluice/internal/logs"
 	"sluice/internal/media/rtp"
 	"sluice/internal/netx"
-	"sluice/internal/uri"
 )
 
 const (
@@ -61,7 +61,8 @@ type Opener struct {
 
 // Open joins the groups (or binds the local addresses) that from names. With two legs,
 // one that can be had is enough.
-func (o *Opener) Open(from uri.Source) (endpoint.Source, error) {
+func (o *Opener) Open(_ context.Context, want endpoint.Want) (endpoint.Source, error) {
+	from := want.Source
 	o.once.Do(func() { o.batch = netx.NewBatch(batchSize) })
 	s := &source{
 		opener: o, from: from, legs: make([]leg, len(from)),
