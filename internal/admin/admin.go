@@ -4,21 +4,25 @@
 //	/status   all engines, channels and clients: a page for a browser, which brings itself
 //	          up to date; JSON (report.Status) for Accept: application/json or
 //	          ?format=json. ?format=html asks for the page by name.
+//	/report   ?type={traffic|tps}&format={html|web|xml|json}&cached={0|1}: the traffic of
+//	          each channel and client, with their tags; given again for a while unless cached=0
+//	/drop     ?channel=TAG[&client=TAG]: end a client, or a channel with all its clients
+//	/reset    end all channels and clients
 //	/         leads to /status
 //
-// Answers are never cached. The port has no access control of its own: it belongs on
-// loopback or behind something that has.
+// Browsers and proxies cache none of it. The port has no access control of its own: it
+// belongs on loopback or behind something that has.
 package admin
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"sluice/internal/httpx"
 	"sluice/internal/report"
@@ -37,21 +41,38 @@ type Service interface {
 	Reset() int
 }
 
-// Handler serves s.
-func Handler(s Service) http.Handler { return &handler{service: s, page: newPage()} }
+// Settings are how reports are made.
+type Settings struct {
+	Cache      time.Duration // how long a report is given again; if zero, not at all
+	Statistics bool          // whether reports tell of traffic
+}
+
+// Handler serves s. settings is asked for at each report.
+func Handler(s Service, settings func() Settings) http.Handler {
+	return &handler{service: s, settings: settings, page: newPage(), cache: cache{kept: make(map[string]cached)}}
+}
 
 type handler struct {
-	service Service
-	page    *page
+	service  Service
+	settings func() Settings
+	page     *page
+	cache    cache
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	serve := map[string]http.HandlerFunc{"/": home, "/ping": ping, "/status": h.status}[r.URL.Path]
-	if serve == nil {
-		httpx.Error(w, http.StatusNotFound, "no such path: want /status or /ping")
-		return
+	serve := map[string]http.HandlerFunc{
+		"/": home, "/ping": ping, "/status": h.status, "/report": h.report, "/drop": h.drop, "/reset": h.reset,
+	}[r.URL.Path]
+	methods := []string{http.MethodGet, http.MethodHead}
+	order := r.URL.Path == "/drop" || r.URL.Path == "/reset"
+	if order {
+		methods = []string{http.MethodGet, http.MethodPost}
 	}
-	if !httpx.Permit(w, r, http.MethodGet, http.MethodHead) {
+	switch {
+	case serve == nil:
+		httpx.Error(w, http.StatusNotFound, "no such path: want /status, /report, /drop, /reset or /ping")
+		return
+	case !httpx.Permit(w, r, methods...), order && !ownOrder(w, r):
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -96,12 +117,7 @@ func wantsJSON(accept string) bool {
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
 }
 
-func writeJSON(w io.Writer, st report.Status) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(st)
-}
+func writeJSON(w io.Writer, st report.Status) error { return writeIndented(w, st) }
 
 // ordered is a copy of st in which channels stand by what they are called and clients by
 // their coming, so that nothing jumps from one look to the next, and in which no list is

@@ -21,6 +21,10 @@ import (
 type service report.Status
 
 func (s service) Status(context.Context) report.Status { return report.Status(s) }
+func (s service) Drop(string, string) bool             { return false }
+func (s service) Reset() int                           { return len(s.Engines) }
+
+func noSettings() Settings { return Settings{} }
 
 // serve runs the admin port on loopback until the test ends.
 func serve(t *testing.T, st report.Status, addr string) string {
@@ -29,7 +33,7 @@ func serve(t *testing.T, st report.Status, addr string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httpx.NewServer(Handler(service(st)), httpx.Options{}, slog.New(slog.DiscardHandler))
+	s := httpx.NewServer(Handler(service(st), noSettings), httpx.Options{}, slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {

@@ -18,6 +18,8 @@ import (
 var (
 	//go:embed page.html
 	pageHTML string
+	//go:embed report.html
+	reportHTML string
 	//go:embed page.css
 	pageCSS string
 	//go:embed page.js
@@ -27,9 +29,10 @@ var (
 // maxShown is how many clients of a channel the page lists; JSON has them all.
 const maxShown = 100
 
-// page is the status as HTML: one document, nothing loaded from elsewhere.
+// page is the status, or the report, as HTML: one document, nothing loaded from elsewhere.
 type page struct {
 	tmpl   *template.Template
+	report *template.Template
 	policy string // Content-Security-Policy: only the page's own style and script
 }
 
@@ -45,7 +48,8 @@ func newPage() *page {
 		"minus": func(a, b int) int { return a - b },
 	}
 	return &page{
-		tmpl: template.Must(template.New("page").Funcs(funcs).Parse(pageHTML)),
+		tmpl:   template.Must(template.New("page").Funcs(funcs).Parse(pageHTML)),
+		report: template.Must(template.New("report").Funcs(funcs).Parse(reportHTML)),
 		policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; connect-src 'self'; img-src data:; "+
 			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'", hash(pageCSS), hash(pageJS)),
 	}
@@ -58,6 +62,8 @@ func hash(s string) string {
 }
 
 func (p *page) write(w io.Writer, st report.Status) error { return p.tmpl.Execute(w, st) }
+
+func (p *page) writeTraffic(w io.Writer, t traffic) error { return p.report.Execute(w, t) }
 
 // title is what a channel is called: its name, or its tag when it has none.
 func title(ch report.Channel) string { return cmp.Or(ch.Name, ch.Tag) }

@@ -74,7 +74,7 @@ func runGWS(ctx context.Context, c config.Config, socket string, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	web := httpx.NewServer(admin.Handler(server), httpx.Options{}, log)
+	web := httpx.NewServer(admin.Handler(server, func() admin.Settings { return admin.Settings{Cache: c.Report.Cache, Statistics: c.Report.Statistics} }), httpx.Options{}, log)
 	parts := []func(context.Context) error{
 		server.Run,
 		func(ctx context.Context) error { return serve(ctx, web, d.admin) },
