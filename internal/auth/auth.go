@@ -1,6 +1,11 @@
 // Package auth decides who may watch what: by static tokens, by signed URLs that expire,
 // by an HTTP service, and by helper programs. What is configured must agree, all of it, in
 // that order; what is cheap and local is asked first.
+//
+//	Ask ─► token or signature ─► denied lately? ─► hook ─► helper ─► access
+//	            │ 401, 403            │ 401, 403      │ 401, 403, 504
+//
+// docs/auth.md is the manual of all of it, with the lines that helpers read and write.
 package auth
 
 import (
@@ -26,6 +31,8 @@ type Answer struct {
 	Code int
 	// Reason is for the log: who decided, and why. It holds no token.
 	Reason string
+	// User is the name of the token that was used, also when somebody else then denied; "" else.
+	User string
 }
 
 // Config says who decides. The zero Config lets everybody in.
@@ -35,20 +42,21 @@ type Config struct {
 	// Secrets are the keys of signed URLs: a request has ?expires=SECONDS&sign=HEX, where
 	// SECONDS is the time since 1970 and HEX the HMAC-SHA256 over PATH, a newline and SECONDS
 	// (and, if there is an ip= parameter, a newline and its value, which then is the only
-	// address that may use the URL). Any of the keys will do, so that one can be replaced. If
-	// empty, nothing need be signed. A request that has a good token need not be signed, and
-	// the other way round.
+	// address that may use the URL). Any of the keys will do, so that one can be replaced; 16
+	// bytes at least. If empty, nothing need be signed. A request that has a good token need
+	// not be signed, and the other way round, but a signature does not cover a Destination:
+	// that wants a token.
 	Secrets [][]byte
 
-	Hook    string        // URL that is asked by POST, see docs/manual; if empty, none
-	Timeout time.Duration // for Hook and Helper to answer; if zero 5 s
+	Hook    string        // URL that is asked by POST, see docs/auth.md; if empty, none
+	Timeout time.Duration // for Hook and Helper to answer, together; if zero 5 s
 
 	Helper        []string // command of a helper and its arguments; no shell takes part. If empty, none
-	Helpers       int      // how many run; if zero 4
+	Helpers       int      // how many run, so many requests are asked about at once; if zero 4
 	CRLF          bool     // requests to helpers end with CR LF, not with LF
 	ListenerAlias bool     // a fifth field: the alias of the listener
 
-	DeniedFor     time.Duration // a request that was denied by Hook or Helper is not asked again for so long; if zero 60 s, if negative always
+	DeniedFor     time.Duration // a request that was denied by Hook or Helper is not asked about again for so long; if zero 60 s, if negative every time
 	DeniedEntries int           // how many of these are remembered; if zero 10 000
 }
 
