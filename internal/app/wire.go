@@ -70,7 +70,7 @@ func runGWS(ctx context.Context, c config.Config, socket string, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	server, err := gws.New(conf, d.user, d.handoff, log)
+	server, err := gws.New(conf, []gws.Door{{Listener: d.user}}, d.handoff, log)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,9 @@ import (
 
 // client is a request that may go to an engine.
 type client struct {
-	proto    string // of HTTP, as in http.Request.Proto
-	tag      string // the channel's
+	conf     *Config // as it was when the request came: it holds throughout
+	proto    string  // of HTTP, as in http.Request.Proto
+	tag      string  // the channel's
 	addr     netip.Addr
 	patience time.Duration // how long an engine may take to answer; 0 = as long as the client stays
 	attach   handoff.Attach
@@ -56,7 +57,7 @@ type outcome struct {
 
 // stream takes the socket of a request that enter has let in, and sees it through to one
 // answer. What the client sent after its request is dropped.
-func (s *Server) stream(w http.ResponseWriter, c *client) {
+func (s *Server) stream(w http.ResponseWriter, _ *http.Request, c *client) {
 	defer s.group.Done()
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -115,7 +116,7 @@ func (s *Server) handOver(c *client) (engine string, _ outcome) {
 func (s *Server) assign(c *client, tried map[string]bool) (*engine, *attempt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.pickLocked(c.tag, tried, s.c.Split)
+	e := s.pickLocked(c.tag, tried, c.conf.Spread, c.conf.Split)
 	if e == nil {
 		return nil, nil
 	}
@@ -128,7 +129,7 @@ func (s *Server) assign(c *client, tried map[string]bool) (*engine, *attempt) {
 }
 
 // pickLocked is pick for the engines as they are; nil when there is none.
-func (s *Server) pickLocked(tag string, tried map[string]bool, split bool) *engine {
+func (s *Server) pickLocked(tag string, tried map[string]bool, spread Spread, split bool) *engine {
 	list := make([]candidate, len(s.engines))
 	for i, e := range s.engines {
 		list[i] = candidate{
@@ -136,7 +137,7 @@ func (s *Server) pickLocked(tag string, tried map[string]bool, split bool) *engi
 			channels: len(e.channels), clients: len(e.clients) + len(e.pending),
 		}
 	}
-	i := pick(list, s.turn, s.c.Spread, split)
+	i := pick(list, s.turn, spread, split)
 	if i < 0 {
 		return nil
 	}

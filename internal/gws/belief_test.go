@@ -15,7 +15,9 @@ import (
 
 // desk is a Server without its doors: what engines say is put in by hand.
 func desk(c Config) *Server {
-	return &Server{c: c, log: slog.New(slog.DiscardHandler), pins: pinsOf(c.Lineup)}
+	s := &Server{log: slog.New(slog.DiscardHandler), pins: pinsOf(c.Lineup)}
+	s.conf.Store(&c)
+	return s
 }
 
 // enlist is an engine that is ready.
@@ -109,7 +111,7 @@ func (m *model) decide(i int, v verdict) {
 }
 
 func (m *model) request(t *rapid.T) {
-	c := &client{tag: drawTag(t), addr: netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "host") % 3})}
+	c := &client{conf: m.s.config(), tag: drawTag(t), addr: netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "host") % 3})}
 	if m.s.enter(c, true) != nil {
 		t.Fatal("there is no limit")
 	}

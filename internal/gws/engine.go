@@ -107,7 +107,7 @@ func (s *Server) welcome(c *handoff.Conn) (*engine, error) {
 func (s *Server) enroll(h handoff.Hello, c *handoff.Conn) (*engine, error) {
 	if h.Version != handoff.Version {
 		return nil, fmt.Errorf("engine %q (version %q) speaks format %d, gws (version %q) format %d: restart the older with the newer program",
-			h.Engine, h.Build, h.Version, s.c.Build, handoff.Version)
+			h.Engine, h.Build, h.Version, s.config().Build, handoff.Version)
 	}
 	if h.Engine == "" {
 		return nil, errors.New("an engine needs a name")
@@ -119,7 +119,7 @@ func (s *Server) enroll(h handoff.Hello, c *handoff.Conn) (*engine, error) {
 			return nil, fmt.Errorf("engine %q is attached already, as process %d: give each engine a name of its own", h.Engine, e.hello.PID)
 		}
 	}
-	if len(s.engines) >= s.c.MaxEngines {
+	if len(s.engines) >= s.config().MaxEngines {
 		return nil, fmt.Errorf("engine %q is one too many: there are %d", h.Engine, len(s.engines))
 	}
 	e := &engine{

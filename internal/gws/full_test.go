@@ -96,9 +96,9 @@ func TestIssue2LimitOfPendingClients(t *testing.T) {
 	e.send(handoff.Refused{ID: a.ID, Code: 504, Reason: "no data"})
 	h.all(client)
 
-	h.server.mu.Lock()
-	h.server.c.Limits.MaxClients = 0
-	h.server.mu.Unlock()
+	if err := h.server.Reload(Config{Limits: Limits{MaxPending: 1}}); err != nil {
+		t.Fatal(err)
+	}
 	client = h.ask(getOf(5000))
 	_, f = e.attach()
 	h.full(getOf(5001), limitPending)

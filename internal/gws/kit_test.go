@@ -42,7 +42,7 @@ func open(t *testing.T, c Config, change ...func(*Server)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.server, err = New(c, user, control, slog.New(slog.NewTextHandler(h.log, nil))); err != nil {
+	if h.server, err = New(c, []Door{{Listener: user}}, control, slog.New(slog.NewTextHandler(h.log, nil))); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range change {

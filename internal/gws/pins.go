@@ -1,6 +1,7 @@
 package gws
 
 import (
+	"reflect"
 	"time"
 
 	"sluice/internal/handoff"
@@ -26,6 +27,7 @@ type pin struct {
 	channel lineup.Channel
 	tag     string
 	next    time.Time // when it may be asked for again
+	changed bool      // whoever has it is to be told of its settings
 }
 
 func pinsOf(l *lineup.Lineup) []pin {
@@ -36,6 +38,23 @@ func pinsOf(l *lineup.Lineup) []pin {
 		}
 	}
 	return pins
+}
+
+// pinsAfter are the pinned channels of another lineup: what they share with those of
+// before goes on.
+func pinsAfter(before []pin, l *lineup.Lineup) []pin {
+	known := make(map[string]pin, len(before))
+	for _, p := range before {
+		known[p.tag] = p
+	}
+	after := pinsOf(l)
+	for i := range after {
+		p := &after[i]
+		if old, was := known[p.tag]; was {
+			p.next, p.changed = old.next, old.changed || !reflect.DeepEqual(old.channel, p.channel)
+		}
+	}
+	return after
 }
 
 // order is a Pin that is due.
@@ -100,7 +119,7 @@ func (s *Server) excessPins(now time.Time) []excess {
 }
 
 // duePins are the pinned channels that no engine has and that may be asked for, with
-// the engine for each.
+// the engine for each; and those that have changed, for the engine that has them.
 func (s *Server) duePins(now time.Time) []order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,28 +129,34 @@ func (s *Server) duePins(now time.Time) []order {
 	var due []order
 	for i := range s.pins {
 		p := &s.pins[i]
-		if now.Before(p.next) || s.pinnedLocked(p.tag) {
+		holder := s.pinnedLocked(p.tag)
+		if holder != nil && p.changed {
+			p.changed = false
+			due = append(due, order{holder, handoff.Pin{Channel: p.channel}})
+		}
+		if holder != nil || now.Before(p.next) {
 			continue
 		}
-		e := s.pickLocked(p.tag, nil, false)
+		e := s.pickLocked(p.tag, nil, s.config().Spread, false)
 		if e == nil {
 			break
 		}
 		s.holdLocked(e, p.tag).pinned = true
-		p.next = now.Add(pinAgain)
+		p.next, p.changed = now.Add(pinAgain), false
 		due = append(due, order{e, handoff.Pin{Channel: p.channel}})
 	}
 	return due
 }
 
-// pinnedLocked reports whether an engine receives the channel and will go on with it.
-func (s *Server) pinnedLocked(tag string) bool {
+// pinnedLocked is the engine that receives the channel and will go on with it; nil when
+// there is none.
+func (s *Server) pinnedLocked(tag string) *engine {
 	for _, e := range s.engines {
 		if h := e.channels[tag]; h != nil && e.ready && h.open && h.pinned {
-			return true
+			return e
 		}
 	}
-	return false
+	return nil
 }
 
 // unpinnedLocked notes that an engine has ended a channel.

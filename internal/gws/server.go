@@ -3,7 +3,6 @@ package gws
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,12 +13,12 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/internal/auth"
 	"sluice/internal/endpoint"
 	"sluice/internal/handoff"
-	"sluice/internal/httpx"
 	"sluice/internal/lineup"
 	"sluice/internal/logs"
 )
@@ -46,15 +45,9 @@ type Config struct {
 	Udpxy         bool           // the user port answers /status, as udpxy does
 	Statistics    bool           // reports tell of traffic
 	KeepEngines   bool           // the end of Run leaves the engines alone; else they get TERM
+	Stall         time.Duration  // a client whose stream gws itself writes (TLS) and that takes nothing for so long is ended; if zero 20 s
 	MaxEngines    int            // if zero 64
 	Build         string         // version of the program, for Server headers and the status
-}
-
-// Door is a listener for users.
-type Door struct {
-	net.Listener
-	Alias string      // what authorization and the access log call it; "" = nothing
-	TLS   *tls.Config // of a listener over TLS, whose ALPN offers h2 and http/1.1; nil = plain
 }
 
 // Route is a session that gws starts by itself, at an engine, as soon as there is one.
@@ -113,8 +106,8 @@ const (
 // reads for each connection of an engine, one that keeps the pinned channels, one that
 // watches for engines that hang.
 type Server struct {
-	c        Config
-	user     net.Listener
+	conf     atomic.Pointer[Config] // see config
+	users    []Door
 	control  *net.UnixListener
 	log      *slog.Logger
 	turned   *slog.Logger // for who is turned away: a line a second at most
@@ -138,17 +131,47 @@ type Server struct {
 	lastID      uint64 // of an Attach; the upper half is random, so that no two gws use the same
 }
 
-// New makes a Server that takes requests from user and engines from control
-// (netx.ListenHandoff). It owns both once Run is called.
-func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logger) (*Server, error) {
-	if user == nil || control == nil || log == nil {
-		return nil, errors.New("gws needs two listeners and a log")
+// config is what holds now. It is never modified: whoever serves a request looks once, and
+// holds on to it.
+func (s *Server) config() *Config { return s.conf.Load() }
+
+// New makes a Server that takes requests from users and engines from control
+// (netx.ListenHandoff). It owns them all once Run is called.
+func New(c Config, users []Door, control *net.UnixListener, log *slog.Logger) (*Server, error) {
+	if len(users) == 0 || slices.ContainsFunc(users, func(d Door) bool { return d.Listener == nil }) || control == nil || log == nil {
+		return nil, errors.New("gws needs a listener for users, one for engines and a log")
 	}
-	if c.AnswerTimeout < 0 || c.MaxEngines < 0 {
-		return nil, fmt.Errorf("gws: answer time-out %v and %d engines: want positive values", c.AnswerTimeout, c.MaxEngines)
+	c, err := c.complete()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		users: users, control: control, log: log, turned: logs.Limited(log),
+		started: time.Now(),
+		greet:   greetTimeout, pinning: pinTick, watching: watchTick,
+		pins:   pinsOf(c.Lineup),
+		stop:   make(chan struct{}),
+		conns:  make(map[*handoff.Conn]bool),
+		lastID: uint64(rand.Uint32()) << 32,
+	}
+	s.conf.Store(&c)
+	return s, nil
+}
+
+// complete is c with its defaults in place of zeros. The error names what makes no sense.
+func (c Config) complete() (Config, error) {
+	for name, d := range map[string]time.Duration{
+		"answer time-out": c.AnswerTimeout, "request time-out": c.Request, "time of being unavailable": c.Unavailable, "stall time": c.Stall,
+	} {
+		if d < 0 {
+			return c, fmt.Errorf("gws: %s of %v: want a positive value", name, d)
+		}
+	}
+	if c.MinEngines < 0 || c.MaxEngines < 0 {
+		return c, fmt.Errorf("gws: %d engines at least, %d at most: want positive values", c.MinEngines, c.MaxEngines)
 	}
 	if err := c.Limits.validate(); err != nil {
-		return nil, err
+		return c, err
 	}
 	if c.Allow == nil {
 		c.Allow = DefaultAllow()
@@ -157,25 +180,26 @@ func New(c Config, user net.Listener, control *net.UnixListener, log *slog.Logge
 		c.Sources = DefaultSources()
 	}
 	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, 10*time.Second)
+	c.Request = cmp.Or(c.Request, 10*time.Second)
+	c.Unavailable = cmp.Or(c.Unavailable, 10*time.Second)
+	c.Stall = cmp.Or(c.Stall, 20*time.Second)
+	c.MinEngines = cmp.Or(c.MinEngines, 1)
 	c.MaxEngines = cmp.Or(c.MaxEngines, 64)
-	return &Server{
-		c: c, user: user, control: control, log: log, turned: logs.Limited(log),
-		started: time.Now(),
-		greet:   greetTimeout, pinning: pinTick, watching: watchTick,
-		pins:   pinsOf(c.Lineup),
-		stop:   make(chan struct{}),
-		conns:  make(map[*handoff.Conn]bool),
-		lastID: uint64(rand.Uint32()) << 32,
-	}, nil
+	return c, nil
 }
 
 // Run serves until ctx ends, then returns nil; once only. It closes the listeners and
 // the connections of the engines, which go on with the clients they have. A client
-// that no engine has answered yet is left to the engine that holds its socket.
+// that no engine has answered yet is left to the engine that holds its socket; the streams
+// that gws itself writes end.
 func (s *Server) Run(ctx context.Context) error {
-	server := httpx.NewServer(http.HandlerFunc(s.serveUser), httpx.Options{}, s.log)
-	ended := make(chan error, 2)
-	s.group.Go(func() { ended <- s.serveUsers(server) })
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	server := s.newUserServer(ctx)
+	ended := make(chan error, len(s.users)+1)
+	for i := range s.users {
+		s.group.Go(func() { ended <- s.users[i].serve(server) })
+	}
 	s.group.Go(func() { ended <- s.serveEngines() })
 	s.group.Go(s.keepPins)
 	s.group.Go(s.watch)
@@ -185,16 +209,10 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-ended:
 	}
+	cancel() // before stop is closed: what gws writes itself ends
 	s.shutdown(server)
 	s.group.Wait()
 	return err
-}
-
-func (s *Server) serveUsers(server *http.Server) error {
-	if err := server.Serve(s.user); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve clients on %s: %w", s.user.Addr(), err)
-	}
-	return nil
 }
 
 func (s *Server) serveEngines() error {
@@ -231,7 +249,7 @@ func (s *Server) pause(d time.Duration) bool {
 func (s *Server) adopt(c *handoff.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping || len(s.conns) >= 2*s.c.MaxEngines {
+	if s.stopping || len(s.conns) >= 2*s.config().MaxEngines {
 		c.Close()
 		return
 	}
@@ -261,7 +279,9 @@ func (s *Server) shutdown(server *http.Server) {
 	}
 	byes.Wait()
 	s.control.Close()
-	s.user.Close() // Serve may not have begun, then Shutdown does not know it
+	for _, d := range s.users {
+		d.Close() // Serve may not have begun, then Shutdown does not know it
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {

@@ -42,7 +42,7 @@ func (s *Server) Status(ctx context.Context) report.Status {
 	sum := totals(answers)
 	sum.Refused = refused.report()
 	return report.Status{
-		Name: "sluice", Version: s.c.Build, PID: os.Getpid(), Started: s.started, Now: time.Now(),
+		Name: "sluice", Version: s.config().Build, PID: os.Getpid(), Started: s.started, Now: time.Now(),
 		Engines: answers, Totals: sum,
 	}
 }
@@ -112,11 +112,18 @@ func (s *Server) answerQuery(e *engine, m handoff.Report) {
 	}
 }
 
-// anyReady reports whether there is an engine that may be given clients.
-func (s *Server) anyReady() bool {
+// enough reports whether there are as many engines that may be given clients as have to
+// be.
+func (s *Server) enough(conf *Config) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.engines, func(e *engine) bool { return e.ready })
+	ready := 0
+	for _, e := range s.engines {
+		if e.ready {
+			ready++
+		}
+	}
+	return ready >= conf.MinEngines
 }
 
 // Drop implements admin.Service.

@@ -19,9 +19,9 @@ import (
 // serveUser answers a request of the user port: with an error, with the headers alone
 // (HEAD), or by handing the socket over.
 func (s *Server) serveUser(w http.ResponseWriter, r *http.Request) {
-	peer := httpx.ClientAddr(r)
+	conf, peer := s.config(), httpx.ClientAddr(r)
 	stays := r.Method != http.MethodHead
-	c, no := s.admit(r, peer)
+	c, no := s.admit(conf, r, peer)
 	if no == nil {
 		no = s.enter(c, stays)
 	}
@@ -33,9 +33,9 @@ func (s *Server) serveUser(w http.ResponseWriter, r *http.Request) {
 		}
 		httpx.Error(w, no.code, no.text)
 	case stays:
-		s.stream(w, c)
+		s.stream(w, r, c)
 	default:
-		for _, line := range s.header() {
+		for _, line := range header(conf) {
 			w.Header().Set(line[0], line[1])
 		}
 		w.WriteHeader(http.StatusOK)
@@ -57,8 +57,8 @@ func (s *Server) refusalOf(_ *client, out outcome) *refusal {
 
 // admit decides whether a request may go to an engine, as far as it is about who asks
 // for what.
-func (s *Server) admit(r *http.Request, peer netip.AddrPort) (*client, *refusal) {
-	if !contains(s.c.Allow, peer.Addr()) {
+func (s *Server) admit(conf *Config, r *http.Request, peer netip.AddrPort) (*client, *refusal) {
+	if !contains(conf.Allow, peer.Addr()) {
 		return nil, &refusal{
 			code: http.StatusForbidden, text: "this address may not watch here",
 			hint: "the address is in no network of the setting allow",
@@ -77,34 +77,34 @@ func (s *Server) admit(r *http.Request, peer netip.AddrPort) (*client, *refusal)
 	case err != nil:
 		return nil, &refusal{code: http.StatusInternalServerError, text: err.Error()}
 	}
-	ch, no := s.find(req)
+	ch, no := find(conf, req)
 	if no != nil {
 		return nil, no
 	}
-	if !s.anyReady() {
+	if !s.enough(conf) {
 		return nil, &refusal{code: http.StatusServiceUnavailable, text: noEngine}
 	}
-	return s.newClient(r.Proto, peer, req, ch), nil
+	return newClient(conf, r.Proto, peer, req, ch), nil
 }
 
 const noEngine = "no engine is there, please try again"
 
 // find is the channel that is asked for. What may be asked for by its address is a
 // setting; what stands in the configuration may be watched.
-func (s *Server) find(req request.Request) (lineup.Channel, *refusal) {
+func find(conf *Config, req request.Request) (lineup.Channel, *refusal) {
 	if req.Source == nil {
-		ch, ok := s.c.Lineup.Named(req.Name)
+		ch, ok := conf.Lineup.Named(req.Name)
 		if !ok {
 			return ch, &refusal{code: http.StatusNotFound, text: "no channel has this name"}
 		}
 		return ch, nil
 	}
-	ch := s.c.Lineup.From(req.Source)
+	ch := conf.Lineup.From(req.Source)
 	if ch.Name != "" {
 		return ch, nil
 	}
 	for _, end := range req.Source {
-		if !contains(s.c.Sources, end.Addr.Addr()) {
+		if !contains(conf.Sources, end.Addr.Addr()) {
 			return ch, &refusal{
 				code: http.StatusForbidden, text: "this source is not served here",
 				hint: end.Tag() + " is in no network of the setting sources",
@@ -114,9 +114,9 @@ func (s *Server) find(req request.Request) (lineup.Channel, *refusal) {
 	return ch, nil
 }
 
-func (s *Server) newClient(proto string, peer netip.AddrPort, req request.Request, ch lineup.Channel) *client {
-	c := &client{proto: proto, tag: ch.Tag(), addr: peer.Addr(), attach: handoff.Attach{
-		Channel: ch, Start: ch.Start, Slow: ch.Slow, Peer: peer.String(), Head: s.head(proto),
+func newClient(conf *Config, proto string, peer netip.AddrPort, req request.Request, ch lineup.Channel) *client {
+	c := &client{conf: conf, proto: proto, tag: ch.Tag(), addr: peer.Addr(), attach: handoff.Attach{
+		Channel: ch, Start: ch.Start, Slow: ch.Slow, Peer: peer.String(), Head: head(conf, proto),
 	}}
 	if req.Start != nil {
 		c.attach.Start = *req.Start
@@ -125,7 +125,7 @@ func (s *Server) newClient(proto string, peer netip.AddrPort, req request.Reques
 		c.attach.Slow = *req.Slow
 	}
 	if ch.NoData > 0 { // the engine may try one source after the other
-		c.patience = ch.NoData*time.Duration(len(ch.Sources)) + s.c.AnswerTimeout
+		c.patience = ch.NoData*time.Duration(len(ch.Sources)) + conf.AnswerTimeout
 	}
 	return c
 }
@@ -144,7 +144,7 @@ func (s *Server) enter(c *client, stays bool) *refusal {
 	if s.stopping {
 		return &refusal{code: http.StatusServiceUnavailable, text: noEngine}
 	}
-	which, value := s.c.Limits.exceeded(s.tally.load(c.tag, c.addr), c.attach.Channel.Settings)
+	which, value := c.conf.Limits.exceeded(s.tally.load(c.tag, c.addr), c.attach.Channel.Settings)
 	if which != noLimit {
 		s.refused[which]++
 		return &refusal{
@@ -191,10 +191,10 @@ func clientTag(addr string) string { return "TCP://" + addr }
 
 // header is what a stream is announced with. There is no length and no chunking: the
 // stream ends when the connection does.
-func (s *Server) header() [][2]string {
+func header(conf *Config) [][2]string {
 	server := "sluice"
-	if s.c.Build != "" {
-		server += "/" + s.c.Build
+	if conf.Build != "" {
+		server += "/" + conf.Build
 	}
 	return [][2]string{
 		{"Server", server},
@@ -206,10 +206,10 @@ func (s *Server) header() [][2]string {
 }
 
 // head is the whole head of a stream, for a request of that version of HTTP.
-func (s *Server) head(proto string) []byte {
+func head(conf *Config, proto string) []byte {
 	var b strings.Builder
 	b.WriteString(httpx.Proto(proto) + " 200 OK\r\n")
-	for _, line := range s.header() {
+	for _, line := range header(conf) {
 		b.WriteString(line[0] + ": " + line[1] + "\r\n")
 	}
 	b.WriteString("\r\n")

@@ -79,7 +79,7 @@ func TestIssue2EngineHangs(t *testing.T) {
 
 // TestPatience: an engine may try one source after the other.
 func TestPatience(t *testing.T) {
-	s := desk(Config{AnswerTimeout: 10 * time.Second})
+	conf := &Config{AnswerTimeout: 10 * time.Second}
 	for _, c := range []struct {
 		noData  time.Duration
 		sources []string
@@ -91,7 +91,7 @@ func TestPatience(t *testing.T) {
 	} {
 		ch := channelOf("x", c.sources...)
 		ch.NoData = c.noData
-		if got := s.newClient("HTTP/1.1", netip.AddrPort{}, request.Request{}, ch).patience; got != c.want {
+		if got := newClient(conf, "HTTP/1.1", netip.AddrPort{}, request.Request{}, ch).patience; got != c.want {
 			t.Errorf("%d sources of %v: %v, want %v", len(c.sources), c.noData, got, c.want)
 		}
 	}
@@ -104,13 +104,13 @@ func TestWatchForgets(t *testing.T) {
 	if len(s.awaited()) != 0 {
 		t.Error("it is awaited by nobody")
 	}
-	_, a := s.assign(&client{tag: tagA}, map[string]bool{})
+	_, a := s.assign(&client{conf: s.config(), tag: tagA}, map[string]bool{})
 	if len(s.awaited()) != 1 {
 		t.Error("it is not awaited")
 	}
 	e.asked = true
 	s.withdraw(e, a)
-	if _, b := s.assign(&client{tag: tagA, patience: time.Second}, map[string]bool{}); b == nil {
+	if _, b := s.assign(&client{conf: s.config(), tag: tagA, patience: time.Second}, map[string]bool{}); b == nil {
 		t.Fatal("no attempt")
 	}
 	if len(s.awaited()) != 0 || e.asked {

@@ -1,0 +1,68 @@
+package gws
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"sluice/internal/httpx"
+)
+
+// Door is a listener for users.
+type Door struct {
+	net.Listener
+	Alias string      // what authorization and the access log call it; "" = nothing
+	TLS   *tls.Config // of a listener over TLS, whose ALPN offers h2 and http/1.1; nil = plain
+}
+
+// What the context of a request holds besides net/http's own.
+type (
+	aliasKey struct{} // of its Door, a string
+	connKey  struct{} // the net.Conn that it came by; of HTTP/2 several requests have one
+)
+
+// newUserServer makes the server of all doors. The end of ctx ends the context of every
+// request.
+func (s *Server) newUserServer(ctx context.Context) *http.Server {
+	c := s.config()
+	server := httpx.NewServer(http.HandlerFunc(s.serveUser), httpx.Options{HeaderTimeout: c.Request, ReadTimeout: c.Request}, s.log)
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	// What a stream of HTTP/2 waits for is its own client (pump); this is for a connection
+	// that takes nothing of any of its streams.
+	server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: c.Stall}
+	server.BaseContext = func(l net.Listener) context.Context {
+		return context.WithValue(ctx, aliasKey{}, l.(*entrance).alias)
+	}
+	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return server
+}
+
+// entrance is a Door as net/http serves it.
+type entrance struct {
+	net.Listener
+	alias string
+}
+
+func (d Door) serve(server *http.Server) error {
+	l := &entrance{Listener: d.Listener, alias: d.Alias}
+	if d.TLS != nil {
+		l.Listener = tls.NewListener(d.Listener, d.TLS)
+	}
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve clients on %s: %w", d.Addr(), err)
+	}
+	return nil
+}
+
+// listenerOf is the alias of the door that a request came by.
+func listenerOf(r *http.Request) string {
+	alias, _ := r.Context().Value(aliasKey{}).(string)
+	return alias
+}
