@@ -33,8 +33,11 @@ func parseWeb(scheme Scheme, s string) (End, error) {
 			return End{}, errors.New("nothing before the @: want USER:PASSWORD@HOST")
 		}
 	}
-	if strings.ContainsFunc(e.User+e.Path+e.Query, notOfURLs) {
-		return End{}, errors.New("a URL has no spaces, control characters or #; write %20 and the like")
+	for _, part := range []*string{&e.User, &e.Path, &e.Query} {
+		if strings.ContainsFunc(*part, notOfURLs) {
+			return End{}, errors.New("a URL has no spaces, control characters or #; write %20 and the like")
+		}
+		*part = Printable(*part)
 	}
 	for _, part := range []string{e.User, e.Path} {
 		if _, err := url.PathUnescape(part); err != nil {
@@ -46,8 +49,20 @@ func parseWeb(scheme Scheme, s string) (End, error) {
 		port = "443"
 	}
 	var err error
-	e.Host, err = parseHost(s, port)
-	return e, err
+	if e.Host, err = parseHost(s, port); err != nil {
+		if strings.Contains(e.Path+e.Query, "@") { // what was taken for the host may be half a password
+			err = errors.New("a URL without a good host before its first / or ?; in credentials they are written %2F and %3F")
+		}
+		return End{}, err
+	}
+	return e, errIfLong(e)
+}
+
+func errIfLong(e End) error {
+	if n := len(e.String()); n > MaxLength {
+		return errLength(n)
+	}
+	return nil
 }
 
 // parseFile reads "/path", percent-encoded.
@@ -57,38 +72,45 @@ func parseFile(s string) (End, error) {
 	case err != nil:
 		return End{}, errors.New("a URL with a % that no two hexadecimal digits follow")
 	case !strings.HasPrefix(name, "/"):
-		return End{}, fmt.Errorf("file %q has no absolute path: want file:///DIRECTORY/FILE", shorten(name))
+		return End{}, fmt.Errorf("file %q has no absolute path: want file:///DIRECTORY/FILE", shown(name))
 	case strings.ContainsFunc(name, notOfFiles):
 		return End{}, errors.New("a file name with a control character")
 	case path.Clean(name) != name || name == "/":
-		return End{}, fmt.Errorf("bad path %q: want that of a file, without //, . and ..", shorten(name))
+		return End{}, fmt.Errorf("bad path %q: want that of a file, without //, . and ..", shown(name))
 	}
-	return End{Scheme: File, Path: name}, nil
+	e := End{Scheme: File, Path: name}
+	return e, errIfLong(e)
 }
 
-func notOfURLs(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' || r == '\uFFFD' }
+func notOfURLs(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' }
 
 func notOfFiles(r rune) bool { return r < ' ' || r == 0x7f }
 
 // parseHost reads "host:port"; without a port it is the one given, and that is an error
 // when it is "".
 func parseHost(s, port string) (string, error) {
-	host, own, err := net.SplitHostPort(s)
-	if err != nil {
-		if port == "" {
-			return "", fmt.Errorf("bad address %q: want HOST:PORT (IPv6 as [ADDRESS]:PORT)", shorten(s))
-		}
-		host, own = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), port
+	host, own := s, port
+	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
+		host, own = s[:i], s[i+1:]
 	}
-	n, err := strconv.ParseUint(own, 10, 16)
-	if err != nil || n == 0 || own != strconv.FormatUint(n, 10) {
-		return "", fmt.Errorf("bad port in %q: want 1 to 65535", shorten(s))
+	if own == "" || host == "" {
+		return "", fmt.Errorf("bad address %q: want HOST:PORT (IPv6 as [ADDRESS]:PORT)", shown(s))
 	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		if a.Zone() != "" {
-			return "", fmt.Errorf("zone %q in %q: the interface is a setting, not part of the address", a.Zone(), shorten(s))
+	if n, err := strconv.ParseUint(own, 10, 16); err != nil || n == 0 || own != strconv.FormatUint(n, 10) {
+		return "", fmt.Errorf("bad port in %q: want 1 to 65535", shown(s))
+	}
+	if inside, ok := strings.CutPrefix(host, "["); ok {
+		a, err := netip.ParseAddr(strings.TrimSuffix(inside, "]"))
+		switch {
+		case err != nil || !a.Is6() || !strings.HasSuffix(inside, "]"):
+			return "", fmt.Errorf("bad address %q: want IPv6 in brackets", shown(s))
+		case a.Zone() != "":
+			return "", errZone(s)
 		}
 		return net.JoinHostPort(a.Unmap().String(), own), nil
+	}
+	if strings.Contains(host, ":") {
+		return "", fmt.Errorf("bad address %q: want IPv6 as [ADDRESS]:PORT", shown(s))
 	}
 	host = strings.ToLower(host)
 	if err := checkHostName(host); err != nil {
@@ -97,10 +119,11 @@ func parseHost(s, port string) (string, error) {
 	return net.JoinHostPort(host, own), nil
 }
 
-// checkHostName permits names as they are used (RFC 1123, 2.1, with underscores).
+// checkHostName permits names as they are used (RFC 1123, 2.1, with underscores), and
+// addresses of IPv4.
 func checkHostName(s string) error {
-	if s == "" || len(s) > 253 || strings.ContainsFunc(s, notOfHosts) || strings.HasPrefix(s, "-") || strings.Contains(s, "..") {
-		return fmt.Errorf("bad host name %q", shorten(s))
+	if s == "" || len(s) > 253 || strings.ContainsFunc(s, notOfHosts) || strings.ContainsRune("-.", rune(s[0])) || strings.Contains(s, "..") {
+		return fmt.Errorf("bad host name %q: want letters, digits, dots and dashes", shown(s))
 	}
 	return nil
 }
@@ -124,16 +147,18 @@ func escapePath(p string) string {
 }
 
 // WithQuery is e with more parameters behind those that it has; only an end of the web
-// takes them.
-func (e End) WithQuery(more string) End {
-	switch {
-	case !e.Web() || more == "":
-	case e.Query == "":
-		e.Query = more
-	default:
-		e.Query += "&" + more
+// takes them. What more has that no query can have becomes percent-encoded. It is an error
+// when e becomes too long.
+func (e End) WithQuery(more string) (End, error) {
+	if !e.Web() || more == "" {
+		return e, nil
 	}
-	return e
+	more = strings.ReplaceAll(Printable(more), "#", "%23")
+	if e.Query != "" {
+		more = e.Query + "&" + more
+	}
+	e.Query = more
+	return e, errIfLong(e)
 }
 
 // IP is the address that the end names itself; invalid when it names a host, or none.

@@ -40,7 +40,7 @@ func ParseSourceAddr(scheme Scheme, s string) (Source, error) {
 func parseLegs(s string, parse func(string) (End, error)) (Source, error) {
 	legs := strings.Split(s, legSeparator)
 	if len(legs) > MaxLegs {
-		return nil, fmt.Errorf("%d legs in %q: at most %d can be merged", len(legs), shorten(s), MaxLegs)
+		return nil, fmt.Errorf("%d legs in %q: at most %d can be merged", len(legs), shown(s), MaxLegs)
 	}
 	source := make(Source, 0, len(legs))
 	for _, leg := range legs {
@@ -51,7 +51,7 @@ func parseLegs(s string, parse func(string) (End, error)) (Source, error) {
 		case len(legs) > 1 && !e.Datagrams():
 			return nil, fmt.Errorf("%s cannot be merged with another leg: want udp or rtp", e.Tag())
 		case slices.ContainsFunc(source, func(other End) bool { return other.Tag() == e.Tag() }):
-			return nil, fmt.Errorf("%s is named twice in %q", e.Tag(), shorten(s))
+			return nil, fmt.Errorf("%s is named twice in %q", e.Tag(), shown(s))
 		}
 		source = append(source, e)
 	}
@@ -65,12 +65,15 @@ func (s Source) String() string { return s.join(End.String) }
 func (s Source) Tag() string { return s.join(End.Tag) }
 
 // WithQuery is s with more parameters behind those that it has; see End.WithQuery.
-func (s Source) WithQuery(more string) Source {
+func (s Source) WithQuery(more string) (Source, error) {
 	out := slices.Clone(s)
 	for i := range out {
-		out[i] = out[i].WithQuery(more)
+		var err error
+		if out[i], err = out[i].WithQuery(more); err != nil {
+			return nil, err
+		}
 	}
-	return out
+	return out, nil
 }
 
 func (s Source) join(name func(End) string) string {

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -64,16 +65,21 @@ func (e End) Datagrams() bool { return e.Scheme == UDP || e.Scheme == RTP }
 func (e End) Web() bool { return e.Scheme == HTTP || e.Scheme == HTTPS }
 
 // Parse reads an end of any scheme. Only an end of the web has a query; a fragment is an
-// error.
+// error. What stands there in other letters than ASCII becomes percent-encoded. Errors
+// repeat neither credentials nor queries.
 func Parse(s string) (End, error) {
 	if len(s) > MaxLength {
-		return End{}, fmt.Errorf("URL of %d characters: want at most %d", len(s), MaxLength)
+		return End{}, errLength(len(s))
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
-	if !ok {
-		return End{}, fmt.Errorf("%q is no URL: want such as udp://GROUP:PORT", shorten(s))
+	if !ok || scheme == "" || strings.ContainsFunc(scheme, notOfSchemes) {
+		return End{}, fmt.Errorf("%q is no URL: want such as udp://GROUP:PORT", shown(s))
 	}
-	switch Scheme(strings.ToLower(scheme)) {
+	known := Scheme(strings.ToLower(scheme))
+	if slices.Contains([]Scheme{UDP, RTP, TCP, File}, known) && strings.ContainsAny(rest, "?#") {
+		return End{}, fmt.Errorf("a query or fragment in %q: only http and https have one; in a file's name ? is %%3F and # is %%23", shown(s))
+	}
+	switch known {
 	case UDP:
 		return ParseAddr(UDP, strings.TrimSuffix(rest, "/"))
 	case RTP:
@@ -87,15 +93,16 @@ func Parse(s string) (End, error) {
 	case File:
 		return parseFile(rest)
 	}
-	return End{}, fmt.Errorf("%w %q: want udp, rtp, tcp, http, https or file", ErrScheme, shorten(scheme))
+	return End{}, fmt.Errorf("%w %q: want udp, rtp, tcp, http, https or file", ErrScheme, shown(scheme))
 }
 
-// shorten is s as an error may repeat it.
-func shorten(s string) string {
-	if len(s) > 80 {
-		return s[:80] + "…"
-	}
-	return s
+func errLength(n int) error {
+	return fmt.Errorf("URL of %d characters: want at most %d", n, MaxLength)
+}
+
+// notOfSchemes holds for what no scheme has (RFC 3986, 3.1).
+func notOfSchemes(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("+-.", r))
 }
 
 // ParseAddr reads "[source@]address:port", the part of an end of UDP or RTP after
@@ -111,10 +118,10 @@ func ParseAddr(scheme Scheme, s string) (End, error) {
 		return End{}, addrError(addr)
 	}
 	if e.Addr.Port() == 0 {
-		return End{}, fmt.Errorf("port 0 in %q: want 1 to 65535", addr)
+		return End{}, fmt.Errorf("port 0 in %q: want 1 to 65535", shown(addr))
 	}
-	if zone := e.Addr.Addr().Zone(); zone != "" {
-		return End{}, fmt.Errorf("zone %q in %q: the interface is a setting, not part of the address", zone, addr)
+	if e.Addr.Addr().Zone() != "" {
+		return End{}, errZone(addr)
 	}
 	e.Addr = netip.AddrPortFrom(e.Addr.Addr().Unmap(), e.Addr.Port())
 	if !found {
@@ -138,17 +145,35 @@ func parseSource(s string) (netip.Addr, error) {
 		bare = s[1 : len(s)-1]
 	}
 	a, err := netip.ParseAddr(bare)
+	a = a.Unmap()
 	if err != nil || a.Zone() != "" || a.IsMulticast() || a.IsUnspecified() {
-		return netip.Addr{}, fmt.Errorf("bad source address %q before the @", s)
+		return netip.Addr{}, fmt.Errorf("bad source address %sbefore the @", ifAddress(s))
 	}
-	return a.Unmap(), nil
+	return a, nil
 }
 
-func addrError(s string) error {
-	if strings.Count(s, ":") == 2 && !strings.Contains(s, "[") {
-		return fmt.Errorf("bad address %q: want GROUP:PORT, with a source SOURCE@GROUP:PORT", shorten(s))
+// ifAddress is s, quoted, with a blank behind it; nothing if it has what no address has,
+// and so might be a password.
+func ifAddress(s string) string {
+	if strings.ContainsFunc(s, notOfAddresses) {
+		return ""
 	}
-	return fmt.Errorf("bad address %q: want ADDRESS:PORT (IPv6 as [ADDRESS]:PORT)", shorten(s))
+	return fmt.Sprintf("%q ", shown(s))
+}
+
+func notOfAddresses(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.[]", r) }
+
+// addrError has a hint for who wrote the source as the manual of gigapxy does in one place,
+// with a colon: 10.0.0.7:239.1.1.1:5000.
+func addrError(s string) error {
+	if strings.Count(s, ":") == 2 && !strings.Contains(s, "[") || strings.Contains(s, "]:[") {
+		return fmt.Errorf("bad address %q: use @ between a source and its group, SOURCE@GROUP:PORT", shown(s))
+	}
+	return fmt.Errorf("bad address %q: want ADDRESS:PORT (IPv6 as [ADDRESS]:PORT)", shown(s))
+}
+
+func errZone(s string) error {
+	return fmt.Errorf("zone in %q: the interface is a setting, not part of the address", shown(s))
 }
 
 // String is the URL that Parse reads back, credentials and query included: for
@@ -178,7 +203,7 @@ func (e End) String() string {
 //	UDP://239.1.1.1:5000                   RTP is named UDP as well
 //	UDP://10.0.0.7@239.1.1.1:5000          UDP://[fd00::7]@[ff35::1]:5000
 //	TCP://encoder.lan:7000
-//	HTTP://10.0.1.12:4056/udp/224.0.2.26:4033~5f3a0c21d9be
+//	HTTP://10.0.1.12:4056/udp/224.0.2.26:4033~6cfa2cd39e90
 //	FILE:///srv/media/film.ts
 //
 // Two ends that deliver the same bytes have the same tag, and no others. What an HTTP
