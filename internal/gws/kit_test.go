@@ -150,6 +150,20 @@ func channelOf(name string, sources ...string) lineup.Channel {
 	return c
 }
 
+// arrived is a channel as an engine gets it: without what only gws knows.
+func arrived(t *testing.T, c lineup.Channel) lineup.Channel {
+	t.Helper()
+	b, err := handoff.Encode(nil, handoff.Pin{Channel: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := handoff.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.(handoff.Pin).Channel
+}
+
 // lineupOf is those channels; change is made to the settings of all others.
 func lineupOf(t *testing.T, change func(*lineup.Settings), channels ...lineup.Channel) *lineup.Lineup {
 	t.Helper()

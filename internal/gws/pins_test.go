@@ -146,7 +146,7 @@ func TestIssue2PinnedChannels(t *testing.T) {
 	at := time.Now().Add(time.Hour)
 	one := h.engine("1")
 	h.server.sendPins(at)
-	if m := one.recv(); !reflect.DeepEqual(m, handoff.Pin{Channel: news}) {
+	if m := one.recv(); !reflect.DeepEqual(m, handoff.Pin{Channel: arrived(t, news)}) {
 		t.Fatalf("the engine was told %#v", m)
 	}
 	one.send(handoff.ChannelOpen{Tag: tag})
@@ -154,7 +154,7 @@ func TestIssue2PinnedChannels(t *testing.T) {
 	two := h.engine("2")
 	for range 2 { // whoever's turn it is
 		client := h.ask("GET /$news HTTP/1.0\r\n\r\n")
-		if a := one.serve("news"); !reflect.DeepEqual(a.Channel, news) {
+		if a := one.serve("news"); !reflect.DeepEqual(a.Channel, arrived(t, news)) {
 			t.Errorf("asked for %+v", a.Channel)
 		}
 		h.all(client)
@@ -162,7 +162,7 @@ func TestIssue2PinnedChannels(t *testing.T) {
 	one.die()
 	h.log.wait("engine lost", "engine=1")
 	h.server.sendPins(at.Add(pinAgain))
-	if m := two.recv(); !reflect.DeepEqual(m, handoff.Pin{Channel: news}) {
+	if m := two.recv(); !reflect.DeepEqual(m, handoff.Pin{Channel: arrived(t, news)}) {
 		t.Fatalf("the other engine was told %#v", m)
 	}
 	two.send(handoff.ChannelOpen{Tag: tag})

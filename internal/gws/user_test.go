@@ -20,7 +20,7 @@ func TestIssue1StreamHead(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/1.0"} {
 		client := h.ask("GET /rtp/10.0.0.7%40239.1.1.1:5000/?token=secret " + proto + "\r\nHost: h\r\n\r\n")
 		a := e.serve("stream")
-		if want := channelOf("", "udp://10.0.0.7@239.1.1.1:5000"); !reflect.DeepEqual(a.Channel, want) || a.Peer != client.LocalAddr().String() {
+		if want := arrived(t, channelOf("", "udp://10.0.0.7@239.1.1.1:5000")); !reflect.DeepEqual(a.Channel, want) || a.Peer != client.LocalAddr().String() {
 			t.Errorf("the engine was asked for %+v by %q", a.Channel, a.Peer)
 		}
 		r, err := http.ReadResponse(bufio.NewReader(client), nil)
@@ -132,7 +132,7 @@ func TestIssue2Names(t *testing.T) {
 		client := h.ask("GET " + c.url + " HTTP/1.1\r\nHost: h\r\n\r\n")
 		a := e.serve("stream")
 		h.all(client)
-		if !reflect.DeepEqual(a.Channel, c.channel) || a.Start != c.start || a.Slow != c.slow {
+		if !reflect.DeepEqual(a.Channel, arrived(t, c.channel)) || a.Start != c.start || a.Slow != c.slow {
 			t.Errorf("%s: %+v, %v, %v", c.url, a.Channel, a.Start, a.Slow)
 		}
 	}
