@@ -12,6 +12,7 @@ needs=(
 files=(
 	/usr/lib/*/vlc/plugins/access/libhttp_plugin.so:vlc-plugin-base
 	/usr/include/stdlib.h:libc6-dev
+	/usr/include/libconfig.h:libconfig-dev
 )
 
 missing() {

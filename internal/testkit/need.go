@@ -22,6 +22,17 @@ func Need(t testing.TB, programs ...string) {
 	}
 }
 
+// NeedFile is Need for what is no program: one of the files, which that package has.
+func NeedFile(t testing.TB, pkg string, files ...string) {
+	t.Helper()
+	for _, path := range files {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+	}
+	leaveOut(t, files[0]+" is missing: install package "+pkg)
+}
+
 // leaveOut skips the test and says why; where nothing may be left out it fails.
 func leaveOut(t testing.TB, why string) {
 	t.Helper()
