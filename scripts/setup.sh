@@ -5,7 +5,7 @@ set -euo pipefail
 
 # program:package (Debian and its children)
 needs=(
-	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl wget:wget busybox:busybox
+	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl haproxy:haproxy wget:wget busybox:busybox
 	ip:iproute2 nsenter:util-linux setpriv:util-linux gcc:gcc git:git
 )
 # No program tells that these are there.
