@@ -70,7 +70,7 @@ type Token struct {
 // the URL of any source.
 func Own(parameter string) bool {
 	switch parameter {
-	case "token", "expires", "sign", "ip":
+	case paramToken, paramExpires, paramSign, paramIP:
 		return true
 	}
 	return false

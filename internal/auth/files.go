@@ -11,13 +11,15 @@ import (
 // lines and those that begin with # are left out. Errors name file and line, and no token.
 func ReadTokens(path string) ([]Token, error) {
 	var list []Token
+	names := tokenNames{}
 	err := eachLine(path, func(line string) error {
 		fields := strings.Fields(line)
 		if len(fields) != 2 {
 			return fmt.Errorf("%d words, want two: NAME TOKEN", len(fields))
 		}
-		list = append(list, Token{Name: fields[0], Value: fields[1]})
-		return checkTokens(list)
+		token := Token{Name: fields[0], Value: fields[1]}
+		list = append(list, token)
+		return names.add(token)
 	})
 	return list, err
 }
@@ -63,17 +65,17 @@ func eachLine(path string, f func(line string) error) error {
 	return nil
 }
 
-// checkTokens looks at the last token of a list; those before it have been looked at.
-func checkTokens(list []Token) error {
-	last := list[len(list)-1]
-	if last.Name == "" || last.Value == "" {
+// tokenNames are the names of tokens by their values.
+type tokenNames map[string]string
+
+func (n tokenNames) add(t Token) error {
+	if t.Name == "" || t.Value == "" {
 		return fmt.Errorf("a token without a name or a value")
 	}
-	for _, t := range list[:len(list)-1] {
-		if t.Value == last.Value {
-			return fmt.Errorf("the tokens %s and %s are the same", t.Name, last.Name)
-		}
+	if same, there := n[t.Value]; there {
+		return fmt.Errorf("the tokens %s and %s are the same", same, t.Name)
 	}
+	n[t.Value] = t.Name
 	return nil
 }
 
