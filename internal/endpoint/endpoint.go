@@ -27,8 +27,11 @@ type Want struct {
 	Trusted  bool          // the operator's: the lists for what clients name do not apply
 	Growth   time.Duration // how long the end of a file is waited at for more; 0 = not at all
 	Paced    bool          // a file is delivered at the speed of its own clock, over and over, as a broadcast would be; else as fast as it is taken, once
-	Patience time.Duration // how long a peer may take to connect and to begin an answer; 0 = 10 s
+	Patience time.Duration // how long a peer may take to connect and to begin an answer; 0 = DefaultPatience
 }
+
+// DefaultPatience is the patience with a peer where none is said.
+const DefaultPatience = 10 * time.Second
 
 // Refusal is why something cannot be opened that is the asking client's business.
 type Refusal struct {

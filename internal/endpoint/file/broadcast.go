@@ -1,0 +1,170 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"sluice/internal/media/ts"
+)
+
+// findBytes is how much of a file is looked through for its clock; as much may be between two
+// ticks of it.
+const findBytes = 4 << 20
+
+var errNoClock = fmt.Errorf("no clock (PCR) in %d MiB: it cannot be delivered at its own speed", findBytes>>20)
+
+// findClock says whether f has a clock, and leaves it at its beginning.
+func findClock(f *os.File) error {
+	var (
+		framer ts.Framer
+		clock  clock
+		out    []byte
+	)
+	buf := make([]byte, chunk)
+	for range findBytes / chunk {
+		n, err := f.Read(buf)
+		out = framer.Append(out[:0], buf[:n])
+		for i := 0; i < len(out); i += ts.PacketSize {
+			if _, ok := clock.tick(out[i : i+ts.PacketSize]); ok && clock.steady() {
+				return rewind(f)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+	return errNoClock
+}
+
+func rewind(f *os.File) error {
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
+// maxStep is the longest step between two ticks that is taken at its word. A longer one, and
+// one back, is a splice: the pace before it goes on.
+const maxStep = 5 * ts.ClockRate
+
+// wrap is where the PCR begins anew.
+const wrap = 300 << 33
+
+// clock is the time of a stream: that of the first PID which has one. The zero clock has not
+// begun.
+type clock struct {
+	known bool
+	pid   uint16
+	last  int64 // PCR, ticks of 27 MHz
+	step  int64 // the last that was taken at its word
+	now   int64 // ticks since it began
+}
+
+// tick returns the time at which p is due, since the clock began; ok is false when p does
+// not tell the time.
+func (c *clock) tick(p ts.Packet) (due time.Duration, ok bool) {
+	pcr, ok := p.PCR()
+	if !ok || p.TransportError() || c.known && p.PID() != c.pid {
+		return 0, false
+	}
+	if c.known {
+		step := (pcr - c.last + wrap) % wrap
+		if step > maxStep || p.Discontinuity() {
+			step = c.step
+		}
+		c.step = step
+		c.now += step
+	}
+	c.known, c.pid, c.last = true, p.PID(), pcr
+	return time.Duration(c.now/ts.ClockRate)*time.Second + time.Duration(c.now%ts.ClockRate*1000/27), true
+}
+
+// steady says that the pace of the stream is known.
+func (c *clock) steady() bool { return c.step > 0 }
+
+// maxBehind is how late a broadcast catches up; beyond that it goes on as if it had been in
+// time.
+const maxBehind = time.Second
+
+// broadcast delivers a file over and over, each part of it when the tick before it is due:
+// the first at once.
+type broadcast struct {
+	file *os.File
+
+	framer ts.Framer
+	clock  clock
+	began  time.Time
+	told   bool          // the file has told the time since its beginning
+	held   []byte        // the part behind the last tick
+	due    time.Duration // of that part
+	out    []byte
+}
+
+// pump is a pipe.Pump.
+func (b *broadcast) pump(ctx context.Context, w io.Writer) error {
+	b.began = time.Now()
+	buf := make([]byte, chunk)
+	for ctx.Err() == nil {
+		n, err := b.file.Read(buf)
+		b.out = b.framer.Append(b.out[:0], buf[:n])
+		if err := b.deliver(ctx, w); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			err = b.again()
+		}
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+	return ctx.Err()
+}
+
+// again goes back to the beginning of the file.
+func (b *broadcast) again() error {
+	info, err := b.file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !b.told || info.Size() == 0:
+		return errNoClock // it was written over
+	}
+	b.framer, b.told = ts.Framer{}, false
+	return rewind(b.file)
+}
+
+// deliver writes the packets in out as they are due.
+func (b *broadcast) deliver(ctx context.Context, w io.Writer) error {
+	for i := 0; i < len(b.out); i += ts.PacketSize {
+		p := ts.Packet(b.out[i : i+ts.PacketSize])
+		if due, ok := b.clock.tick(p); ok {
+			if err := b.flush(ctx, w); err != nil {
+				return err
+			}
+			b.due, b.told = due, true
+		}
+		if b.held = append(b.held, p...); len(b.held) > findBytes {
+			return errNoClock
+		}
+	}
+	return ctx.Err()
+}
+
+// flush writes what is held as soon as it is due.
+func (b *broadcast) flush(ctx context.Context, w io.Writer) error {
+	behind := time.Since(b.began) - b.due
+	switch {
+	case behind > maxBehind:
+		b.began = b.began.Add(behind)
+	case behind < 0:
+		sleep(ctx, -behind)
+	}
+	_, err := w.Write(b.held)
+	b.held = b.held[:0]
+	return err
+}

@@ -1,0 +1,171 @@
+// Package file is the end for regular files: one that is read, and one that a stream is
+// written to.
+//
+// A file that is read is delivered in one of two ways. As a copy: once, as fast as it is
+// taken, and at its end it is waited for more, as long as it grows. Or paced, as a broadcast
+// would be: at the speed of its clock (PCR, ISO/IEC 13818-1), over and over. What it says of
+// times is not mended where it begins again: receivers see the clock jump back.
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/endpoint"
+	"sluice/internal/endpoint/pipe"
+	"sluice/internal/uri"
+)
+
+// chunk is how much is read at a time, in bytes.
+const chunk = 256 << 10
+
+// Opener opens files as sources. The zero value opens only those of the operator.
+type Opener struct {
+	ReadFrom []string // directories, absolute: a source that is not trusted is below one of them
+
+	pumps pipe.Pumps
+}
+
+// Open opens the one file of want. Only regular files are: no directory, no device, no FIFO.
+func (o *Opener) Open(_ context.Context, want endpoint.Want) (endpoint.Source, error) {
+	end := want.Source[0]
+	place, err := o.place(end.Path, want.Trusted)
+	if err != nil {
+		return nil, refusal(end, err)
+	}
+	f, err := place.open()
+	if err != nil {
+		_ = place.close()
+		return nil, refusal(end, err)
+	}
+	pump, err := reading(f, place, want)
+	if err != nil {
+		_ = errors.Join(f.Close(), place.close())
+		return nil, refusal(end, err)
+	}
+	src, err := o.pumps.Open(pipe.Traits{Tag: end.Tag(), Patient: !want.Paced}, func(ctx context.Context, w io.Writer) error {
+		defer place.close()
+		defer f.Close()
+		return pump(ctx, w)
+	})
+	if err != nil {
+		_ = errors.Join(f.Close(), place.close())
+		return nil, err
+	}
+	return src, nil
+}
+
+// Close waits for what the sources still do. They are to be closed before.
+func (o *Opener) Close() error {
+	o.pumps.Wait()
+	return nil
+}
+
+// reading is how f is to be delivered.
+func reading(f *os.File, at place, want endpoint.Want) (pipe.Pump, error) {
+	if !want.Paced {
+		return (&follower{file: f, place: at, growth: want.Growth}).pump, nil
+	}
+	if err := findClock(f); err != nil {
+		return nil, err
+	}
+	return (&broadcast{file: f}).pump, nil
+}
+
+// place is where a file is: a path, below a directory that nothing leads out of if there is
+// one.
+type place struct {
+	root *os.Root // nil = none
+	path string
+}
+
+var errOutside = errors.New("not below a directory that files may be read from")
+
+// place finds where path is, if it may be read.
+func (o *Opener) place(path string, trusted bool) (place, error) {
+	if trusted {
+		return place{path: path}, nil
+	}
+	for _, dir := range o.ReadFrom {
+		below, err := filepath.Rel(dir, path)
+		if err != nil || !filepath.IsLocal(below) {
+			continue
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return place{}, err
+		}
+		return place{root: root, path: below}, nil
+	}
+	return place{}, errOutside
+}
+
+func (p place) close() error {
+	if p.root == nil {
+		return nil
+	}
+	return p.root.Close()
+}
+
+func (p place) stat() (fs.FileInfo, error) {
+	if p.root == nil {
+		return os.Stat(p.path)
+	}
+	return p.root.Stat(p.path)
+}
+
+var errIrregular = errors.New("no regular file")
+
+// open opens the file. It is looked at before, since opening a device may set it to work,
+// and again when it is open, since it may be another one by then.
+func (p place) open() (*os.File, error) {
+	info, err := p.stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errIrregular
+	}
+	const flags = os.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY // a FIFO is not waited for
+	var f *os.File
+	if p.root == nil {
+		f, err = os.OpenFile(p.path, flags, 0)
+	} else {
+		f, err = p.root.OpenFile(p.path, flags, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = errIrregular
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// refusal says what a client is answered whose file cannot be had.
+func refusal(end uri.End, err error) error {
+	status := http.StatusForbidden // outside, a way that leads out, no regular file, no permission
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		status = http.StatusNotFound
+	case errors.Is(err, errNoClock), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.EIO):
+		status = http.StatusServiceUnavailable
+	}
+	if errors.As(err, &path) {
+		err = path.Err // the tag says where
+	}
+	return &endpoint.Refusal{Status: status, Err: fmt.Errorf("%s: %w", end.Tag(), err)}
+}

@@ -1,0 +1,155 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"sluice/internal/endpoint"
+	"sluice/internal/netx"
+	"sluice/internal/uri"
+)
+
+const (
+	// maxRedirects is how often a server may send us elsewhere.
+	maxRedirects = 5
+	// maxHeader bounds the head of an answer, in bytes.
+	maxHeader = 64 << 10
+)
+
+// ask sends the request, follows where it is sent, and returns the stream in the answer.
+// Its errors name no address.
+func (o *Opener) ask(ctx context.Context, want endpoint.Want) (io.ReadCloser, error) {
+	c := &caller{opener: o, trusted: want.Trusted, dialer: netx.Dialer{Allow: o.Allow, Any: want.Trusted}}
+	at := address(want.Source[0])
+	for range maxRedirects + 1 {
+		answer, err := c.get(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		next, err := elsewhere(answer, at)
+		if next == nil && err == nil {
+			return stream(answer)
+		}
+		_ = answer.Body.Close() // it says the same as the head, in prose
+		if err != nil {
+			return nil, err
+		}
+		at = next
+	}
+	return nil, fmt.Errorf("the upstream redirected more than %d times", maxRedirects)
+}
+
+// address is the URL of an end. Its Opaque part keeps the path as it is written.
+func address(e uri.End) *url.URL {
+	path, _ := url.PathUnescape(e.Path) // uri has looked at it
+	u := &url.URL{Scheme: string(e.Scheme), Host: e.Host, Path: path, RawPath: e.Path, RawQuery: e.Query}
+	if !strings.HasPrefix(e.Path, "//") { // net/http takes that for a host
+		u.Opaque = e.Path
+	}
+	if e.User != "" {
+		name, password, _ := strings.Cut(e.User, ":")
+		name, _ = url.PathUnescape(name)
+		password, _ = url.PathUnescape(password)
+		u.User = url.UserPassword(name, password)
+	}
+	return u
+}
+
+// elsewhere is where an answer sends us; nil when it does not. The credentials stay with
+// the server that they were given for.
+func elsewhere(answer *http.Response, from *url.URL) (*url.URL, error) {
+	switch answer.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return nil, nil
+	}
+	base := *from
+	base.Opaque = ""
+	to, err := base.Parse(answer.Header.Get("Location"))
+	if err != nil || to.Hostname() == "" || to.Scheme != string(uri.HTTP) && to.Scheme != string(uri.HTTPS) {
+		return nil, fmt.Errorf("the upstream answered %d without a usable address", answer.StatusCode)
+	}
+	if to.User == nil && to.Host == from.Host && to.Scheme == from.Scheme {
+		to.User = from.User
+	}
+	return to, nil
+}
+
+// stream is the body of an answer, if that is a stream.
+func stream(answer *http.Response) (io.ReadCloser, error) {
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent {
+		_ = answer.Body.Close() // prose
+		return nil, fmt.Errorf("the upstream answered %d", answer.StatusCode)
+	}
+	return withoutTitles(answer.Body, answer.Header.Get("Icy-Metaint")), nil
+}
+
+// caller makes the requests of one source.
+type caller struct {
+	opener  *Opener
+	trusted bool
+	dialer  netx.Dialer
+}
+
+// get makes one request, on a connection of its own.
+func (c *caller) get(ctx context.Context, u *url.URL) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://host/", nil)
+	if err != nil {
+		return nil, err
+	}
+	to := *u
+	to.User = nil
+	request.URL, request.Host = &to, hostOf(u)
+	request.Header.Set("User-Agent", "sluice/"+c.opener.Version)
+	request.Header.Set("Accept", "*/*")
+	if u.User != nil {
+		password, _ := u.User.Password()
+		request.SetBasicAuth(u.User.Username(), password)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	transport := &http.Transport{
+		DialContext:            func(ctx context.Context, _, address string) (net.Conn, error) { return c.dial(ctx, address, u.Scheme) },
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.opener.Roots},
+		Protocols:              protocols,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+	answer, err := transport.RoundTrip(request)
+	if err != nil && ctx.Err() != nil {
+		return nil, errors.New("the request was given up")
+	}
+	return answer, err
+}
+
+// hostOf is the Host of a request: without the port that its scheme has anyway.
+func hostOf(u *url.URL) string {
+	if u.Scheme == string(uri.HTTP) {
+		return strings.TrimSuffix(u.Host, ":80")
+	}
+	return strings.TrimSuffix(u.Host, ":443")
+}
+
+// dial connects to a server. One of the operator's that is not of this machine or this link
+// cannot send us there: services listen there that trust whoever reaches them.
+func (c *caller) dial(ctx context.Context, address, scheme string) (net.Conn, error) {
+	conn, err := c.dialer.DialTCP(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if at, ok := conn.RemoteAddr().(*net.TCPAddr); ok && c.trusted && !netx.Local(at.AddrPort().Addr()) {
+		c.dialer.NotLocal = true
+	}
+	if scheme == string(uri.HTTP) {
+		return &oldConn{Conn: conn}, nil
+	}
+	return conn, nil
+}
