@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"fmt"
 
 	"sluice/internal/uri"
 )
@@ -33,6 +34,27 @@ const (
 	WriteAppend                // goes on at its end
 	WriteTruncate              // is emptied
 )
+
+// String is what ParseWrite reads.
+func (w Write) String() string {
+	switch w {
+	case WriteAppend:
+		return "append"
+	case WriteTruncate:
+		return "truncate"
+	}
+	return "new"
+}
+
+// ParseWrite reads a way to write.
+func ParseWrite(s string) (Write, error) {
+	for _, w := range []Write{WriteNew, WriteAppend, WriteTruncate} {
+		if w.String() == s {
+			return w, nil
+		}
+	}
+	return 0, fmt.Errorf("bad way to write %q: want new, append or truncate", s)
+}
 
 // Sink is an open target. Its bytes come through a socket, as those of any client go: the
 // loop writes into one end and knows nothing of what is behind the other.

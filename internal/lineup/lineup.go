@@ -8,6 +8,7 @@
 package lineup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -20,7 +21,7 @@ import (
 
 // Channel is one channel, with every setting filled in.
 type Channel struct {
-	Name string // of the configuration; "" for one that is asked for by its address
+	Name string // of the configuration, see CheckName; "" for one that is asked for by its address
 
 	// Sources in the order of preference: the first, then its back-ups. At least one.
 	Sources []uri.Source
@@ -36,16 +37,20 @@ type Channel struct {
 	Listing
 }
 
-// Listing is what playlists say of a channel; only gws knows it.
+// Listing is what playlists say of a channel; only gws knows it. Each text is of one line
+// and has at most MaxText bytes of UTF-8.
 type Listing struct {
 	Group string // "" = in none
 	Title string // for people; "" = the name
-	Logo  string // URL of a picture; "" = none
+	Logo  string // URL of a picture, http or https; "" = none
 	Guide string // tvg-id: the name in the programme guide; "" = none
 }
 
 // MaxSources is how many sources a channel may have, back-ups included.
 const MaxSources = 8
+
+// MaxText bounds each text of a Listing, in bytes.
+const MaxText = 512
 
 // Tag is the name of the channel in reports and orders: that of its first source, and
 // behind a tilde the number of the copy: FILE:///srv/film.ts~3.
@@ -80,9 +85,10 @@ type Settings struct {
 
 	// What only gws knows:
 
-	ContentType string // of the answers
-	// Redirect is where clients go while the channel is unavailable: an absolute URL of HTTP.
-	// One that ends with a slash gets the path and the query of the request. "" = nowhere.
+	ContentType string // of the answers, a media type (RFC 9110, 8.3.1); "" = that of Defaults
+	// Redirect is where clients go while the channel is unavailable: an absolute URL of http
+	// or https in printable ASCII, without credentials. One that ends with a slash gets the
+	// path and the query of the request. "" = nowhere.
 	Redirect string
 	// Params says that what a client writes behind the channel's name is added to the URLs of
 	// its sources, where they are of the web; it makes a channel of its own.
@@ -119,7 +125,7 @@ func (s Settings) check() error {
 	case s.Slow > Disconnect:
 		return fmt.Errorf("unknown policy %d for slow clients", s.Slow)
 	}
-	return nil
+	return cmp.Or(CheckContentType(s.ContentType), CheckRedirect(s.Redirect))
 }
 
 // History is how much of a channel is kept for clients that come or lag: what is reached
@@ -264,35 +270,30 @@ func (c Channel) check() error {
 	if n := len(c.Sources); n == 0 || n > MaxSources {
 		return fmt.Errorf("%d sources: want 1 to %d", n, MaxSources)
 	}
-	seen := make(map[string]bool)
+	seen := make([]string, 0, MaxSources)
 	for _, s := range c.Sources {
-		switch {
-		case len(s) == 0 || len(s) > uri.MaxLegs:
-			return fmt.Errorf("source of %d legs: want 1 to %d", len(s), uri.MaxLegs)
-		case seen[s.Tag()]:
-			return fmt.Errorf("%s is named twice", s.Tag())
+		if err := checkLegs(s); err != nil {
+			return err
 		}
-		seen[s.Tag()] = true
+		tag := s.Tag()
+		if slices.Contains(seen, tag) {
+			return fmt.Errorf("%s is named twice", tag)
+		}
+		seen = append(seen, tag)
 	}
-	return c.Settings.check()
+	return cmp.Or(c.Settings.check(), c.Listing.check())
 }
 
-// maxName is the length of the longest name, in bytes.
-const maxName = 64
-
-// CheckName says why no channel can have that name. Names need no encoding in a URL.
-func CheckName(name string) error {
-	if len(name) > maxName {
-		return fmt.Errorf("channel name of %d characters: want at most %d", len(name), maxName)
+func checkLegs(s uri.Source) error {
+	if len(s) == 0 || len(s) > uri.MaxLegs {
+		return fmt.Errorf("source of %d legs: want 1 to %d", len(s), uri.MaxLegs)
 	}
-	if name == "" || strings.ContainsFunc(name, notOfNames) {
-		return fmt.Errorf("bad channel name %q: want letters, digits, dots, dashes and underscores", name)
+	for _, e := range s {
+		if len(s) > 1 && !e.Datagrams() {
+			return fmt.Errorf("%s cannot be merged with another leg: want udp or rtp", e.Tag())
+		}
 	}
 	return nil
-}
-
-func notOfNames(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r))
 }
 
 // Named returns the channel of that name.

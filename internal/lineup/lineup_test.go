@@ -101,6 +101,8 @@ func TestNewRefuses(t *testing.T) {
 		many.Sources = append(many.Sources, source(t, fmt.Sprintf("udp://239.1.1.1:%d", 5000+i)))
 	}
 	noLegs, threeLegs := channel(t, "x", a), channel(t, "x", a)
+	fileLeg := channel(t, "x", a)
+	fileLeg.Sources[0] = append(fileLeg.Sources[0], source(t, "file:///srv/film.ts")...)
 	noLegs.Sources = append(noLegs.Sources, nil)
 	threeLegs.Sources[0] = append(threeLegs.Sources[0], threeLegs.Sources[0][0], threeLegs.Sources[0][0])
 	for _, c := range []struct {
@@ -110,12 +112,14 @@ func TestNewRefuses(t *testing.T) {
 		{`bad channel name ""`, []Channel{channel(t, "", a)}},
 		{`bad channel name "a b"`, []Channel{channel(t, "a b", a)}},
 		{`bad channel name "a/b"`, []Channel{channel(t, "a/b", a)}},
-		{`bad channel name "ä"`, []Channel{channel(t, "ä", a)}},
-		{"65 characters", []Channel{channel(t, strings.Repeat("x", 65), a)}},
+		{"65 bytes", []Channel{channel(t, strings.Repeat("x", 65), a)}},
+		{"66 bytes", []Channel{channel(t, strings.Repeat("ж", 33), a)}},
 		{"channel x: 0 sources", []Channel{channel(t, "x")}},
 		{"channel x: 9 sources", []Channel{many}},
 		{"channel x: source of 0 legs", []Channel{noLegs}},
 		{"channel x: source of 3 legs", []Channel{threeLegs}},
+		{"channel x: FILE:///srv/film.ts cannot be merged", []Channel{fileLeg}},
+		{"channel x: HTTP://h:80/x is named twice", []Channel{channel(t, "x", a, "http://h/x", "http://h:80/x")}},
 		{"channel x: UDP://239.1.1.1:5000 is named twice", []Channel{channel(t, "x", a, b, "rtp://239.1.1.1:5000")}},
 		{"channel x is there twice", []Channel{channel(t, "x", a), channel(t, "x", b)}},
 		{"channels x and y have the same first source", []Channel{channel(t, "x", a), channel(t, "y", "rtp://239.1.1.1:5000")}},
@@ -127,6 +131,11 @@ func TestNewRefuses(t *testing.T) {
 		{"channel x: limit of -1 clients", with(func(s *Settings) { s.MaxClients = -1 })},
 		{"channel x: limit of -1 bits", with(func(s *Settings) { s.MaxEgress = -1 })},
 		{"channel x: unknown policy 2", with(func(s *Settings) { s.Slow = 2 })},
+		{"channel x: growth time", with(func(s *Settings) { s.Growth = -1 })},
+		{"channel x: bad content type", with(func(s *Settings) { s.ContentType = "video" })},
+		{"channel x: bad redirect", with(func(s *Settings) { s.Redirect = "/elsewhere" })},
+		{"channel x: title", []Channel{{Name: "x", Sources: []uri.Source{source(t, a)}, Listing: Listing{Title: "a\nb"}}}},
+		{"channel x: bad logo", []Channel{{Name: "x", Sources: []uri.Source{source(t, a)}, Listing: Listing{Logo: "x.png"}}}},
 	} {
 		if l, err := New(Defaults(), c.channels); err == nil || l != nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
@@ -142,7 +151,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 	extreme := Settings{
 		NoData: maxTime, Linger: maxTime, History: History{maxTime, math.MaxInt64}, Start: Start{Back: MaxBack},
-		Slow: Disconnect, MaxClients: math.MaxInt32, MaxEgress: math.MaxInt64,
+		Slow: Disconnect, MaxClients: math.MaxInt32, MaxEgress: math.MaxInt64, Growth: maxTime,
+		ContentType: "video/mp2t", Redirect: "https://b.example/udp/?x=y",
 	}
 	for _, settings := range []Settings{{}, extreme} {
 		if _, err := New(settings, nil); err != nil {

@@ -76,7 +76,7 @@ func parseFile(s string) (End, error) {
 	case strings.ContainsFunc(name, notOfFiles):
 		return End{}, errors.New("a file name with a control character")
 	case path.Clean(name) != name || name == "/":
-		return End{}, fmt.Errorf("bad path %q: want that of a file, without //, . and ..", shown(name))
+		return End{}, fmt.Errorf("bad path %q: want that of a file, without empty parts, dots and double dots", shown(name))
 	}
 	e := End{Scheme: File, Path: name}
 	return e, errIfLong(e)
