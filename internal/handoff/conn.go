@@ -16,9 +16,15 @@ import (
 // sendTimeout is how long a Send waits for a peer that does not read.
 const sendTimeout = 5 * time.Second
 
-// ErrDescriptor marks an Attach without a descriptor, or a descriptor that came with
-// another message.
+// ErrDescriptor marks an Attach without a target and without a descriptor, or a descriptor
+// that came with another message.
 var ErrDescriptor = errors.New("descriptor and message do not belong together")
+
+// withSocket says whether a descriptor travels with m.
+func withSocket(m Message) bool {
+	a, ok := m.(Attach)
+	return ok && a.Target == nil
+}
 
 // Conn is one end of the connection between gws and an engine. Any number of
 // goroutines may send; one receives.
@@ -52,18 +58,18 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 // Send sends m, whole or not at all. It blocks no longer than 5 s a message, and then
 // fails with os.ErrDeadlineExceeded: a peer that does not read is best closed. After an
 // error the connection is as it was, and Recv still delivers what the peer had sent
-// before it left. An Attach goes through SendSocket.
+// before it left. An Attach without a target goes through SendSocket.
 func (c *Conn) Send(m Message) error {
-	if a, ok := m.(Attach); ok {
-		return fmt.Errorf("send attach %d: %w", a.ID, ErrDescriptor)
+	if withSocket(m) {
+		return fmt.Errorf("send attach %d: %w", m.(Attach).ID, ErrDescriptor)
 	}
 	return c.send(m, nil)
 }
 
-// SendSocket sends m and a copy of the descriptor of sock with it; the caller keeps
-// its own. Errors are those of Send.
+// SendSocket sends m, which has no target, and a copy of the descriptor of sock with it;
+// the caller keeps its own. Errors are those of Send.
 func (c *Conn) SendSocket(m Attach, sock syscall.Conn) error {
-	if sock == nil {
+	if sock == nil || !withSocket(m) {
 		return fmt.Errorf("send attach %d: %w", m.ID, ErrDescriptor)
 	}
 	return c.send(m, sock)
@@ -88,8 +94,8 @@ func (c *Conn) send(m Message, sock syscall.Conn) error {
 	return fmt.Errorf("send %T: %w", m, err)
 }
 
-// Recv waits for the next message. fd is the descriptor that came with an Attach,
-// close-on-exec, and the caller's to close; else it is -1. The error wraps io.EOF
+// Recv waits for the next message. fd is the descriptor that came with an Attach without a
+// target, close-on-exec, and the caller's to close; else it is -1. The error wraps io.EOF
 // when the peer has closed and all it sent was received, net.ErrClosed after Close, and
 // ErrMalformed or ErrDescriptor when the peer breaks the rules: then close. An Attach
 // whose descriptor there was no room for comes with netx.ErrNoRoom: refuse it.
@@ -109,10 +115,8 @@ func (c *Conn) Recv() (m Message, fd int, err error) {
 	if err != nil {
 		return nil, -1, err
 	}
-	if m, err = Decode(c.in[:n]); err == nil {
-		if _, attach := m.(Attach); attach != (fd >= 0) {
-			err = fmt.Errorf("receive %T: %w", m, ErrDescriptor)
-		}
+	if m, err = Decode(c.in[:n]); err == nil && withSocket(m) != (fd >= 0) {
+		err = fmt.Errorf("receive %T: %w", m, ErrDescriptor)
 	}
 	if err != nil {
 		if fd >= 0 {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/endpoint"
 	"sluice/internal/netx"
 )
 
@@ -52,7 +53,7 @@ func want(t *testing.T, c *Conn, m Message) {
 func TestConnCarriesEveryMessage(t *testing.T) {
 	engine, gws := pair(t)
 	for _, m := range messages() {
-		if _, attach := m.(Attach); attach {
+		if withSocket(m) {
 			continue
 		}
 		if err := engine.Send(m); err != nil {
@@ -115,6 +116,7 @@ func TestConnRefusesWrongDescriptors(t *testing.T) {
 	for name, m := range map[string]Message{
 		"an attach without":   Attach{ID: 1, Channel: bareChannel()},
 		"another message has": Started{ID: 1},
+		"an order has":        Attach{ID: 1, Channel: bareChannel(), Target: &endpoint.Target{End: end("tcp://a:1")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			engine, gws := pair(t)
@@ -123,7 +125,7 @@ func TestConnRefusesWrongDescriptors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, attach := m.(Attach); attach {
+			if withSocket(m) {
 				err = netx.SendFD(gws.c, b, nil)
 			} else {
 				err = netx.SendFD(gws.c, b, served)
@@ -146,6 +148,10 @@ func TestConnRefusesWrongDescriptors(t *testing.T) {
 	}
 	if err := gws.SendSocket(Attach{}, nil); !errors.Is(err, ErrDescriptor) {
 		t.Errorf("SendSocket(nil): %v", err)
+	}
+	_, served := tcpPair(t)
+	if err := gws.SendSocket(Attach{Target: &endpoint.Target{}}, served); !errors.Is(err, ErrDescriptor) {
+		t.Errorf("SendSocket of an order: %v", err)
 	}
 }
 

@@ -9,11 +9,12 @@
 //	   │ Hello, Report(Query 0) ──────────▶ │   once
 //	   │ ◀────────────────────────── Welcome │   or Bye
 //	   │                                    │
-//	   │ ◀──────────────── Attach + socket  │   for every client
+//	   │ ◀──────────────── Attach + socket  │   for every client; with a target, without a socket
 //	   │ Started or Refused ──────────────▶ │   exactly one
 //	   │ ClientEnd ───────────────────────▶ │   after Started only
 //	   │                                    │
 //	   │ ◀────────────────────── Pin, Unpin │   for channels that are always received
+//	   │ ◀───────────────────── Drop, Reset │   by order of the operator
 //	   │ ChannelOpen, ChannelEnd ─────────▶ │   as it happens
 //	   │ Rates ───────────────────────────▶ │   each second
 //	   │ ◀─────────────────────────── Query │

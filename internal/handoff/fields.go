@@ -1,8 +1,10 @@
 package handoff
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"net/http"
 
 	"sluice/internal/endpoint"
 	"sluice/internal/lineup"
@@ -36,6 +38,9 @@ func (m *Attach) fields(c *coder) {
 	c.string(&m.Peer)
 	c.bytes(&m.Head)
 	c.target(&m.Target)
+	if m.Target != nil && len(m.Head) > 0 {
+		c.fail(errors.New("head for a target"))
+	}
 }
 
 func (m *Drop) fields(c *coder) {
@@ -116,18 +121,27 @@ func (c *coder) lineup(ch *lineup.Channel) {
 func (c *coder) uri(s *uri.Source) {
 	text := s.String()
 	c.string(&text)
-	if !c.reading || c.err != nil {
+	if c.err != nil {
 		return
 	}
 	source, err := uri.ParseSource(text)
+	if c.spelled(err, text, source.String(), source.Tag()) && c.reading {
+		*s = source
+	}
+}
+
+// spelled checks a URL that was just read, or written: what the other side could not read
+// is not sent. One with a longer tag than maxTag could not be told in a report.
+func (c *coder) spelled(err error, text, spelling, tag string) bool {
 	switch {
 	case err != nil:
 		c.fail(err)
-	case source.String() != text:
-		c.fail(fmt.Errorf("source %q is spelled %q", text, source))
-	default:
-		*s = source
+	case text != spelling:
+		c.fail(fmt.Errorf("%s is not spelled as it is to be", tag))
+	case len(tag) > maxTag:
+		c.fail(fmt.Errorf("tag of %d bytes, want at most %d", len(tag), maxTag))
 	}
+	return c.err == nil
 }
 
 // target is a bool and, if it is true, the far end.
@@ -140,23 +154,32 @@ func (c *coder) target(t **endpoint.Target) {
 	if c.reading {
 		*t = &endpoint.Target{}
 	}
-	text := (*t).End.String()
-	c.string(&text)
-	if c.reading && c.err == nil {
-		end, err := uri.Parse(text)
-		switch {
-		case err != nil:
-			c.fail(err)
-		case end.String() != text:
-			c.fail(fmt.Errorf("target %q is spelled %q", end.Tag(), end))
-		default:
-			(*t).End = end
-		}
-	}
+	c.end(&(*t).End)
 	(*t).Write = endpoint.Write(c.limited(uint64((*t).Write), uint64(endpoint.WriteTruncate)))
-	c.string(&(*t).Method)
+	c.method(&(*t).Method)
 	c.int64(&(*t).Bitrate)
 	c.bool(&(*t).Trusted)
+}
+
+// end is a URL, in the spelling of uri.End.String.
+func (c *coder) end(e *uri.End) {
+	text := e.String()
+	c.string(&text)
+	if c.err != nil {
+		return
+	}
+	end, err := uri.Parse(text)
+	if c.spelled(err, text, end.String(), end.Tag()) && c.reading {
+		*e = end
+	}
+}
+
+// method is that of a request which sends a stream.
+func (c *coder) method(m *string) {
+	c.string(m)
+	if c.err == nil && *m != "" && *m != http.MethodPut && *m != http.MethodPost {
+		c.fail(errors.New("method that is neither PUT nor POST"))
+	}
 }
 
 func (c *coder) start(s *lineup.Start) {

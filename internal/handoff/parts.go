@@ -5,18 +5,20 @@ import (
 	"strings"
 
 	"sluice/internal/report"
+	"sluice/internal/uri"
 )
 
 // What a report may hold at most, so that every channel fits into a message. Real
 // ones are far below: a PMT lists tens of streams, a name has tens of bytes.
 const (
-	maxText    = 1024 // bytes of a tag, state, address, error
-	maxTag     = 256  // bytes of a text of a source or a leg; the longest tag has 180
-	maxCodec   = 64   // bytes of a codec's name
-	maxSources = 8    // sources of a channel
-	maxLegs    = 2    // legs of a source
-	maxStreams = 512  // streams of a channel
-	maxParts   = 1024 // parts of a report that Gather joins
+	maxTag     = uri.MaxLength + 32 // bytes of the tag of a channel or a client: orders name them, so it has to be whole
+	maxText    = 1024               // bytes of a text of the engine, and of an address
+	maxDetail  = 256                // bytes of any other text
+	maxCodec   = 64                 // bytes of a codec's name
+	maxSources = 8                  // sources of a channel
+	maxLegs    = 2                  // legs of a source
+	maxStreams = 400                // streams of a channel
+	maxParts   = 1024               // parts of a report that Gather joins
 )
 
 // headroom is what a part keeps free of MaxMessage: type, query, last and the two
@@ -25,9 +27,10 @@ const headroom = 32
 
 // SplitReport makes the messages that carry e as the answer to query: at least one,
 // each within MaxMessage, the last marked Last. A channel with more clients than fit
-// is repeated in the next part with the next clients. Of a channel, streams beyond 512
-// and sources beyond 8 are cut off, and texts beyond 1 KiB (of a source 256 bytes, the
-// name of a codec 64). e is not changed; the parts share its memory.
+// is repeated in the next part with the next clients. Of a channel, streams beyond 400
+// and sources beyond 8 are cut off, and texts beyond 256 bytes (the name of a codec 64, an
+// address and the engine's own 1 KiB, the tag of a channel or a client longer than any is).
+// e is not changed; the parts share its memory.
 func SplitReport(query uint64, e report.Engine) []Report {
 	head := e
 	head.Channels = nil
@@ -62,7 +65,7 @@ func (s *splitter) channel(ch report.Channel) {
 	s.open(ch)
 	for i := range clients {
 		cl := clients[i]
-		cl.Tag, cl.Addr = clip(cl.Tag, maxText), clip(cl.Addr, maxText)
+		cl.Tag, cl.Addr = clip(cl.Tag, maxTag), clip(cl.Addr, maxText)
 		n := size((*coder).client, cl)
 		if s.used+n > s.room {
 			s.next()
@@ -87,8 +90,8 @@ func (s *splitter) open(ch report.Channel) {
 }
 
 func clipChannel(ch report.Channel) report.Channel {
-	ch.Name, ch.Tag = clip(ch.Name, maxText), clip(ch.Tag, maxText)
-	ch.State, ch.Format = clip(ch.State, maxText), clip(ch.Format, maxText)
+	ch.Name, ch.Tag = clip(ch.Name, maxDetail), clip(ch.Tag, maxTag)
+	ch.State, ch.Format = clip(ch.State, maxDetail), clip(ch.Format, maxDetail)
 	ch.Sources = clipSources(ch.Sources)
 	ch.Clients = nil
 	if len(ch.Streams) > maxStreams {
@@ -107,11 +110,11 @@ func clipSources(all []report.Source) []report.Source {
 	out := slices.Clone(all[:min(len(all), maxSources)])
 	for i := range out {
 		s := &out[i]
-		s.Tag, s.State, s.Error = clip(s.Tag, maxTag), clip(s.State, maxTag), clip(s.Error, maxTag)
+		s.Tag, s.State, s.Error = clip(s.Tag, maxDetail), clip(s.State, maxDetail), clip(s.Error, maxDetail)
 		s.Legs = slices.Clone(s.Legs[:min(len(s.Legs), maxLegs)])
 		for k := range s.Legs {
 			l := &s.Legs[k]
-			l.Tag, l.Dropped = clip(l.Tag, maxTag), clip(l.Dropped, maxTag)
+			l.Tag, l.Dropped = clip(l.Tag, maxDetail), clip(l.Dropped, maxDetail)
 		}
 	}
 	return out

@@ -97,12 +97,15 @@ func TestSplitCutsWhatIsTooLong(t *testing.T) {
 		t.Errorf("%d sources of %d legs", len(ch.Sources), len(ch.Sources[0].Legs))
 	}
 	src := ch.Sources[0]
-	for _, s := range []string{
-		got.ID, got.Version, got.Error, ch.Name, ch.Tag, ch.State, ch.Format, ch.Clients[0].Tag, ch.Clients[0].Addr,
-		src.Tag, src.State, src.Error, src.Legs[1].Tag, src.Legs[1].Dropped,
+	for most, texts := range map[int][]string{
+		maxTag:    {ch.Tag, ch.Clients[0].Tag},
+		maxText:   {got.ID, got.Version, got.Error, ch.Clients[0].Addr},
+		maxDetail: {ch.Name, ch.State, ch.Format, src.Tag, src.State, src.Error, src.Legs[1].Tag, src.Legs[1].Dropped},
 	} {
-		if len(s) == 0 || len(s) > maxText || !strings.HasPrefix(long, s) {
-			t.Errorf("cut to %d bytes", len(s))
+		for _, s := range texts {
+			if len(s) != most || !strings.HasPrefix(long, s) {
+				t.Errorf("cut to %d bytes, want %d", len(s), most)
+			}
 		}
 	}
 	if streams[0].Codec != long || e.Channels[0].Tag != long || source.Tag != long || source.Legs[0].Tag != long {
