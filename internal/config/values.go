@@ -147,7 +147,7 @@ func (v parsed[T]) Set(text string) error {
 // level is how much is logged.
 type level struct{ to *slog.Level }
 
-func (v level) String() string { return strings.ToLower(v.to.String()) }
+func (v level) String() string { return logs.LevelName(*v.to) }
 
 func (v level) Set(text string) error {
 	l, err := logs.ParseLevel(text)

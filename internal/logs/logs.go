@@ -14,7 +14,12 @@
 //
 //	time=2026-03-01T12:03:04.512+01:00 level=INFO msg="client started" role=gws client=…
 //
-// A process that streams depend on writes through NewQueued: its log may be slow.
+// In a RotatingFile it reads as on a terminal, with the time as the file's settings say. Several
+// processes may write to one file, which is put aside when it is full (rotated).
+//
+// A process that streams depend on writes through NewQueued: its log may be slow. Who
+// comes and goes is told to Access as well, and the system's own log hears through
+// Syslog of start, end and errors.
 //
 // Lines that may repeat without end go through Limited. Nothing is logged per
 // packet, and queries of URLs (they carry tokens) are not logged at all.
@@ -27,8 +32,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
+	"time"
 )
 
 // The keys of a line. A value that has a key here is logged under no other.
@@ -50,33 +55,31 @@ const (
 	Interface = "interface" // network interface of the sources
 )
 
-// ParseLevel reads debug, info, warn or error.
-func ParseLevel(s string) (slog.Level, error) {
-	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		if strings.EqualFold(s, l.String()) {
-			return l, nil
-		}
+// New returns the logger of one process. Lines below level are dropped. When w is a
+// terminal or a *RotatingFile the lines are made for people, else for machines and people.
+func New(w io.Writer, role string, level slog.Level) *slog.Logger {
+	if f, ok := beneath(w).(*RotatingFile); ok {
+		return slog.New(newHuman(w, role, level, f.conf.Time.Append))
 	}
-	return 0, fmt.Errorf("unknown level %q: want debug, info, warn or error", s)
+	if IsTerminal(w) {
+		return slog.New(newHuman(w, role, level, clock))
+	}
+	h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: nameLevel})
+	return slog.New(h).With(Role, role)
 }
 
-// New returns the logger of one process. Lines below level are dropped. When w is
-// a terminal the lines are made for people, else for machines and people.
-func New(w io.Writer, role string, level slog.Level) *slog.Logger {
-	if IsTerminal(w) {
-		return slog.New(newHuman(w, role, level))
+// beneath is what a queue writes to, or w itself.
+func beneath(w io.Writer) io.Writer {
+	if q, ok := w.(*lineQueue); ok {
+		return q.w
 	}
-	h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
-	return slog.New(h).With(Role, role)
+	return w
 }
 
 // IsTerminal says whether people look at w. It takes every character device for a terminal: the other one that is
 // used as a log, /dev/null, does not mind.
 func IsTerminal(w io.Writer) bool {
-	if q, ok := w.(*queue); ok {
-		w = q.w
-	}
-	f, ok := w.(*os.File)
+	f, ok := beneath(w).(*os.File)
 	if !ok {
 		return false
 	}
@@ -84,25 +87,27 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// human writes "time LEVEL role: message key=value…"; the keys and values are
-// slog's text form.
+// human writes "TIME LEVEL role: message key=value…"; the keys and values are slog's
+// text form.
 type human struct {
 	role string
+	time func(b []byte, t time.Time) []byte
 	text slog.Handler // writes the attributes into line.buf
 	line *line
 }
 
 // line is where one line is put together; all handlers of one logger share it.
 type line struct {
-	mu  sync.Mutex
-	w   io.Writer
-	buf bytes.Buffer
+	mu   sync.Mutex
+	w    io.Writer
+	buf  bytes.Buffer
+	head []byte
 }
 
-func newHuman(w io.Writer, role string, level slog.Level) *human {
+func newHuman(w io.Writer, role string, level slog.Level, stamp func([]byte, time.Time) []byte) *human {
 	l := &line{w: w}
 	text := slog.NewTextHandler(&l.buf, &slog.HandlerOptions{Level: level, ReplaceAttr: dropBuiltIn})
-	return &human{role: role, text: text, line: l}
+	return &human{role: role, time: stamp, text: text, line: l}
 }
 
 // dropBuiltIn leaves out what the head of the line has said already.
@@ -122,9 +127,14 @@ func (h *human) Enabled(ctx context.Context, level slog.Level) bool {
 func (h *human) Handle(ctx context.Context, r slog.Record) error {
 	h.line.mu.Lock()
 	defer h.line.mu.Unlock()
+	head := h.time(h.line.head[:0], r.Time)
+	if len(head) > 0 {
+		head = append(head, ' ')
+	}
+	h.line.head = fmt.Appendf(head, "%-5s %s: %s ", levelName(r.Level), h.role, r.Message)
 	b := &h.line.buf
 	b.Reset()
-	fmt.Fprintf(b, "%s %-5s %s: %s ", r.Time.Format("15:04:05.000"), r.Level, h.role, r.Message)
+	b.Write(h.line.head)
 	if err := h.text.Handle(ctx, r); err != nil {
 		return err
 	}
@@ -135,10 +145,10 @@ func (h *human) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (h *human) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &human{role: h.role, text: h.text.WithAttrs(attrs), line: h.line}
+	return &human{role: h.role, time: h.time, text: h.text.WithAttrs(attrs), line: h.line}
 }
 
 // WithGroup implements slog.Handler.
 func (h *human) WithGroup(name string) slog.Handler {
-	return &human{role: h.role, text: h.text.WithGroup(name), line: h.line}
+	return &human{role: h.role, time: h.time, text: h.text.WithGroup(name), line: h.line}
 }

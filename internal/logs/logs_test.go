@@ -14,10 +14,15 @@ import (
 
 func TestParseLevel(t *testing.T) {
 	for word, want := range map[string]slog.Level{
-		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "ERROR": slog.LevelError,
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "norm": Norm, "warn": slog.LevelWarn,
+		"ERROR": slog.LevelError, "err": slog.LevelError, "crit": Crit,
 	} {
-		if got, err := ParseLevel(word); err != nil || got != want {
+		got, err := ParseLevel(word)
+		if err != nil || got != want {
 			t.Errorf("ParseLevel(%q) = %v, %v", word, got, err)
+		}
+		if same, err := ParseLevel(LevelName(got)); err != nil || same != got {
+			t.Errorf("%v is called %s, which is %v, %v", got, LevelName(got), same, err)
 		}
 	}
 	_, err := ParseLevel("loud")
@@ -40,10 +45,40 @@ func TestTextLine(t *testing.T) {
 	})
 }
 
+// Acceptance 23: each level lets through what is as grave, and no more.
+func TestAcceptance23Levels(t *testing.T) {
+	words := []string{"debug", "info", "norm", "warn", "err", "crit"}
+	for i, word := range words {
+		level, err := ParseLevel(word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		log := New(&out, "gws", level)
+		for _, each := range words {
+			l, _ := ParseLevel(each)
+			log.Log(t.Context(), l, each)
+		}
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != len(words)-i || !strings.Contains(lines[0], "msg="+word+" ") {
+			t.Errorf("level %s lets through:\n%s", word, out.String())
+		}
+		for j, line := range lines {
+			want := strings.ToUpper(words[i+j])
+			if want == "ERR" {
+				want = "ERROR"
+			}
+			if !strings.Contains(line, "level="+want+" msg="+words[i+j]+" ") {
+				t.Errorf("%s", line)
+			}
+		}
+	}
+}
+
 func TestHumanLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		log := slog.New(newHuman(&out, "gng", slog.LevelInfo)).With(Engine, "1")
+		log := slog.New(newHuman(&out, "gng", slog.LevelInfo, clock)).With(Engine, "1")
 		at := time.Now().Format("15:04:05.000")
 		log.Debug("not shown")
 		log.Info("ready")
@@ -74,7 +109,7 @@ func (w *oneWrite) Write(p []byte) (int, error) {
 
 func TestHumanConcurrent(t *testing.T) {
 	w := &oneWrite{t: t}
-	log := slog.New(newHuman(w, "gws", slog.LevelInfo))
+	log := slog.New(newHuman(w, "gws", slog.LevelInfo, clock))
 	var wg sync.WaitGroup
 	for i := range 8 {
 		own := log.With(Engine, i)
