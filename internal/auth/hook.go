@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	hookConnections = 10       // at once; who finds none free waits within the time-out
+	hookConnections = 10 // at once; who finds none free waits within the time-out
 	hookIdle        = time.Minute
 	hookBody        = 64 << 10 // of an answer that is read, so that the connection can be used again
 )
