@@ -21,7 +21,7 @@ var errNoClock = fmt.Errorf("no clock (PCR) in %d MiB: it cannot be delivered at
 func findClock(f *os.File) error {
 	var (
 		framer ts.Framer
-		clock  clock
+		clock  ts.Pace
 		out    []byte
 	)
 	buf := make([]byte, chunk)
@@ -29,7 +29,7 @@ func findClock(f *os.File) error {
 		n, err := f.Read(buf)
 		out = framer.Append(out[:0], buf[:n])
 		for i := 0; i < len(out); i += ts.PacketSize {
-			if _, ok := clock.tick(out[i : i+ts.PacketSize]); ok && clock.steady() {
+			if _, ok := clock.Tick(out[i : i+ts.PacketSize]); ok && clock.Steady() {
 				return rewind(f)
 			}
 		}
@@ -48,45 +48,6 @@ func rewind(f *os.File) error {
 	return err
 }
 
-// maxStep is the longest step between two ticks that is taken at its word. A longer one, and
-// one back, is a splice: the pace before it goes on.
-const maxStep = 5 * ts.ClockRate
-
-// wrap is where the PCR begins anew.
-const wrap = 300 << 33
-
-// clock is the time of a stream: that of the first PID which has one. The zero clock has not
-// begun.
-type clock struct {
-	known bool
-	pid   uint16
-	last  int64 // PCR, ticks of 27 MHz
-	step  int64 // the last that was taken at its word
-	now   int64 // ticks since it began
-}
-
-// tick returns the time at which p is due, since the clock began; ok is false when p does
-// not tell the time.
-func (c *clock) tick(p ts.Packet) (due time.Duration, ok bool) {
-	pcr, ok := p.PCR()
-	if !ok || p.TransportError() || c.known && p.PID() != c.pid {
-		return 0, false
-	}
-	if c.known {
-		step := (pcr - c.last + wrap) % wrap
-		if step > maxStep || p.Discontinuity() {
-			step = c.step
-		}
-		c.step = step
-		c.now += step
-	}
-	c.known, c.pid, c.last = true, p.PID(), pcr
-	return time.Duration(c.now/ts.ClockRate)*time.Second + time.Duration(c.now%ts.ClockRate*1000/27), true
-}
-
-// steady says that the pace of the stream is known.
-func (c *clock) steady() bool { return c.step > 0 }
-
 // maxBehind is how late a broadcast catches up; beyond that it goes on as if it had been in
 // time.
 const maxBehind = time.Second
@@ -97,7 +58,7 @@ type broadcast struct {
 	file *os.File
 
 	framer ts.Framer
-	clock  clock
+	clock  ts.Pace
 	began  time.Time
 	told   bool          // the file has told the time since its beginning
 	held   []byte        // the part behind the last tick
@@ -142,7 +103,7 @@ func (b *broadcast) again() error {
 func (b *broadcast) deliver(ctx context.Context, w io.Writer) error {
 	for i := 0; i < len(b.out); i += ts.PacketSize {
 		p := ts.Packet(b.out[i : i+ts.PacketSize])
-		if due, ok := b.clock.tick(p); ok {
+		if due, ok := b.clock.Tick(p); ok {
 			if err := b.flush(ctx, w); err != nil {
 				return err
 			}
