@@ -102,7 +102,7 @@ first one who does and left after the last.`,
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
-		newRun(), newDemo(), newSend(), newProbe(), newGWS(), newGNG(), newVersion())
+		newRun(), newDemo(), newSend(), newProbe(), newSign(), newGWS(), newGNG(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
 }
