@@ -2,18 +2,14 @@ package gws
 
 import (
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
 	"sluice/internal/handoff"
 	"sluice/internal/httpx"
 	"sluice/internal/logs"
-	"sluice/internal/netx"
 )
 
 // client is a request that may go to an engine.
@@ -24,9 +20,9 @@ type client struct {
 	addr     netip.Addr
 	patience time.Duration // how long an engine may take to answer; 0 = as long as the client stays
 	attach   handoff.Attach
+	header   [][2]string // what a stream is announced with
 
-	conn net.Conn     // taken from net/http
-	sock syscall.Conn // the same
+	carrier carrier
 }
 
 // attempt is one Attach that waits for its answer.
@@ -46,7 +42,7 @@ const (
 	expelled                // gws closed the connection: the engine may yet write
 	silent                  // no answer in time
 	stopped                 // Run ends
-	unsent                  // the engine never got the socket
+	unsent                  // the engine never got it
 )
 
 type outcome struct {
@@ -55,34 +51,33 @@ type outcome struct {
 	reason  string
 }
 
-// stream takes the socket of a request that enter has let in, and sees it through to one
-// answer. What the client sent after its request is dropped.
-func (s *Server) stream(w http.ResponseWriter, _ *http.Request, c *client) {
+// stream sees a request that enter has let in through to one answer.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *client) {
 	defer s.group.Done()
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
+	var err error
+	if c.carrier, err = s.carrierOf(w, r, c); err != nil {
 		s.decided(c, refused)
-		s.log.Error("socket not taken", logs.Client, clientTag(c.attach.Peer), logs.Reason, err)
+		s.log.Error("client not carried", logs.Client, c.attach.Tag(), logs.Error, err)
 		httpx.Error(w, http.StatusInternalServerError, "this connection cannot carry a stream")
 		return
 	}
-	defer conn.Close() // the descriptor only: no shutdown, the engine has the connection
-	c.conn = conn
-	engine, out := "", outcome{refused, http.StatusInternalServerError, "this connection has no socket to hand over"}
-	var ok bool
-	if c.sock, ok = conn.(syscall.Conn); ok {
-		engine, out = s.handOver(c)
-	}
+	defer c.carrier.close()
+	engine, out := s.handOver(c)
 	s.decided(c, out.verdict)
+	what := []any{logs.Client, c.attach.Tag(), logs.Channel, c.tag, logs.Engine, engine}
 	switch out.verdict {
-	case started, stopped:
+	case started:
+		if err := c.carrier.carry(); err != nil {
+			s.log.Info("client cut off", append(what, logs.Reason, err)...)
+		}
+	case stopped:
+		c.carrier.giveUp(out)
 	case refused:
-		s.refuse(c, engine, out)
-	case silent, expelled:
-		shutdown(conn)
-		fallthrough
+		s.log.Info("client refused", append(what, logs.Code, out.code, logs.Reason, out.reason)...)
+		c.carrier.refuse(s.refusalOf(c, out))
 	default:
-		s.log.Warn("client cut off", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, engine, logs.Reason, out.reason)
+		c.carrier.giveUp(out)
+		s.log.Warn("client cut off", append(what, logs.Reason, out.reason)...)
 	}
 }
 
@@ -95,19 +90,15 @@ func (s *Server) handOver(c *client) (engine string, _ outcome) {
 		if e == nil {
 			return "", outcome{refused, http.StatusServiceUnavailable, noEngine}
 		}
-		before, errBefore := netx.TCPWritten(c.sock)
 		out := s.try(e, a)
-		switch out.verdict {
-		case unsent:
-			continue
-		case gone:
-			after, errAfter := netx.TCPWritten(c.sock)
-			if errBefore == nil && errAfter == nil && before == after {
-				s.log.Info("client goes to another engine", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, e.hello.Engine)
-				continue
-			}
+		switch {
+		case out.verdict == unsent:
+			s.turned.Info("client not handed over", logs.Client, c.attach.Tag(), logs.Channel, c.tag, logs.Engine, e.hello.Engine, logs.Reason, out.reason)
+		case out.verdict == gone && c.carrier.untouched():
+			s.log.Info("client goes to another engine", logs.Client, c.attach.Tag(), logs.Channel, c.tag, logs.Engine, e.hello.Engine)
+		default:
+			return e.hello.Engine, out
 		}
-		return e.hello.Engine, out
 	}
 }
 
@@ -147,14 +138,14 @@ func (s *Server) pickLocked(tag string, tried map[string]bool, spread Spread, sp
 	return s.engines[i]
 }
 
-// try hands the socket to e and waits for what becomes of it.
+// try hands the client to e and waits for what becomes of it.
 func (s *Server) try(e *engine, a *attempt) outcome {
 	c := a.client
 	c.attach.ID = a.id
 	heard := e.heard.Load()
-	if err := e.sent(e.conn.SendSocket(c.attach, c.sock)); err != nil {
+	if err := e.sent(c.carrier.hand(e.conn, c.attach)); err != nil {
 		s.withdraw(e, a)
-		return outcome{verdict: unsent}
+		return outcome{verdict: unsent, reason: err.Error()}
 	}
 	var late <-chan time.Time // never, without a limit: then watch looks after e
 	if c.patience > 0 {
@@ -194,24 +185,4 @@ func (s *Server) withdraw(e *engine, a *attempt) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.withdrawLocked(e, a.id) != nil
-}
-
-// refuse answers with an error on a socket that is gws's alone again, and closes so
-// that the client gets all of it: a close with input unread would be a reset.
-func (s *Server) refuse(c *client, engine string, out outcome) {
-	s.log.Info("client refused", logs.Client, clientTag(c.attach.Peer), logs.Channel, c.tag, logs.Engine, engine, logs.Code, out.code, logs.Reason, out.reason)
-	no := s.refusalOf(c, out)
-	if c.conn.SetDeadline(time.Now().Add(grace)) != nil || httpx.WriteError(c.conn, c.proto, no.code, no.text, no.header...) != nil {
-		return // the client is gone
-	}
-	shutdown(c.conn)
-	io.Copy(io.Discard, c.conn)
-}
-
-// shutdown ends the connection whoever else holds it: nobody can write to it any more,
-// and the client sees its end.
-func shutdown(c net.Conn) {
-	if t, ok := c.(interface{ CloseWrite() error }); ok {
-		t.CloseWrite()
-	}
 }

@@ -21,8 +21,8 @@ func (s *Server) onStarted(e *engine, m handoff.Started) {
 	}
 	s.holdLocked(e, a.client.tag).open = true
 	s.answerLocked(e, m.ID, outcome{verdict: started})
-	e.clients[a.id] = belief{tag: a.client.tag, client: clientTag(a.client.attach.Peer), addr: a.client.addr}
-	s.log.Info("client started", logs.Channel, a.client.tag, logs.Client, clientTag(a.client.attach.Peer), logs.Engine, e.hello.Engine)
+	e.clients[a.id] = belief{tag: a.client.tag, client: a.client.attach.Tag(), addr: a.client.addr}
+	s.log.Info("client started", logs.Channel, a.client.tag, logs.Client, a.client.attach.Tag(), logs.Engine, e.hello.Engine)
 }
 
 func (s *Server) onRefused(e *engine, m handoff.Refused) {

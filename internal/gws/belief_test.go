@@ -111,7 +111,11 @@ func (m *model) decide(i int, v verdict) {
 }
 
 func (m *model) request(t *rapid.T) {
-	c := &client{conf: m.s.config(), tag: drawTag(t), addr: netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "host") % 3})}
+	tag := drawTag(t)
+	c := &client{
+		conf: m.s.config(), tag: tag, addr: netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "host") % 3}),
+		attach: handoff.Attach{Channel: channelOf("", tag)},
+	}
 	if m.s.enter(c, true) != nil {
 		t.Fatal("there is no limit")
 	}

@@ -116,6 +116,7 @@ type Server struct {
 	pinning  time.Duration  // pinTick
 	watching time.Duration  // watchTick
 	stop     chan struct{}  // closed when Run is about to end: nobody waits any longer
+	buffers  sync.Pool      // of the pumps
 	group    sync.WaitGroup // goroutines of Run, and requests that have taken their socket
 
 	mu          sync.Mutex // guards what follows, and what an engine says it does
@@ -128,6 +129,7 @@ type Server struct {
 	tally       tally
 	mostPending int // of tally.pending, since burstIsOver said so last
 	refused     refusals
+	lastCopy    uint32 // of a channel that is not shared
 	lastID      uint64 // of an Attach; the upper half is random, so that no two gws use the same
 }
 

@@ -28,10 +28,7 @@ func (s *Server) serveUser(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case no != nil:
 		s.logRefusal(r, peer, no)
-		for _, line := range no.header {
-			w.Header().Set(line[0], line[1])
-		}
-		httpx.Error(w, no.code, no.text)
+		no.answer(w)
 	case stays:
 		s.stream(w, r, c)
 	default:
@@ -115,8 +112,8 @@ func find(conf *Config, req request.Request) (lineup.Channel, *refusal) {
 }
 
 func newClient(conf *Config, proto string, peer netip.AddrPort, req request.Request, ch lineup.Channel) *client {
-	c := &client{conf: conf, proto: proto, tag: ch.Tag(), addr: peer.Addr(), attach: handoff.Attach{
-		Channel: ch, Start: ch.Start, Slow: ch.Slow, Peer: peer.String(), Head: head(conf, proto),
+	c := &client{conf: conf, proto: proto, tag: ch.Tag(), addr: peer.Addr(), header: header(conf), attach: handoff.Attach{
+		Channel: ch, Start: ch.Start, Slow: ch.Slow, Peer: peer.String(), Target: req.Target,
 	}}
 	if req.Start != nil {
 		c.attach.Start = *req.Start
@@ -124,9 +121,7 @@ func newClient(conf *Config, proto string, peer netip.AddrPort, req request.Requ
 	if req.Slow != nil {
 		c.attach.Slow = *req.Slow
 	}
-	if ch.NoData > 0 { // the engine may try one source after the other
-		c.patience = ch.NoData*time.Duration(len(ch.Sources)) + conf.AnswerTimeout
-	}
+	c.patience = patienceOf(conf, c.attach)
 	return c
 }
 
@@ -144,6 +139,7 @@ func (s *Server) enter(c *client, stays bool) *refusal {
 	if s.stopping {
 		return &refusal{code: http.StatusServiceUnavailable, text: noEngine}
 	}
+	s.ownLocked(c)
 	which, value := c.conf.Limits.exceeded(s.tally.load(c.tag, c.addr), c.attach.Channel.Settings)
 	if which != noLimit {
 		s.refused[which]++
@@ -206,10 +202,10 @@ func header(conf *Config) [][2]string {
 }
 
 // head is the whole head of a stream, for a request of that version of HTTP.
-func head(conf *Config, proto string) []byte {
+func head(proto string, header [][2]string) []byte {
 	var b strings.Builder
 	b.WriteString(httpx.Proto(proto) + " 200 OK\r\n")
-	for _, line := range header(conf) {
+	for _, line := range header {
 		b.WriteString(line[0] + ": " + line[1] + "\r\n")
 	}
 	b.WriteString("\r\n")
