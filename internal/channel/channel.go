@@ -18,6 +18,9 @@
 //	any ────────────────────► closed: waiting clients are refused, the others get what
 //	                          is left and then the end
 //
+// A channel that is silent because its only source broke keeps its clients while that is
+// opened again. One whose only source delivered all that it had is closed at once.
+//
 // Which source is on air is decided in search.go, where it is drawn as well.
 //
 // A Channel decides and remembers; it opens nothing, waits for nothing and takes the
@@ -28,7 +31,8 @@
 //	for i := range c.Sources {
 //		switch open := c.Wants(i, now); {
 //		case open && src[i] == nil:
-//			… open; then feed := c.Opened(i, now), or c.Failed(i, err, now)
+//			… open; then feed := c.Opened(i, now), or c.Failed(i, err, now);
+//			c.Failed when it breaks, c.Finished when it ends in order
 //		case !open && src[i] != nil:
 //			… close; c.Closed(i, now)
 //		}
@@ -114,6 +118,13 @@ func (c *Channel) Unpin(now time.Duration) {
 	}
 }
 
+// Obey has other settings hold from now on. Whether the channel is pinned is told by Pin and
+// Unpin, and its sources go on as they were opened.
+func (c *Channel) Obey(s lineup.Settings) {
+	s.Pinned = c.Pinned
+	c.Settings = s
+}
+
 // End closes the channel at now: no source is wanted any more.
 func (c *Channel) End(now time.Duration) { c.ended, c.endedAt = true, now }
 
@@ -131,8 +142,11 @@ func (c *Channel) EndedFor(now time.Duration) time.Duration {
 // Overdue says why the channel has to end at now; None means that it goes on.
 //
 //   - NoData: nothing has been published for the no-data time, and every other source has
-//     failed or been silent for as long, each in its turn. Never where that time is 0.
-//   - SourceFailed: none is on air, and none could be opened.
+//     failed or been silent for as long, each in its turn. Never where that time is 0, and
+//     never of a copy: a file ends by itself.
+//   - SourceFailed: none is on air, and none could be opened. An only source that had
+//     delivered is tried each ReopenTime for the no-data time before.
+//   - SourceEnded: the only source delivered all that it had.
 //   - Unused: there has been no client for the linger time. Never if pinned.
 func (c *Channel) Overdue(now time.Duration) Reason {
 	if c.ended {

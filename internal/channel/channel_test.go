@@ -140,7 +140,27 @@ func TestLife(t *testing.T) {
 		}},
 		{"fails", limits, []check{
 			{1, data, channel.Live, channel.None},
-			{2, func(r *rig) { r.fail(0) }, channel.Silent, channel.SourceFailed},
+			{2, func(r *rig) { r.fail(0) }, channel.Silent, channel.None},
+			{5.9, nil, channel.Silent, channel.None},
+			{6, nil, channel.Silent, channel.SourceFailed},
+		}},
+		{"fails and is waited for without end", lineup.Settings{}, []check{
+			{1, data, channel.Live, channel.None},
+			{2, func(r *rig) { r.fail(0) }, channel.Silent, channel.None},
+			{3600, nil, channel.Silent, channel.None},
+		}},
+		{"is held back", limits, []check{
+			{1, data, channel.Live, channel.None},
+			{5.9, func(r *rig) { r.c.Held(r.now) }, channel.Live, channel.None},
+			{10.8, nil, channel.Silent, channel.None},
+			{10.9, nil, channel.Silent, channel.NoData},
+		}},
+		{"ends", limits, []check{
+			{1, data, channel.Live, channel.None},
+			{1, func(r *rig) { r.finish(0) }, channel.Silent, channel.SourceEnded},
+		}},
+		{"ends without a word", limits, []check{
+			{1, func(r *rig) { r.finish(0) }, channel.Joining, channel.SourceEnded},
 		}},
 		{"cannot be opened", lineup.Settings{}, []check{
 			{1, func(r *rig) { r.fail(0) }, channel.Joining, channel.SourceFailed},

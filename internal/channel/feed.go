@@ -3,6 +3,7 @@ package channel
 import (
 	"time"
 
+	"sluice/internal/media/ts"
 	"sluice/internal/report"
 )
 
@@ -30,6 +31,9 @@ func newFeed(c *Channel, i int, now time.Duration) *Feed {
 	f := &Feed{channel: c, index: i, lastData: now, dueAt: never, trial: spell{since: never}}
 	f.in.store, f.in.now = &f.held, now
 	f.in.tracker.CheckHealth = c.Health
+	if c.Copy != 0 {
+		f.in.relay() // a file is copied as it is
+	}
 	return f
 }
 
@@ -48,8 +52,19 @@ func (f *Feed) Commit(n int) {
 		return
 	}
 	f.taken += int64(n)
-	c, before := f.channel, f.in.head()
-	starts := f.in.commit(n)
+	before := f.in.head()
+	f.took(f.in.commit(n), before)
+}
+
+// Finish takes what was kept back until it was known what the source sends: there is no more.
+func (f *Feed) Finish() {
+	before := f.in.head()
+	f.took(f.in.finish(), before)
+}
+
+// took tells the channel what has come since before.
+func (f *Feed) took(starts []ts.Start, before int64) {
+	c := f.channel
 	switch {
 	case f.in.head() == before: // garbage is silence
 	case c.onAir(f):

@@ -18,8 +18,8 @@ const (
 func (f format) String() string { return [...]string{"", "ts", "raw"}[f] }
 
 const (
-	// A source that has shown no transport stream in so many bytes or commits, or for
-	// so long, is relayed as it is.
+	// A source that has shown no transport stream in so many bytes, in so many commits of
+	// a packet or more, or for so long, is relayed as it is.
 	undecidedBytes   = 64 << 10
 	undecidedCommits = 8
 	undecidedTime    = time.Second
@@ -126,15 +126,29 @@ func (in *ingest) decide(b []byte) []ts.Start {
 	case in.framer.Synced():
 		in.format, in.pending = formatTS, nil
 		return in.take(in.scratch)
-	case len(pending) >= undecidedBytes || in.commits >= undecidedCommits || in.now-in.first >= undecidedTime:
-		in.format, in.pending = formatRaw, nil
-		in.framer = ts.Framer{}
-		at := in.head()
-		in.marked = at - rawMarkBytes
-		in.store.Write(pending, in.now)
-		return in.scanRaw(at)
+	case len(pending) >= undecidedBytes, in.now-in.first >= undecidedTime,
+		in.commits >= undecidedCommits && len(pending) >= undecidedCommits*ts.PacketSize:
+		return in.finish()
 	}
 	return nil
+}
+
+// finish gives up waiting for a transport stream: what is there is relayed as it is.
+func (in *ingest) finish() []ts.Start {
+	if in.format != formatUnknown || len(in.pending) == 0 {
+		return nil
+	}
+	in.relay()
+	at := in.head()
+	in.store.Write(in.pending, in.now)
+	in.pending = nil
+	return in.scanRaw(at)
+}
+
+// relay takes everything as it comes, from here on.
+func (in *ingest) relay() {
+	in.format, in.framer = formatRaw, ts.Framer{}
+	in.marked = in.head() - rawMarkBytes
 }
 
 // scanRaw returns the point at which the bytes of a raw stream begin that came last, when

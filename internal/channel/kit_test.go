@@ -258,7 +258,10 @@ type rig struct {
 	switches []channel.Switch
 }
 
-var errRefused = errors.New("no such group")
+var (
+	errRefused = errors.New("no such group")
+	errOver    = errors.New("that was all")
+)
 
 func newRig(t testing.TB, sources int, s lineup.Settings) *rig {
 	pool := history.NewPool(0)
@@ -319,6 +322,16 @@ func (r *rig) fail(i int) {
 	if r.feeds[i] != nil {
 		r.feeds[i] = nil
 		r.c.Failed(i, errRefused, r.now)
+	}
+	r.tune()
+}
+
+// finish ends source i in order.
+func (r *rig) finish(i int) {
+	if f := r.feeds[i]; f != nil {
+		f.Finish()
+		r.feeds[i] = nil
+		r.c.Finished(i, errOver, r.now)
 	}
 	r.tune()
 }

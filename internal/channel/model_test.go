@@ -23,6 +23,7 @@ type model struct {
 	idle      time.Duration   // since when there is no client
 	waited    []time.Duration // how long each was open for nothing since data was published
 	failed    []bool          // since then
+	over      bool            // the only source ended
 	lost      bool            // no source was left, and the channel was ended
 }
 
@@ -62,6 +63,7 @@ func TestModel(t *testing.T) {
 			"flap":                toggle(m.flapping),
 			"garbage":             func(t *rapid.T) { m.garbage(source.Draw(t, "source")) },
 			"break":               func(t *rapid.T) { m.broke(source.Draw(t, "source")) },
+			"end":                 func(t *rapid.T) { m.ended(source.Draw(t, "source")) },
 			"can be opened again": func(t *rapid.T) { m.refuse[source.Draw(t, "source")] = nil },
 			"come or go":          func(*rapid.T) { m.comeOrGo() },
 			"a while":             func(t *rapid.T) { m.play(rapid.IntRange(1, 80).Draw(t, "steps")) },
@@ -74,6 +76,13 @@ func TestModel(t *testing.T) {
 func (m *model) broke(i int) {
 	m.fail(i)
 	m.failed[i] = true
+}
+
+// ended has a source end in order: an only one ends the channel.
+func (m *model) ended(i int) {
+	m.over = m.over || len(m.feeds) == 1 && m.feeds[0] != nil
+	m.failed[i] = m.failed[i] || m.feeds[i] != nil
+	m.finish(i)
 }
 
 // garbage comes from a source only when it is known that there are packets: else the
@@ -147,6 +156,9 @@ func (m *model) checkDue(states []string) {
 	allFailed := !slices.ContainsFunc(states, func(s string) bool { return s != "failed" })
 	switch due := m.c.Overdue(m.now); due {
 	case channel.None:
+		if m.over {
+			m.t.Fatalf("the only source has ended, and nothing is due")
+		}
 		if gone {
 			m.t.Fatalf("nobody watches since %v, and nothing is due at %v", m.idle, m.now)
 		}
@@ -160,6 +172,14 @@ func (m *model) checkDue(states []string) {
 		}
 	case channel.SourceFailed:
 		if !allFailed {
+			m.t.Fatalf("%q is due with %q", due, states)
+		}
+		if alone := len(states) == 1 && m.head > 0; alone && (m.c.NoData == 0 || quiet < m.c.NoData) {
+			m.t.Fatalf("the only source broke, and is given up after %v of %v", quiet, m.c.NoData)
+		}
+		m.end()
+	case channel.SourceEnded:
+		if !m.over {
 			m.t.Fatalf("%q is due with %q", due, states)
 		}
 		m.end()

@@ -29,6 +29,11 @@ import (
 //
 // While nothing has been published there is nothing to begin cleanly: a source is on air
 // as soon as it delivers.
+//
+// An only source that breaks after it has delivered goes the same way round: it is opened
+// again at once, then each ReopenTime, as long as the last byte is not older than the
+// no-data time; once open it is given that time, as any other, and goes on air at a start.
+// One that ends in order ends the channel; among several it has failed.
 
 const (
 	// DefaultSwitch is the no-data time after which another source is taken where the
@@ -40,6 +45,8 @@ const (
 	// RetryTime is after what time a source that failed is opened again, where nothing
 	// else is to be tried.
 	RetryTime = 5 * time.Second
+	// ReopenTime is how far apart the openings of an only source are.
+	ReopenTime = time.Second
 	// KeyTime is how long a start is waited for while data comes; then the source goes on
 	// air at any packet (it may be scrambled, and say nothing of key frames).
 	KeyTime = 5 * time.Second
@@ -59,6 +66,7 @@ type search struct {
 	tried    [lineup.MaxSources]bool // had their turn since data came last, for nothing
 	switches uint64                  // of the source on air, since the channel was opened
 	switched Switch                  // not told yet, if From and To differ
+	over     bool                    // the only source delivered all that it had
 	faults   report.Health           // of those that were on air before, while they were
 }
 
@@ -66,7 +74,8 @@ type search struct {
 type source struct {
 	feed     *Feed // nil while it is not open
 	err      error // why it failed; nil once it is open again
-	failedAt time.Duration
+	openedAt time.Duration
+	failedAt time.Duration // of an only source that broke, when it had been opened
 	closed   counts // of the Feed it had last
 }
 
@@ -89,7 +98,7 @@ func (c *Channel) Switched() (s Switch, ok bool) {
 
 // Wants says whether source i is to be open at now.
 func (c *Channel) Wants(i int, now time.Duration) bool {
-	if c.ended {
+	if c.ended || c.over {
 		return false
 	}
 	c.look(now)
@@ -100,7 +109,11 @@ func (c *Channel) Wants(i int, now time.Duration) bool {
 // or Closed.
 func (c *Channel) Opened(i int, now time.Duration) *Feed {
 	f := newFeed(c, i, now)
-	c.sources[i].feed, c.sources[i].err = f, nil
+	s := &c.sources[i]
+	s.feed, s.err, s.openedAt = f, nil, now
+	if c.alone() {
+		c.tried[i] = false
+	}
 	if c.air == none && c.hist.Head() == 0 {
 		c.put(f, 0)
 	}
@@ -109,13 +122,35 @@ func (c *Channel) Opened(i int, now time.Duration) *Feed {
 
 // Failed tells that source i could not be opened, or broke and was closed, because of err.
 func (c *Channel) Failed(i int, err error, now time.Duration) {
+	s := &c.sources[i]
+	s.err, s.failedAt = err, now
+	if s.feed != nil && c.alone() {
+		s.failedAt = s.openedAt
+	}
 	c.Closed(i, now)
-	c.sources[i].err, c.sources[i].failedAt = err, now
 	c.tried[i] = true
 	if c.next == i {
 		c.next = none
 	}
 	c.look(now)
+}
+
+// Finished tells that source i delivered all that it had and was closed, at now; err says so.
+// Of several sources it is one that failed.
+func (c *Channel) Finished(i int, err error, now time.Duration) {
+	c.over = len(c.sources) == 1
+	c.Failed(i, err, now)
+}
+
+// OnAir says that what clients get comes from source i.
+func (c *Channel) OnAir(i int) bool { return c.air == i }
+
+// Held tells that the source on air has more, which is not taken yet at now: it is not
+// silent.
+func (c *Channel) Held(now time.Duration) {
+	if c.air != none {
+		c.heard, c.sources[c.air].feed.lastData = now, now
+	}
 }
 
 // Closed tells that source i was closed, at now, because it is not wanted.
@@ -130,6 +165,10 @@ func (c *Channel) Closed(i int, _ time.Duration) {
 	s.closed, s.feed = s.feed.counts(), nil
 }
 
+// alone says that there is one source, which is opened again when it breaks. A copy is not:
+// it would begin again.
+func (c *Channel) alone() bool { return len(c.sources) == 1 && c.Copy == 0 }
+
 // onAir says that f writes into the history.
 func (c *Channel) onAir(f *Feed) bool { return c.air == f.index && c.sources[c.air].feed == f }
 
@@ -138,6 +177,8 @@ func (c *Channel) onAir(f *Feed) bool { return c.air == f.index && c.sources[c.a
 // patience is how long a source may be silent; ok is false when it is for ever.
 func (c *Channel) patience() (d time.Duration, ok bool) {
 	switch {
+	case c.Copy != 0:
+		return 0, false
 	case c.NoData > 0:
 		return c.NoData, true
 	case len(c.sources) > 1:
@@ -210,7 +251,16 @@ func (c *Channel) given(i int, now time.Duration) bool {
 
 // available says that source i has not failed, or so long ago that it may be tried.
 func (c *Channel) available(i int, now time.Duration) bool {
-	return c.sources[i].err == nil || now-c.sources[i].failedAt >= RetryTime
+	wait := RetryTime
+	if c.alone() {
+		wait = ReopenTime
+	}
+	return c.sources[i].err == nil || now-c.sources[i].failedAt >= wait
+}
+
+// reopens says that the only source is to be opened again, however often it fails.
+func (c *Channel) reopens(now time.Duration) bool {
+	return c.alone() && c.hist.Head() > 0 && (c.NoData == 0 || now-c.heard < c.NoData)
 }
 
 // lost says why there is no source left to wait for; None when there is.
@@ -218,11 +268,16 @@ func (c *Channel) lost(now time.Duration) Reason {
 	c.look(now)
 	works := func(s source) bool { return s.err == nil }
 	switch {
+	case c.over:
+		return SourceEnded
 	case c.next != none || !c.searching(now):
 		return None
 	case !slices.ContainsFunc(c.sources, works):
+		if c.reopens(now) {
+			return None
+		}
 		return SourceFailed
-	case c.NoData > 0 && now-c.heard >= c.NoData:
+	case c.NoData > 0 && c.Copy == 0 && now-c.heard >= c.NoData:
 		return NoData
 	}
 	return None

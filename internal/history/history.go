@@ -57,6 +57,9 @@ func (s *segment) end() int64 { return s.start + int64(s.used) }
 // New makes an empty history that takes its segments from p.
 func New(p *Pool, l Limits) *History { return &History{pool: p, limits: l.withDefaults()} }
 
+// Limit sets other limits; what they no longer keep is Due.
+func (h *History) Limit(l Limits) { h.limits = l.withDefaults() }
+
 // Head is the offset behind the newest byte.
 func (h *History) Head() int64 { return h.head }
 
