@@ -22,6 +22,9 @@ func (s *Server) onStarted(e *engine, m handoff.Started) {
 	s.holdLocked(e, a.client.tag).open = true
 	s.answerLocked(e, m.ID, outcome{verdict: started})
 	e.clients[a.id] = belief{tag: a.client.tag, client: a.client.attach.Tag(), addr: a.client.addr}
+	if a.client.attach.Peer == "" {
+		e.routeRunsLocked(a.id, a.client.tag, a.client.attach.Tag())
+	}
 	s.log.Info("client started", logs.Channel, a.client.tag, logs.Client, a.client.attach.Tag(), logs.Engine, e.hello.Engine)
 }
 
@@ -167,6 +170,9 @@ func (s *Server) replaceClientsLocked(e *engine, told []report.Channel) {
 			peer, _ := netip.ParseAddrPort(cl.Addr) // one that makes no sense counts for no address
 			b := belief{tag: ch.Tag, client: cl.Tag, addr: peer.Addr().Unmap().WithZone("")}
 			e.clients[cl.ID] = b
+			if cl.Addr == "" {
+				e.routeRunsLocked(cl.ID, b.tag, b.client)
+			}
 			s.tally.enter(b.tag, b.addr)
 		}
 	}
@@ -181,6 +187,7 @@ func (s *Server) replaceClientsLocked(e *engine, told []report.Channel) {
 // forgetLocked strikes a started client off.
 func (s *Server) forgetLocked(e *engine, id uint64) {
 	b := e.clients[id]
+	s.routeEndedLocked(e, id, time.Now())
 	delete(e.clients, id)
 	s.tally.leave(b.tag, b.addr)
 }

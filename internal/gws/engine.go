@@ -26,6 +26,7 @@ type engine struct {
 	ready     bool                // greeted, and it has not said Bye: it may be given clients
 	channels  map[string]*holding // by tag
 	clients   map[uint64]belief   // started and not ended, by the ID of the Attach
+	routes    map[uint64]session  // those of the clients that nobody has asked for
 	pending   map[uint64]*attempt
 	queries   map[uint64]*query
 	lastQuery uint64
@@ -45,6 +46,8 @@ type holding struct {
 	coming int    // clients on their way there
 	rate   uint64 // bits a second
 	told   uint64 // likewise, in the Rates of which there are more to come
+
+	since time.Time // when it was opened, for the access log; zero = the log knows of no opening
 }
 
 // belief is a client that runs at an engine.
@@ -52,6 +55,8 @@ type belief struct {
 	tag    string // of its channel
 	client string // its own
 	addr   netip.Addr
+	visit  *visit    // nil = it was there before this gws
+	since  time.Time // when it was started
 }
 
 // errProtocol marks a peer that breaks the rules of docs/handoff.md.
@@ -124,7 +129,7 @@ func (s *Server) enroll(h handoff.Hello, c *handoff.Conn) (*engine, error) {
 	}
 	e := &engine{
 		hello: h, conn: c,
-		channels: make(map[string]*holding), clients: make(map[uint64]belief),
+		channels: make(map[string]*holding), clients: make(map[uint64]belief), routes: make(map[uint64]session),
 		pending: make(map[uint64]*attempt), queries: make(map[uint64]*query),
 	}
 	s.engines = append(s.engines, e)

@@ -69,11 +69,12 @@ type excess struct {
 	unpin  handoff.Unpin
 }
 
-// keepPins sees to it that every pinned channel is at one engine, and no other channel is
-// pinned, until Run ends.
+// keepPins sees to it that every pinned channel and every route is at one engine, and no
+// other is, until Run ends.
 func (s *Server) keepPins() {
 	for s.pause(s.pinning) {
 		s.sendPins(time.Now())
+		s.sendRoutes(time.Now())
 	}
 }
 

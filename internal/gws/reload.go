@@ -22,5 +22,6 @@ func (s *Server) Reload(c Config) error {
 	c.Build, c.MaxEngines, c.Request = old.Build, old.MaxEngines, old.Request
 	s.conf.Store(&c)
 	s.pins = pinsAfter(s.pins, c.Lineup)
+	s.routes = routesAfter(s.routes, c.Routes)
 	return nil
 }

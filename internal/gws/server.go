@@ -125,7 +125,8 @@ type Server struct {
 	engines     []*engine              // greeted, in the order of their coming
 	turn        int                    // round robin: index of the engine that is next
 	pins        []pin                  // the pinned channels of the lineup
-	settled     time.Time              // when they may be given out
+	routes      []*route               // in the order of the configuration
+	settled     time.Time              // when pins and routes may be given out
 	tally       tally
 	mostPending int // of tally.pending, since burstIsOver said so last
 	refused     refusals
@@ -152,6 +153,7 @@ func New(c Config, users []Door, control *net.UnixListener, log *slog.Logger) (*
 		started: time.Now(),
 		greet:   greetTimeout, pinning: pinTick, watching: watchTick,
 		pins:   pinsOf(c.Lineup),
+		routes: routesAfter(nil, c.Routes),
 		stop:   make(chan struct{}),
 		conns:  make(map[*handoff.Conn]bool),
 		lastID: uint64(rand.Uint32()) << 32,
@@ -174,6 +176,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if err := c.Limits.validate(); err != nil {
 		return c, err
+	}
+	if err := checkRoutes(c.Routes); err != nil {
+		return c, fmt.Errorf("gws: %w", err)
 	}
 	if c.Allow == nil {
 		c.Allow = DefaultAllow()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/internal/handoff"
@@ -117,37 +118,70 @@ func (s *Server) answerQuery(e *engine, m handoff.Report) {
 func (s *Server) enough(conf *Config) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ready := 0
-	for _, e := range s.engines {
-		if e.ready {
-			ready++
-		}
-	}
-	return ready >= conf.MinEngines
+	return s.readyLocked() >= conf.MinEngines
 }
 
-// Drop implements admin.Service.
-func (s *Server) Drop(channel, client string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := false
+// readyLocked is how many engines may be given clients.
+func (s *Server) readyLocked() (n int) {
 	for _, e := range s.engines {
-		if h := e.channels[channel]; h != nil && e.ready {
-			found = true
-			_ = e.sent(e.conn.Send(handoff.Drop{Channel: channel, Client: client})) // lost with the engine, as the client is
+		if e.ready {
+			n++
 		}
 	}
-	return found
+	return n
+}
+
+// Drop implements admin.Service. What an engine is still opening is dropped, too.
+func (s *Server) Drop(channel, client string) bool {
+	engines := s.enginesWith(func(e *engine) bool { return e.hasLocked(channel) })
+	tell(engines, handoff.Drop{Channel: channel, Client: client})
+	return len(engines) > 0
+}
+
+// hasLocked reports whether e has to do with a channel: it may be one that has ended, and
+// whose last clients get what is left of it.
+func (e *engine) hasLocked(channel string) bool {
+	if e.channels[channel] != nil {
+		return true
+	}
+	for _, b := range e.clients {
+		if b.tag == channel {
+			return true
+		}
+	}
+	return false
 }
 
 // Reset implements admin.Service.
 func (s *Server) Reset() (engines int) {
+	return tell(s.enginesWith(func(*engine) bool { return true }), handoff.Reset{})
+}
+
+// enginesWith are the greeted engines of which is says so; it is called with the mutex held.
+func (s *Server) enginesWith(is func(*engine) bool) []*engine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var out []*engine
 	for _, e := range s.engines {
-		if e.sent(e.conn.Send(handoff.Reset{})) == nil {
-			engines++
+		if e.greeted && is(e) {
+			out = append(out, e)
 		}
 	}
-	return engines
+	return out
+}
+
+// tell sends m to all of them at the same time, and says how many have got it: an engine
+// that does not read is waited for 5 s. What is lost with an engine was lost anyway.
+func tell(engines []*engine, m handoff.Message) int {
+	var told atomic.Int64
+	var all sync.WaitGroup
+	for _, e := range engines {
+		all.Go(func() {
+			if e.sent(e.conn.Send(m)) == nil {
+				told.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	return int(told.Load())
 }
