@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -20,6 +21,10 @@ var (
 	errStuck = errors.New("the client takes nothing")
 
 	errAbandoned = errors.New("the engine lost its gws")
+
+	errEmpty = errors.New("the source ended before it delivered anything")
+
+	errDropped = errors.New("dropped by an order")
 )
 
 // refusalOf is what a client is told that was to be served and got nothing.
@@ -33,6 +38,10 @@ func refusalOf(r channel.Reason) error {
 		return errSlow
 	case channel.Shutdown:
 		return ErrEnded
+	case channel.SourceEnded:
+		return errEmpty
+	case channel.Dropped:
+		return errDropped
 	default:
 		return errNoData
 	}
@@ -52,6 +61,8 @@ func (l *Loop) attach(c *client, to lineup.Channel, now time.Duration) {
 	ch := l.channels[to.Tag()]
 	if ch == nil {
 		ch = l.open(to, now)
+	} else {
+		ch.obey(to)
 	}
 	c.ch = ch
 	ch.Join()
@@ -69,6 +80,7 @@ func (l *Loop) pin(to lineup.Channel, now time.Duration) {
 	}
 	to.Pinned = true
 	if ch := l.channels[to.Tag()]; ch != nil {
+		ch.obey(to)
 		ch.Pin()
 		return
 	}
@@ -84,9 +96,8 @@ func (l *Loop) unpin(tag string, now time.Duration) {
 
 // open makes the channel; its sources are opened beside the loop.
 func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
-	limits := history.Limits{Depth: conf.History.Depth, Bytes: conf.History.Bytes}
 	ch := &live{
-		Channel: channel.New(conf, history.New(l.pool, limits), now),
+		Channel: channel.New(conf, history.New(l.pool, limitsOf(conf)), now),
 		taps:    make([]tap, len(conf.Sources)),
 		since:   time.Now(), meter: meter{at: now}, viewers: roster{place: seatOf},
 	}
@@ -99,15 +110,32 @@ func (l *Loop) open(conf lineup.Channel, now time.Duration) *live {
 	return ch
 }
 
+// limitsOf are those of the channel's history. That of a copy holds the window of its one
+// client, and is retired behind it.
+func limitsOf(conf lineup.Channel) history.Limits {
+	limits := history.Limits{Depth: conf.History.Depth, Bytes: conf.History.Bytes}
+	if conf.Copy != 0 {
+		limits.Bytes = min(cmp.Or(limits.Bytes, 2*maxWindow), 2*maxWindow)
+	}
+	return limits
+}
+
+// obey has the settings of a later order hold.
+func (ch *live) obey(conf lineup.Channel) {
+	ch.Obey(conf.Settings)
+	ch.History().Limit(limitsOf(conf))
+}
+
 // shareHistory has the history stand in files while it is sent to many.
 func (l *Loop) shareHistory(ch *live) { ch.History().Share(len(ch.viewers.all) >= l.sharedFrom) }
 
-// endChannel stops receiving. Clients that wait are refused, with err as the reason
-// given; the others get what is left and then the end.
+// endChannel stops receiving. Clients that wait though nothing came are refused, with err as
+// the reason given; the others get what is left and then the end.
 func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.Duration) {
 	if ch.Ended() {
 		return
 	}
+	l.admit(ch, now)
 	ch.End(now)
 	ch.reason = reason
 	delete(l.channels, ch.Tag())
@@ -129,6 +157,43 @@ func (l *Loop) refuseWaiting(ch *live, reason channel.Reason, err error, now tim
 	for _, c := range waiting {
 		l.leave(c, now)
 		l.refuse(c, reason, err)
+	}
+}
+
+// drop ends clients of a channel, or all of it; one that has ended may still have clients.
+func (l *Loop) drop(tag, client string, now time.Duration) {
+	for _, ch := range slices.Clone(l.all) {
+		switch {
+		case ch.Tag() != tag:
+		case client != "":
+			l.dropClient(ch, client, now)
+		case ch.Ended():
+			l.finishViewers(ch, channel.Dropped, now)
+		default:
+			l.endChannel(ch, channel.Dropped, errDropped, now)
+		}
+	}
+}
+
+func (l *Loop) dropClient(ch *live, tag string, now time.Duration) {
+	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
+		if c := ch.viewers.all[i]; c.tag == tag {
+			l.finish(c, channel.Dropped, now)
+		}
+	}
+	for _, c := range slices.Clone(ch.waiting) {
+		if c.tag == tag {
+			l.unwait(c)
+			l.leave(c, now)
+			l.refuse(c, channel.Dropped, errDropped)
+		}
+	}
+}
+
+// reset drops every channel.
+func (l *Loop) reset(now time.Duration) {
+	for _, ch := range slices.Clone(l.all) {
+		l.drop(ch.Tag(), "", now)
 	}
 }
 

@@ -18,6 +18,7 @@ type client struct {
 	id   uint64
 	fd   int
 	addr string
+	tag  string
 	ch   *live
 
 	start lineup.Start
@@ -165,7 +166,7 @@ func drained(fd int) bool {
 
 func (c *client) report() report.Client {
 	return report.Client{
-		ID: c.id, Tag: "TCP://" + c.addr, Addr: c.addr, Since: c.since,
+		ID: c.id, Tag: c.tag, Addr: c.addr, Since: c.since,
 		Bytes: c.sent, Rate: c.meter.rate,
 		Lag:   uint64(c.ch.History().Head() - c.off),
 		Skips: c.skips, Skipped: c.skipped,

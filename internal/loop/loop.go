@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -31,6 +32,9 @@ const (
 	// sharedFrom is how many clients a channel has at least whose history stands in
 	// files; see docs/decisions/005.
 	sharedFrom = 200
+	// maxWindow bounds what is fetched from a patient source before the client that is
+	// furthest ahead, in bytes.
+	maxWindow = 4 << 20
 	// maxPosts is how much others may want of the loop before they have to wait.
 	maxPosts = 1024
 )
@@ -118,6 +122,7 @@ type Loop struct {
 	taps       map[int]*tap     // open sources, by descriptor
 	ready      []*tap           // that have something to be drained, in this slot
 	holding    []*tap           // that keep something back which time may set free
+	paused     []*tap           // whose sender waits until clients have taken more
 	clients    map[int]*client  // by descriptor
 	leaving    roster           // got everything; their input is drained until they close
 	pieces     [][]byte
@@ -141,9 +146,10 @@ type live struct {
 	since   time.Time
 	meter   meter
 
-	opened bool           // the Observer was told so
-	err    error          // of the source that failed last
-	reason channel.Reason // of the end
+	opened  bool           // the Observer was told so
+	patient bool           // what came last came from a source whose sender waits
+	err     error          // of the source that failed last
+	reason  channel.Reason // of the end
 }
 
 // New makes a loop that has nothing to do yet.
@@ -207,20 +213,23 @@ func (l *Loop) Run(ctx context.Context) error {
 type Client struct {
 	ID    uint64 // under which the Observer is told the outcome, exactly once
 	FD    int    // a connected, non-blocking socket
-	Addr  string // the client's, for reports
+	Addr  string // of who asked, for reports
+	Tag   string // of who gets it, for reports and orders; "" = "TCP://" and Addr
 	Head  []byte // what it gets before the first byte
 	Start lineup.Start
 	Slow  lineup.Slow
 }
 
-// Attach gives the loop a client of a channel, which is opened when nobody has it yet.
-// The loop becomes the owner of its socket; with an error it stays the caller's.
+// Attach gives the loop a client of a channel, which is opened when nobody has it yet; one
+// that is open has the settings of to from now on. The loop becomes the owner of the
+// client's socket; with an error it stays the caller's.
 func (l *Loop) Attach(to lineup.Channel, who Client) error {
-	c := &client{id: who.ID, fd: who.FD, addr: who.Addr, pre: who.Head, start: who.Start, slow: who.Slow}
+	c := &client{id: who.ID, fd: who.FD, addr: who.Addr, tag: cmp.Or(who.Tag, "TCP://"+who.Addr), pre: who.Head, start: who.Start, slow: who.Slow}
 	return l.post(func(now time.Duration) { l.attach(c, to, now) })
 }
 
-// Pin opens a channel, or keeps one that is there, whether it has clients or not.
+// Pin opens a channel, or keeps one that is there, whether it has clients or not. Its
+// settings are those of c from now on.
 func (l *Loop) Pin(c lineup.Channel) error {
 	return l.post(func(now time.Duration) { l.pin(c, now) })
 }
@@ -229,6 +238,16 @@ func (l *Loop) Pin(c lineup.Channel) error {
 func (l *Loop) Unpin(tag string) error {
 	return l.post(func(now time.Duration) { l.unpin(tag, now) })
 }
+
+// Drop ends the clients of a channel whose tag is client, or with "" the channel. Tags are
+// those of reports; one that is not there is no error. Who waits for the first byte is
+// refused, the others get an orderly end: of the channel with all that it has for them.
+func (l *Loop) Drop(channel, client string) error {
+	return l.post(func(now time.Duration) { l.drop(channel, client, now) })
+}
+
+// Reset drops every channel. The loop goes on: the next client opens its channel anew.
+func (l *Loop) Reset() error { return l.post(l.reset) }
 
 // LinksChanged has the sources join again what they have lost with an interface.
 func (l *Loop) LinksChanged() error { return l.post(l.rejoin) }

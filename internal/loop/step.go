@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"slices"
 	"time"
 
 	"sluice/internal/channel"
@@ -44,16 +45,23 @@ func (l *Loop) round() time.Duration { return Round(len(l.ring.all), len(l.all))
 // greet starts the clients that waited for the first byte of their channel.
 func (l *Loop) greet(now time.Duration) {
 	for _, ch := range l.all {
-		if len(ch.waiting) == 0 {
-			continue
-		}
-		if m, ok := ch.Oldest(); ok {
-			waiting := ch.waiting
-			ch.waiting = nil
-			for _, c := range waiting {
-				l.begin(c, m, now)
-			}
-		}
+		l.admit(ch, now)
+	}
+}
+
+// admit starts those who waited for the first byte of ch, if it has come.
+func (l *Loop) admit(ch *live, now time.Duration) {
+	if len(ch.waiting) == 0 {
+		return
+	}
+	m, ok := ch.Oldest()
+	if !ok {
+		return
+	}
+	waiting := ch.waiting
+	ch.waiting = nil
+	for _, c := range waiting {
+		l.begin(c, m, now)
 	}
 }
 
@@ -176,14 +184,14 @@ func (l *Loop) gather(c *client) (total int) {
 // together hold too much memory, those of the channel that holds the most.
 func (l *Loop) retire(now time.Duration) {
 	for i := len(l.all) - 1; i >= 0; i-- { // an ended channel may go with its last client
-		for ch := l.all[i]; ch.History().Due(); {
+		for ch := l.all[i]; ch.due(); {
 			l.retireOne(ch, now)
 		}
 	}
 	for l.pool.Over() {
 		var most *live
 		for _, ch := range l.all {
-			if ch.History().Spare() && (most == nil || ch.History().Held() > most.History().Held()) {
+			if ch.History().Spare() && !ch.needed() && (most == nil || ch.History().Held() > most.History().Held()) {
 				most = ch
 			}
 		}
@@ -192,6 +200,28 @@ func (l *Loop) retire(now time.Duration) {
 		}
 		l.retireOne(most, now)
 	}
+}
+
+// due says whether the oldest segment has to go: by the limits of the history, or of a
+// copy as soon as its client has taken it.
+func (ch *live) due() bool {
+	h := ch.History()
+	read := ch.Copy != 0 && len(ch.viewers.all) > 0 && h.Spare()
+	return (read || h.Due()) && !ch.needed()
+}
+
+// needed says that the oldest segment is still to be read by the client that is furthest
+// ahead, of a source that waits for it: nobody is to lose a byte that took what came.
+func (ch *live) needed() bool {
+	if !ch.patient || len(ch.viewers.all) == 0 || !ch.History().Spare() {
+		return false
+	}
+	return !ch.anyBeyond(ch.History().AfterRetire())
+}
+
+// anyBeyond says that a client has taken all that stands before off.
+func (ch *live) anyBeyond(off int64) bool {
+	return slices.ContainsFunc(ch.viewers.all, func(c *client) bool { return c.off >= off })
 }
 
 // retireOne lets the oldest segment of ch go. Whoever still stands in it is put on the
@@ -219,7 +249,7 @@ func (l *Loop) housekeep(now time.Duration) {
 	for i := len(l.all) - 1; i >= 0; i-- {
 		ch := l.all[i]
 		l.look(ch, now)
-		if ch.EndedFor(now) >= l.conf.Stall { // time enough to take what was left
+		if ch.reason != channel.SourceEnded && ch.EndedFor(now) >= l.conf.Stall { // time enough to take what was left
 			l.finishViewers(ch, ch.reason, now)
 		}
 	}

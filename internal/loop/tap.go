@@ -1,6 +1,10 @@
 package loop
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"sluice/internal/channel"
@@ -16,7 +20,12 @@ type tap struct {
 	src   endpoint.Source
 	feed  *channel.Feed // of src; both nil while it is not open
 
-	opening bool          // beside the loop
+	opening bool               // beside the loop
+	giveUp  context.CancelFunc // ends the opening
+	given   bool               // it was: what comes of it is no failure
+	patient bool               // the sender of src waits while it is not drained
+	paused  bool               // stands in Loop.paused: the poller does not tell of it
+
 	ready   bool          // stands in Loop.ready
 	holding bool          // stands in Loop.holding
 	hot     bool          // moved so much that it is drained in every slot
@@ -33,9 +42,10 @@ func (l *Loop) tune(ch *live, now time.Duration) {
 		t := &ch.taps[i]
 		switch wanted := ch.Wants(i, now); {
 		case wanted && t.src == nil && !t.opening:
-			t.opening = true
-			l.opens.Add(1)
-			go l.openSource(t)
+			l.startOpening(t)
+		case !wanted && t.opening && !t.given:
+			t.given = true
+			t.giveUp()
 		case !wanted && t.src != nil:
 			l.shut(t)
 			ch.Closed(i, now)
@@ -43,10 +53,17 @@ func (l *Loop) tune(ch *live, now time.Duration) {
 	}
 }
 
+func (l *Loop) startOpening(t *tap) {
+	ctx, giveUp := context.WithCancel(l.life)
+	t.opening, t.given, t.giveUp = true, false, giveUp
+	l.opens.Add(1)
+	go l.openSource(ctx, t, t.want())
+}
+
 // openSource runs beside the loop and posts what became of it.
-func (l *Loop) openSource(t *tap) {
+func (l *Loop) openSource(ctx context.Context, t *tap, want endpoint.Want) {
 	defer l.opens.Done()
-	src, err := l.conf.Opener.Open(l.life, t.want())
+	src, err := l.conf.Opener.Open(ctx, want)
 	posted := l.post(func(now time.Duration) { l.opened(t, src, err, now) })
 	if posted != nil && src != nil {
 		l.closed(t, src.Close())
@@ -64,8 +81,11 @@ func (t *tap) want() endpoint.Want {
 // opened takes a source that was opened, or the reason why it was not.
 func (l *Loop) opened(t *tap, src endpoint.Source, err error, now time.Duration) {
 	t.opening = false
+	t.giveUp()
 	if err == nil && t.ch.Wants(t.index, now) {
 		if err = l.watch(t, src); err == nil {
+			p, ok := src.(endpoint.Patient)
+			t.patient = ok && p.Waits()
 			t.src, t.feed, t.renewed, t.drained = src, t.ch.Opened(t.index, now), now, now-drainEvery
 			if !t.ch.opened {
 				t.ch.opened = true
@@ -81,7 +101,7 @@ func (l *Loop) opened(t *tap, src endpoint.Source, err error, now time.Duration)
 	if src != nil {
 		l.closed(t, src.Close())
 	}
-	if err != nil && !t.ch.Ended() {
+	if err != nil && !t.given && !t.ch.Ended() {
 		l.failed(t, err, now)
 	}
 }
@@ -110,6 +130,10 @@ func (l *Loop) shut(t *tap) {
 	}
 	t.counters = src.Counters()
 	t.src, t.feed, t.hot, t.lost = nil, nil, false, false
+	if t.paused {
+		t.paused = false
+		l.paused = slices.DeleteFunc(l.paused, func(p *tap) bool { return p == t })
+	}
 	l.closed(t, src.Close())
 }
 
@@ -128,6 +152,19 @@ func (l *Loop) failed(t *tap, err error, now time.Duration) {
 	l.look(t.ch, now)
 }
 
+// finished tells the channel that the source of t has delivered all that it had. Its
+// clients get what was drained with the end, too.
+func (l *Loop) finished(t *tap, err error, now time.Duration) {
+	t.feed.Finish()
+	l.shut(t)
+	if len(t.ch.Sources) > 1 {
+		l.failed(t, err, now)
+		return
+	}
+	t.ch.Finished(t.index, err, now)
+	l.look(t.ch, now)
+}
+
 // look does what is due with the sources of ch, which may end by it.
 func (l *Loop) look(ch *live, now time.Duration) {
 	l.tune(ch, now)
@@ -138,6 +175,8 @@ func (l *Loop) look(ch *live, now time.Duration) {
 	case reason == channel.None:
 	case reason == channel.SourceFailed && ch.err != nil:
 		l.endChannel(ch, reason, ch.err, now)
+	case reason == channel.SourceEnded:
+		l.endChannel(ch, reason, errEmpty, now)
 	default:
 		l.endChannel(ch, reason, errNoData, now)
 	}
@@ -147,6 +186,7 @@ func (l *Loop) look(ch *live, now time.Duration) {
 // whether there were any. The others are drained when a client of their channel is due,
 // so that what is sent is fresh and a drain moves much at a time.
 func (l *Loop) listen(now time.Duration) (came bool) {
+	l.goOn(now)
 	for _, fd := range l.poll.readySources() {
 		if t := l.taps[fd]; t != nil {
 			l.setReady(t)
@@ -199,15 +239,69 @@ func (l *Loop) drain(t *tap, now time.Duration) {
 	if t.src == nil {
 		return // closed by what another one's bytes brought
 	}
+	onAir := t.ch.OnAir(t.index)
+	if onAir && t.patient && l.enough(t.ch) {
+		l.pause(t, now)
+		return
+	}
+	if onAir {
+		t.ch.patient = t.patient
+	}
 	before := t.feed.Taken()
 	t.feed.At(now)
-	if err := t.src.Drain(now, t.feed); err != nil {
+	switch err := t.src.Drain(now, t.feed); {
+	case errors.Is(err, endpoint.ErrEnd):
+		l.finished(t, err, now)
+		return
+	case err != nil:
 		l.shut(t)
 		l.failed(t, err, now)
 		return
 	}
 	t.hot = t.feed.Taken()-before >= hotDrain
 	l.hold(t)
+}
+
+// enough says that all clients of ch have so much before them that a source which waits is
+// left alone: a window, and while there is not enough memory anything at all.
+func (l *Loop) enough(ch *live) bool {
+	h := ch.History()
+	window := min(cmp.Or(ch.Settings.History.Bytes, 2*maxWindow)/2, maxWindow)
+	if l.pool.Over() {
+		window = 1
+	}
+	return len(ch.viewers.all) > 0 && !ch.anyBeyond(h.Head()-window+1)
+}
+
+// pause leaves t alone until its channel has not enough any more. The poller is not asked
+// about it: it would tell each time that there is something to read.
+func (l *Loop) pause(t *tap, now time.Duration) {
+	for _, fd := range t.src.FDs() {
+		l.poll.removeSource(fd)
+	}
+	t.paused, t.hot = true, false
+	l.paused = append(l.paused, t)
+	t.ch.Held(now)
+}
+
+// goOn has the poller tell again of those that were paused and are needed. A source that was
+// left for another meanwhile is as well.
+func (l *Loop) goOn(now time.Duration) {
+	for _, t := range slices.Clone(l.paused) {
+		if !t.paused {
+			continue // closed by what became of another one
+		}
+		if t.ch.OnAir(t.index) && l.enough(t.ch) {
+			t.ch.Held(now)
+			continue
+		}
+		t.paused = false
+		l.paused = slices.DeleteFunc(l.paused, func(p *tap) bool { return p == t })
+		if err := l.watch(t, t.src); err != nil {
+			l.shut(t)
+			l.failed(t, err, now)
+		}
+	}
 }
 
 // hold has t drained in the next slot, if it wants to though nothing arrives.

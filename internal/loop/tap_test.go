@@ -201,7 +201,7 @@ func TestSlowClientOfEndedChannel(t *testing.T) {
 			if b.of(1).ended != 0 {
 				t.Fatalf("too early: %+v", b.of(1))
 			}
-			first.fail = errors.New("broke") // behind a burst that fills its history
+			first.fail = endpoint.ErrEnd // behind a burst that fills its history
 			for _, err := unix.Write(first.feed, packets(first.sent, 300)); err == nil; {
 				_, err = unix.Write(first.feed, packets(first.sent, 300))
 			}
