@@ -22,6 +22,9 @@ type client struct {
 	attach   handoff.Attach
 	header   [][2]string // what a stream is announced with
 
+	visit     *visit // who asked, for the access log; nil of a route
+	elsewhere string // URL where it goes while its channel is unavailable; "" = nowhere
+
 	carrier carrier
 }
 
@@ -46,9 +49,10 @@ const (
 )
 
 type outcome struct {
-	verdict verdict
-	code    int // of refused
-	reason  string
+	verdict  verdict
+	code     int  // of refused
+	bySource bool // it was refused because a source cannot be had, or delivers nothing
+	reason   string
 }
 
 // stream sees a request that enter has let in through to one answer.
@@ -58,6 +62,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *client) {
 	if c.carrier, err = s.carrierOf(w, r, c); err != nil {
 		s.decided(c, refused)
 		s.log.Error("client not carried", logs.Client, c.attach.Tag(), logs.Error, err)
+		s.recordDenied(c.visit, c.tag, http.StatusInternalServerError, err.Error())
 		httpx.Error(w, http.StatusInternalServerError, "this connection cannot carry a stream")
 		return
 	}
@@ -74,10 +79,13 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *client) {
 		c.carrier.giveUp(out)
 	case refused:
 		s.log.Info("client refused", append(what, logs.Code, out.code, logs.Reason, out.reason)...)
-		c.carrier.refuse(s.refusalOf(c, out))
+		no := s.refusalOf(c, out)
+		s.recordDenied(c.visit, c.tag, no.code, out.reason)
+		c.carrier.refuse(no)
 	default:
 		c.carrier.giveUp(out)
 		s.log.Warn("client cut off", append(what, logs.Reason, out.reason)...)
+		s.recordDenied(c.visit, c.tag, 0, out.reason)
 	}
 }
 
@@ -88,7 +96,7 @@ func (s *Server) handOver(c *client) (engine string, _ outcome) {
 	for {
 		e, a := s.assign(c, tried)
 		if e == nil {
-			return "", outcome{refused, http.StatusServiceUnavailable, noEngine}
+			return "", outcome{verdict: refused, code: http.StatusServiceUnavailable, reason: noEngine}
 		}
 		out := s.try(e, a)
 		switch {

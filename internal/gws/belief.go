@@ -21,7 +21,9 @@ func (s *Server) onStarted(e *engine, m handoff.Started) {
 	}
 	s.holdLocked(e, a.client.tag).open = true
 	s.answerLocked(e, m.ID, outcome{verdict: started})
-	e.clients[a.id] = belief{tag: a.client.tag, client: a.client.attach.Tag(), addr: a.client.addr}
+	s.failures.forget(a.client.tag)
+	e.clients[a.id] = startedNow(a.client)
+	s.recordClientLocked(logs.ClientOpen, e, e.clients[a.id], 0, "")
 	if a.client.attach.Peer == "" {
 		e.routeRunsLocked(a.id, a.client.tag, a.client.attach.Tag())
 	}
@@ -33,8 +35,12 @@ func (s *Server) onRefused(e *engine, m handoff.Refused) {
 	if out.code < 400 || http.StatusText(out.code) == "" {
 		out.code = http.StatusInternalServerError
 	}
+	out.bySource = out.code == http.StatusBadGateway || out.code == http.StatusServiceUnavailable || out.code == http.StatusGatewayTimeout
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if a := e.pending[m.ID]; a != nil && out.code == http.StatusGatewayTimeout {
+		s.failures.note(a.client.tag, time.Now()) // a 503 may be the client's own doing; ChannelEnd tells
+	}
 	s.answerLocked(e, m.ID, out)
 }
 
@@ -62,7 +68,7 @@ func (s *Server) onClientEnd(e *engine, m handoff.ClientEnd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b, ok := e.clients[m.ID]; ok {
-		s.forgetLocked(e, m.ID)
+		s.forgetLocked(e, m.ID, m.Bytes, m.Reason)
 		s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, "bytes", m.Bytes, logs.Reason, m.Reason)
 	}
 }
@@ -71,13 +77,17 @@ func (s *Server) onChannelOpen(e *engine, m handoff.ChannelOpen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.holdLocked(e, m.Tag).open = true
+	s.recordOpenLocked(e, m.Tag)
 	s.log.Info("channel opened", logs.Channel, m.Tag, logs.Engine, e.hello.Engine)
 }
 
 func (s *Server) onChannelEnd(e *engine, m handoff.ChannelEnd) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endedLocked(e, m.Tag)
+	if m.Failed {
+		s.failures.note(m.Tag, time.Now())
+	}
+	s.endedLocked(e, m.Tag, m.Reason)
 	s.unpinnedLocked(m.Tag, time.Now())
 	s.log.Info("channel ended", logs.Channel, m.Tag, logs.Engine, e.hello.Engine, logs.Reason, m.Reason)
 }
@@ -148,14 +158,22 @@ func (s *Server) replaceChannelsLocked(e *engine, told []report.Channel) {
 		there[ch.Tag] = true
 		h := s.holdLocked(e, ch.Tag)
 		h.open, h.pinned = true, ch.Pinned
+		if e.greeted {
+			s.recordOpenLocked(e, ch.Tag) // the event was lost
+		} else {
+			h.since = past(ch.Since)
+		}
 		s.setRateLocked(ch.Tag, h, ch.Rate)
 	}
 	for tag := range e.channels {
 		if !there[tag] {
-			s.endedLocked(e, tag)
+			s.endedLocked(e, tag, eventsLost)
 		}
 	}
 }
+
+// eventsLost is why something is over of which no event has told.
+const eventsLost = "not known: events of the engine were lost"
 
 // replaceClientsLocked leaves out who waits for a Started that is still to be read:
 // then it will be counted.
@@ -168,7 +186,7 @@ func (s *Server) replaceClientsLocked(e *engine, told []report.Channel) {
 				continue
 			}
 			peer, _ := netip.ParseAddrPort(cl.Addr) // one that makes no sense counts for no address
-			b := belief{tag: ch.Tag, client: cl.Tag, addr: peer.Addr().Unmap().WithZone("")}
+			b := belief{tag: ch.Tag, client: cl.Tag, addr: peer.Addr().Unmap().WithZone(""), since: past(cl.Since)}
 			e.clients[cl.ID] = b
 			if cl.Addr == "" {
 				e.routeRunsLocked(cl.ID, b.tag, b.client)
@@ -178,15 +196,16 @@ func (s *Server) replaceClientsLocked(e *engine, told []report.Channel) {
 	}
 	for id, b := range e.clients {
 		if !there[id] {
-			s.forgetLocked(e, id)
-			s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, logs.Reason, "not known: events of the engine were lost")
+			s.forgetLocked(e, id, 0, eventsLost)
+			s.log.Info("client ended", logs.Channel, b.tag, logs.Client, b.client, logs.Engine, e.hello.Engine, logs.Reason, eventsLost)
 		}
 	}
 }
 
-// forgetLocked strikes a started client off.
-func (s *Server) forgetLocked(e *engine, id uint64) {
+// forgetLocked strikes a started client off, which got so many bytes.
+func (s *Server) forgetLocked(e *engine, id uint64, bytes uint64, reason string) {
 	b := e.clients[id]
+	s.recordClientLocked(logs.ClientClose, e, b, bytes, reason)
 	s.routeEndedLocked(e, id, time.Now())
 	delete(e.clients, id)
 	s.tally.leave(b.tag, b.addr)
@@ -204,7 +223,8 @@ func (s *Server) holdLocked(e *engine, tag string) *holding {
 }
 
 // endedLocked notes that e does not receive a channel any more.
-func (s *Server) endedLocked(e *engine, tag string) {
+func (s *Server) endedLocked(e *engine, tag, reason string) {
+	s.recordEndLocked(e, tag, reason)
 	if h := e.channels[tag]; h != nil {
 		h.open, h.pinned = false, false
 		s.setRateLocked(tag, h, 0)
@@ -228,6 +248,9 @@ func (s *Server) setRateLocked(tag string, h *holding, rate uint64) {
 		return
 	}
 	h.rate = rate
+	if rate > 0 {
+		s.failures.forget(tag)
+	}
 	for _, e := range s.engines {
 		if other := e.channels[tag]; other != nil {
 			rate = max(rate, other.rate)

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"sluice/internal/httpx"
+	"sluice/internal/logs"
 )
 
 // Door is a listener for users.
@@ -50,10 +52,15 @@ type entrance struct {
 	alias string
 }
 
-func (d Door) serve(server *http.Server) error {
-	l := &entrance{Listener: d.Listener, alias: d.Alias}
+// serveDoor serves who comes by a door, until the server or the listener is closed. What a
+// trusted proxy says of a connection comes before TLS.
+func (s *Server) serveDoor(d Door, server *http.Server) error {
+	l := &entrance{alias: d.Alias}
+	l.Listener = httpx.ProxyListener(d.Listener, func() []netip.Prefix { return s.config().Proxies }, func(err error) {
+		s.turned.Info("connection closed", logs.Reason, err)
+	})
 	if d.TLS != nil {
-		l.Listener = tls.NewListener(d.Listener, d.TLS)
+		l.Listener = tls.NewListener(l.Listener, d.TLS)
 	}
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve clients on %s: %w", d.Addr(), err)

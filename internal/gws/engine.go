@@ -192,10 +192,10 @@ func (s *Server) lose(e *engine, err error) {
 		s.answerLocked(e, id, out)
 	}
 	for id := range e.clients {
-		s.forgetLocked(e, id)
+		s.forgetLocked(e, id, 0, out.reason)
 	}
 	for tag := range e.channels {
-		s.endedLocked(e, tag)
+		s.endedLocked(e, tag, out.reason)
 	}
 	for id, q := range e.queries {
 		delete(e.queries, id)

@@ -130,6 +130,7 @@ type Server struct {
 	tally       tally
 	mostPending int // of tally.pending, since burstIsOver said so last
 	refused     refusals
+	failures    failures
 	lastCopy    uint32 // of a channel that is not shared
 	lastID      uint64 // of an Attach; the upper half is random, so that no two gws use the same
 }
@@ -205,7 +206,7 @@ func (s *Server) Run(ctx context.Context) error {
 	server := s.newUserServer(ctx)
 	ended := make(chan error, len(s.users)+1)
 	for i := range s.users {
-		s.group.Go(func() { ended <- s.users[i].serve(server) })
+		s.group.Go(func() { ended <- s.serveDoor(s.users[i], server) })
 	}
 	s.group.Go(func() { ended <- s.serveEngines() })
 	s.group.Go(s.keepPins)

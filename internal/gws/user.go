@@ -1,6 +1,7 @@
 package gws
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/internal/endpoint"
 	"sluice/internal/handoff"
 	"sluice/internal/httpx"
 	"sluice/internal/lineup"
@@ -17,26 +19,38 @@ import (
 )
 
 // serveUser answers a request of the user port: with an error, with the headers alone
-// (HEAD), or by handing the socket over.
+// (HEAD), or by having the client carried to an engine.
 func (s *Server) serveUser(w http.ResponseWriter, r *http.Request) {
-	conf, peer := s.config(), httpx.ClientAddr(r)
+	conf := s.config()
+	v := newVisit(conf, r)
+	if no := s.serve(conf, w, r, v); no != nil {
+		s.deny(w, v, no)
+	}
+}
+
+// serve answers a request, or says why not.
+func (s *Server) serve(conf *Config, w http.ResponseWriter, r *http.Request, v *visit) *refusal {
+	if no := greet(conf, r, v.peer); no != nil {
+		return no
+	}
+	switch path, _, _ := strings.Cut(target(r), "?"); {
+	case conf.Udpxy && (path == "/status" || path == "/status/"):
+		return s.serveUdpxy(conf, w, r, v)
+	}
 	stays := r.Method != http.MethodHead
-	c, no := s.admit(conf, r, peer)
+	c, no := s.admit(conf, r, v)
 	if no == nil {
 		no = s.enter(c, stays)
 	}
 	switch {
 	case no != nil:
-		s.logRefusal(r, peer, no)
-		no.answer(w)
+		return no
 	case stays:
 		s.stream(w, r, c)
 	default:
-		for _, line := range header(conf) {
-			w.Header().Set(line[0], line[1])
-		}
-		w.WriteHeader(http.StatusOK)
+		answered{w: w, r: r}.announce(c.header)
 	}
+	return nil
 }
 
 // refusal is a request that ends without an engine.
@@ -47,25 +61,37 @@ type refusal struct {
 	header [][2]string // what the answer has besides
 }
 
+// reason is what logs say.
+func (no *refusal) reason() string { return cmp.Or(no.hint, no.text) }
+
 // refusalOf is what a client gets that an engine has refused, or that none was found for.
-func (s *Server) refusalOf(_ *client, out outcome) *refusal {
+// A source that cannot be had is the reason to send it elsewhere.
+func (s *Server) refusalOf(c *client, out outcome) *refusal {
+	if out.bySource && c.elsewhere != "" {
+		return redirect(c.elsewhere, out.reason)
+	}
 	return &refusal{code: out.code, text: out.reason}
 }
 
-// admit decides whether a request may go to an engine, as far as it is about who asks
-// for what.
-func (s *Server) admit(conf *Config, r *http.Request, peer netip.AddrPort) (*client, *refusal) {
+// greet turns away whom nothing is for, whatever is asked for.
+func greet(conf *Config, r *http.Request, peer netip.AddrPort) *refusal {
 	if !contains(conf.Allow, peer.Addr()) {
-		return nil, &refusal{
+		return &refusal{
 			code: http.StatusForbidden, text: "this address may not watch here",
 			hint: "the address is in no network of the setting allow",
 		}
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return nil, &refusal{
+		return &refusal{
 			code: http.StatusMethodNotAllowed, text: "want GET or HEAD", header: [][2]string{{"Allow", "GET, HEAD"}},
 		}
 	}
+	return nil
+}
+
+// admit decides whether a request may go to an engine, as far as it is about who asks
+// for what.
+func (s *Server) admit(conf *Config, r *http.Request, v *visit) (*client, *refusal) {
 	req, err := request.Parse(r.RequestURI)
 	var bad *request.Error
 	switch {
@@ -78,43 +104,26 @@ func (s *Server) admit(conf *Config, r *http.Request, peer netip.AddrPort) (*cli
 	if no != nil {
 		return nil, no
 	}
+	if no := permitTarget(conf, req.Target); no != nil {
+		return nil, no
+	}
+	if no := authorize(conf, r, v, questionOf(r, v, req)); no != nil {
+		return nil, no
+	}
 	if !s.enough(conf) {
 		return nil, &refusal{code: http.StatusServiceUnavailable, text: noEngine}
 	}
-	return newClient(conf, r.Proto, peer, req, ch), nil
+	return newClient(conf, r, v, req, ch), nil
 }
 
 const noEngine = "no engine is there, please try again"
 
-// find is the channel that is asked for. What may be asked for by its address is a
-// setting; what stands in the configuration may be watched.
-func find(conf *Config, req request.Request) (lineup.Channel, *refusal) {
-	if req.Source == nil {
-		ch, ok := conf.Lineup.Named(req.Name)
-		if !ok {
-			return ch, &refusal{code: http.StatusNotFound, text: "no channel has this name"}
-		}
-		return ch, nil
+func newClient(conf *Config, r *http.Request, v *visit, req request.Request, ch lineup.Channel) *client {
+	c := &client{
+		conf: conf, proto: r.Proto, tag: ch.Tag(), addr: v.peer.Addr(), header: header(conf, ch, req.Target),
+		visit: v, elsewhere: elsewhere(r, conf.Proxies, ch.Redirect),
+		attach: handoff.Attach{Channel: ch, Start: ch.Start, Slow: ch.Slow, Peer: v.peer.String(), Target: withoutOwn(req.Target)},
 	}
-	ch := conf.Lineup.From(req.Source)
-	if ch.Name != "" {
-		return ch, nil
-	}
-	for _, end := range req.Source {
-		if !contains(conf.Sources, end.Addr.Addr()) {
-			return ch, &refusal{
-				code: http.StatusForbidden, text: "this source is not served here",
-				hint: end.Tag() + " is in no network of the setting sources",
-			}
-		}
-	}
-	return ch, nil
-}
-
-func newClient(conf *Config, proto string, peer netip.AddrPort, req request.Request, ch lineup.Channel) *client {
-	c := &client{conf: conf, proto: proto, tag: ch.Tag(), addr: peer.Addr(), header: header(conf), attach: handoff.Attach{
-		Channel: ch, Start: ch.Start, Slow: ch.Slow, Peer: peer.String(), Target: req.Target,
-	}}
 	if req.Start != nil {
 		c.attach.Start = *req.Start
 	}
@@ -149,6 +158,9 @@ func (s *Server) enter(c *client, stays bool) *refusal {
 			header: [][2]string{{"Retry-After", strconv.Itoa(retryAfter)}},
 		}
 	}
+	if no := s.troubleLocked(c, stays); no != nil {
+		return no
+	}
 	if stays {
 		s.tally.enter(c.tag, c.addr)
 		s.tally.pending++
@@ -168,37 +180,52 @@ func (s *Server) decided(c *client, v verdict) {
 	}
 }
 
-// logRefusal names the path but never the query, which may hold a token. Whoever scans
-// the port does not fill the log.
-func (s *Server) logRefusal(r *http.Request, peer netip.AddrPort, no *refusal) {
-	reason := no.hint
-	if reason == "" {
-		reason = no.text
+// troubleLocked keeps a client from an engine while its channel is unavailable. Where there is
+// no other place for it, an engine is asked all the same; for a HEAD none ever is.
+func (s *Server) troubleLocked(c *client, stays bool) *refusal {
+	switch {
+	case !s.failures.lately(c.tag, time.Now(), c.conf.Unavailable):
+		return nil
+	case c.elsewhere != "":
+		return redirect(c.elsewhere, "the channel has failed lately")
+	case !stays:
+		return &refusal{code: http.StatusServiceUnavailable, text: "the channel is unavailable, please try again"}
 	}
-	path := r.URL.EscapedPath()
-	if len(path) > 128 {
-		path = path[:128]
-	}
-	s.turned.Info("client refused", logs.Client, clientTag(peer.String()), logs.Code, no.code, logs.Reason, reason, "path", path)
+	return nil
 }
+
+// deny answers a refusal, and tells of it. Whoever scans the port does not fill the log.
+func (s *Server) deny(w http.ResponseWriter, v *visit, no *refusal) {
+	s.turned.Info("client refused", logs.Client, clientTag(v.peer.String()), logs.Code, no.code, logs.Reason, no.reason(), "path", cut(v.path, maxPath))
+	s.recordDenied(v, "", no.code, no.reason())
+	no.answer(w)
+}
+
+// maxPath is how much of a path the log has, in bytes.
+const maxPath = 128
 
 // clientTag is the name of a client that asked at the user port, in logs and reports.
 func clientTag(addr string) string { return "TCP://" + addr }
 
-// header is what a stream is announced with. There is no length and no chunking: the
-// stream ends when the connection does.
-func header(conf *Config) [][2]string {
+// header is what a stream is announced with, or the word that one has begun that goes to
+// target. There is no length and no chunking: the stream ends when the connection does.
+// Players in browsers may read streams from wherever their page is: what the URL permits,
+// no cookie does.
+func header(conf *Config, ch lineup.Channel, target *endpoint.Target) [][2]string {
 	server := "sluice"
 	if conf.Build != "" {
 		server += "/" + conf.Build
 	}
-	return [][2]string{
+	h := [][2]string{
 		{"Server", server},
-		{"Content-Type", "video/mp2t"},
 		{"Date", time.Now().UTC().Format(http.TimeFormat)},
 		{"Cache-Control", "no-cache, no-store"},
 		{"Connection", "close"},
 	}
+	if target != nil {
+		return append(h, [2]string{"Content-Type", "text/plain; charset=utf-8"}, [2]string{"X-Content-Type-Options", "nosniff"})
+	}
+	return append(h, [2]string{"Content-Type", cmp.Or(ch.ContentType, "video/mp2t")}, [2]string{"Access-Control-Allow-Origin", "*"})
 }
 
 // head is the whole head of a stream, for a request of that version of HTTP.

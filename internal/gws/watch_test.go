@@ -1,7 +1,7 @@
 package gws
 
 import (
-	"net/netip"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +91,7 @@ func TestPatience(t *testing.T) {
 	} {
 		ch := channelOf("x", c.sources...)
 		ch.NoData = c.noData
-		if got := newClient(conf, "HTTP/1.1", netip.AddrPort{}, request.Request{}, ch).patience; got != c.want {
+		if got := newClient(conf, new(http.Request), new(visit), request.Request{}, ch).patience; got != c.want {
 			t.Errorf("%d sources of %v: %v, want %v", len(c.sources), c.noData, got, c.want)
 		}
 	}

@@ -1,0 +1,34 @@
+package gws
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"sluice/internal/auth"
+	"sluice/internal/uri"
+)
+
+// questionOfPage is what the guard is asked about what is no stream.
+func questionOfPage(r *http.Request, v *visit, path string) auth.Question {
+	asked, query, _ := strings.Cut(target(r), "?")
+	q := auth.Question{Peer: v.peer, Source: path, Listener: v.listener, Path: asked}
+	if query != "" {
+		q.Source += "?" + uri.Printable(query)
+	}
+	q.Query, _ = url.ParseQuery(query) // what makes no sense is as if it were not there
+	return q
+}
+
+// servePage answers with a text that is made anew each time.
+func servePage(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-cache, no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method != http.MethodHead {
+		w.Write(body) // the client may be gone; there is nobody else to tell
+	}
+}
