@@ -117,28 +117,29 @@ func (p *pool) converse(ctx context.Context, h *helper, c *call) (outcome, error
 	case err != nil:
 		return outcome{died: true}, errEnded
 	}
+	died := outcome{died: true, asked: true}
 	for garbage := 0; ; {
 		select {
 		case l := <-h.lines:
 			allowed, valid := parseAnswer(l.text, id)
 			switch {
 			case l.err != nil:
-				return outcome{died: true}, l.err
+				return died, l.err
 			case valid && l.more: // what would it answer to the next request, before that was made?
-				return outcome{died: true}, errUnasked
+				return died, errUnasked
 			case valid && allowed:
 				return outcome{}, nil
 			case valid:
 				return outcome{answer: refused("denied by a helper")}, nil
 			}
 			if garbage++; garbage > maxGarbage {
-				return outcome{died: true}, errGarbage
+				return died, errGarbage
 			}
 			p.log.Warn("authorization helper wrote no answer to what it was asked", logs.PID, h.pid(), "text", masked(l.text))
 		case <-late.C:
 			return p.tooSlow(h)
 		case <-ctx.Done():
-			return outcome{died: true}, ctx.Err()
+			return died, ctx.Err()
 		}
 	}
 }

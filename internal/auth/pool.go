@@ -14,6 +14,8 @@ const (
 	// maxWaiting is how many requests wait for a vacant helper; beyond it they are
 	// answered at once.
 	maxWaiting = 1024
+	// maxDeaths is how many helpers may die of one request.
+	maxDeaths = 2
 	// drainTime is how long a pool that is to end goes on answering.
 	drainTime = 2 * time.Second
 )
@@ -23,7 +25,7 @@ const (
 //
 //	Ask ──► calls ──┐                  answer
 //	   ╲            ├──► keeper ─► helper ────► call.answer ──► Ask
-//	    ╰─► again ──┘      │ dies: call.died, and Ask goes to again, once
+//	    ╰─► again ──┘      │ dies: call.died, and Ask goes to again
 //	                       ╰ the next helper, after a back-off
 type pool struct {
 	command  []string
@@ -54,6 +56,7 @@ type call struct {
 type outcome struct {
 	answer Answer
 	died   bool // the helper did not answer and cannot any more: another one may
+	asked  bool // it died with the request, perhaps of it
 }
 
 func newPool(c Config, timeout time.Duration, log *slog.Logger) (*pool, error) {
@@ -94,10 +97,15 @@ func (p *pool) ask(ctx context.Context, q *Question, remember func(Answer)) (a A
 	}
 	defer p.leave()
 	fields := q.fields(p.listener)
-	for _, line := range []chan *call{p.calls, p.again} {
+	line := p.calls
+	for deaths := 0; deaths < maxDeaths; line = p.again {
 		c := &call{fields: fields, remember: remember, outcome: make(chan outcome, 1)}
-		if o := p.put(ctx, line, c); !o.died {
+		o := p.put(ctx, line, c)
+		switch {
+		case !o.died:
 			return o.answer, false
+		case o.asked:
+			deaths++
 		}
 	}
 	return unanswered("the helpers ended while they were asked"), false
