@@ -4,7 +4,8 @@
 //	/udp/10.0.0.7@239.1.1.1:5000     a group, one source only (SSM)
 //	/udp/[ff15::1]:5000              IPv6; with a source /udp/[fd00::7]@[ff35::1]:5000
 //	/udp/239.1.1.1:5000|239.2.1.1:5000   two legs that carry the same RTP packets, merged
-//	/udp/239.1.1.1%5000              udpxy's other separators before the port: any of :%~+-^
+//	/udp/239.1.1.1%5000              udpxy's other separators before the port: any of :%~+-^;
+//	                                 a bare % with a port behind it is one, not an encoded letter
 //	/rtp/…                           the same channel as /udp/…: RTP is detected by itself
 //	/$news                           the channel of that name in the configuration
 //	/$news?key=BF09                  parameters that are not ours are for the channel's URL
@@ -13,8 +14,12 @@
 // SOURCE is the URL of an end (package uri) with its own query, or $NAME?PARAMETERS.
 // TARGET is the URL of an end, or nothing for the connection of the request; then /dst,
 // /dst/ and /dst/?x=y mean the same. The last "/dst" that is followed by "/", "?" or
-// nothing ends the source; a source that has such a thing of its own at its end is written
-// with one of its letters percent-encoded (/%64st), which is decoded once.
+// nothing ends the source; where SOURCE or TARGET has such a thing of its own that is not
+// to end anything, it is written with one of its letters percent-encoded (/%64st), which
+// is decoded once. Or SOURCE or TARGET is percent-encoded as a whole, its :// too, and
+// then is decoded once as a whole. Else what is in the path and the query of an http URL
+// stays as it is, byte for byte. The query of a source of another scheme is for
+// authorization only.
 //
 // Parameters of the session, behind TARGET or in the other forms behind the only question
 // mark, say how this one client is to be served; without them it is as the channel has it:
@@ -29,7 +34,8 @@
 //	method=POST      to an HTTP server: not with PUT
 //	bitrate=8M       to UDP: at that pace, in bits a second (k, M), not that of the stream
 //
-// write, method and bitrate are of a TARGET only, and are not sent to it.
+// write, method and bitrate are of a TARGET only, and are not sent to it; what else stands
+// behind a TARGET of http is.
 //
 // A slash at the end of the path is tolerated and percent-encoding is decoded, since
 // players and playlists write both. Other parameters are not looked at: players append
@@ -55,7 +61,7 @@ type Request struct {
 	Source uri.Source // nil when it is asked for by its name
 
 	// Params are to be added to the URL that Name stands for: all that was written behind it
-	// but the session's parameters, as it was written; "" for none.
+	// but the session's parameters, as it was written (uri.Source.WithQuery); "" for none.
 	Params string
 
 	Target *endpoint.Target // where the stream goes; nil = to the connection of the request
@@ -64,7 +70,7 @@ type Request struct {
 	Slow  *lineup.Slow  // likewise
 
 	// What authorization is about. Both are printable ASCII without spaces: what is not was
-	// percent-encoded.
+	// percent-encoded. In Query the rest is decoded, but a plus is a plus, as base64 has it.
 
 	Asked string     // the source as the client wrote it, its query included: udp://224.0.2.12:5011?auth=ef03, $news?key=BF09
 	Query url.Values // every parameter of the request, those of the source too
@@ -79,57 +85,85 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // forms is the hint that goes with a path that is none of them.
-const forms = "want /udp/GROUP:PORT, /udp/SOURCE@GROUP:PORT or /$NAME"
+const forms = "want /udp/GROUP:PORT, /udp/SOURCE@GROUP:PORT, /$NAME or /src/SOURCE/dst/TARGET"
 
 const (
 	maxAddress = 256 // far above the longest pair of addresses, both in IPv6: an error repeats it
 	maxValue   = 64  // far above the longest value of a parameter: likewise
 )
 
-// Parse reads the target of a request line, path and query as the client has encoded them.
-// An error is an *Error: 404 for a path of another form, 400 for an address, a name or a
-// parameter that is none.
+// Parse reads the target of a request line, path and query as the client has encoded them;
+// a proxy's client writes http://HOST before it, which is not looked at. An error is an
+// *Error: 404 for a path of another form, 400 for an address, a name or a parameter that
+// is none. It repeats no query and no credentials.
 func Parse(target string) (Request, error) {
-	escapedPath, rawQuery, _ := strings.Cut(target, "?")
-	r, err := parsePath(escapedPath)
+	target = originForm(target)
+	if strings.ContainsFunc(target, notPrintable) {
+		return Request{}, bad("space or control character in the URL: write %%20 and the like")
+	}
+	target = uri.Printable(target)
+	path, query, _ := strings.Cut(target, "?")
+	path, rooted := strings.CutPrefix(path, "/")
+	first, rest, _ := strings.Cut(path, "/")
+	command, err := url.PathUnescape(first)
+	name, named := strings.CutPrefix(command, "$")
+	switch {
+	case err != nil || !rooted:
+		return Request{}, notFound("no such path")
+	case command == "udp" || command == "rtp":
+		return byAddress(command, rest, query)
+	case named && rest != "":
+		return Request{}, notFound("no such path, the name is followed by more")
+	case named:
+		return byName(name, query)
+	case command == "src":
+		return byPair(strings.TrimPrefix(target[1+len(first):], "/"))
+	}
+	return Request{}, notFound("no such path")
+}
+
+// originForm is the target without scheme and host (RFC 9112, 3.2.2).
+func originForm(target string) string {
+	scheme, rest, found := strings.Cut(target, "://")
+	if !found || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return target
+	}
+	if i := strings.IndexAny(rest, "/?"); i >= 0 && rest[i] == '/' {
+		return rest[i:]
+	}
+	return "/"
+}
+
+// byName is /$NAME?QUERY; the name is decoded.
+func byName(name, query string) (Request, error) {
+	r, err := named(name, query)
 	if err != nil {
 		return Request{}, err
 	}
-	if err := r.parameters(rawQuery); err != nil {
-		return Request{}, err
-	}
-	return r, nil
+	r.Params, err = r.session(query)
+	return r, err
 }
 
-func parsePath(escaped string) (Request, error) {
-	command, rest, found := strings.Cut(strings.TrimPrefix(escaped, "/"), "/")
-	command, err := url.PathUnescape(command)
-	name, named := strings.CutPrefix(command, "$")
-	if !named {
-		rest = strings.TrimSuffix(rest, "/")
-	}
-	switch {
-	case err != nil || !named && command != "udp" && command != "rtp":
-		return Request{}, &Error{http.StatusNotFound, "no such path: " + forms}
-	case strings.Contains(rest, "/") || named && rest != "":
-		return Request{}, &Error{http.StatusNotFound, "no such path, what is asked for is followed by more: " + forms}
-	case named:
-		return byName(name)
-	case !found || rest == "":
-		return Request{}, bad("no address: %s", forms)
-	}
-	return byAddress(rest)
-}
-
-func byName(name string) (Request, error) {
+// named is the channel of that name, without parameters.
+func named(name, query string) (Request, error) {
 	if err := lineup.CheckName(name); err != nil {
 		return Request{}, bad("%v", err)
 	}
-	return Request{Name: name}, nil
+	r := Request{Name: name, Asked: withQuery("$"+uri.Printable(name), query), Query: make(url.Values)}
+	r.collect(query)
+	return r, nil
 }
 
-func byAddress(escaped string) (Request, error) {
-	address, err := unescape(escaped)
+// byAddress is /udp/ADDRESS?QUERY.
+func byAddress(command, rest, query string) (Request, error) {
+	rest = strings.TrimSuffix(rest, "/")
+	switch {
+	case rest == "":
+		return Request{}, bad("no address: %s", forms)
+	case strings.Contains(rest, "/"):
+		return Request{}, notFound("no such path, the address is followed by more")
+	}
+	address, err := decodeAddress(rest)
 	if err != nil {
 		return Request{}, err
 	}
@@ -137,61 +171,22 @@ func byAddress(escaped string) (Request, error) {
 	if err != nil {
 		return Request{}, bad("%v", err)
 	}
-	return Request{Source: source}, nil
+	r := Request{Source: source, Asked: withQuery(command+"://"+rest, query), Query: make(url.Values)}
+	r.collect(query)
+	_, err = r.session(query)
+	return r, err
 }
 
-// unescape decodes an address. No part of one is outside printable ASCII, and a slash
-// that was hidden is none.
-func unescape(s string) (string, error) {
-	if len(s) > 3*maxAddress { // three characters stand for one at most
-		return "", bad("address of %d characters: %s", len(s), forms)
+func withQuery(s, query string) string {
+	if query == "" {
+		return s
 	}
-	s, err := url.PathUnescape(s)
-	if err != nil {
-		return "", bad("%v in the address", err)
-	}
-	if len(s) > maxAddress {
-		return "", bad("address of %d characters: %s", len(s), forms)
-	}
-	if strings.ContainsFunc(s, func(r rune) bool { return notPrintable(r) || r > '~' || r == '/' }) {
-		return "", bad("bad character in address %q: %s", s, forms)
-	}
-	return s, nil
-}
-
-// parameters reads those that are known; each may be there once.
-func (r *Request) parameters(rawQuery string) error {
-	if strings.ContainsFunc(rawQuery, notPrintable) {
-		return bad("space or control character in the query")
-	}
-	for pair := range strings.SplitSeq(rawQuery, "&") {
-		key, escaped, _ := strings.Cut(pair, "=")
-		if key != "start" && key != "slow" {
-			continue
-		}
-		value, err := url.QueryUnescape(escaped)
-		switch {
-		case err != nil:
-			return bad("%v in the parameter %s", err, key)
-		case len(value) > maxValue:
-			return bad("parameter %s of %d characters: want at most %d", key, len(value), maxValue)
-		case key == "start" && r.Start == nil:
-			r.Start = new(lineup.Start)
-			*r.Start, err = lineup.ParseStart(value)
-		case key == "slow" && r.Slow == nil:
-			r.Slow = new(lineup.Slow)
-			*r.Slow, err = lineup.ParseSlow(value)
-		default:
-			return bad("parameter %s is there twice", key)
-		}
-		if err != nil {
-			return bad("parameter %s: %v", key, err)
-		}
-	}
-	return nil
+	return s + "?" + query
 }
 
 func notPrintable(r rune) bool { return r <= ' ' || r == 0x7f }
+
+func notFound(text string) error { return &Error{http.StatusNotFound, text + ": " + forms} }
 
 func bad(format string, args ...any) error {
 	return &Error{http.StatusBadRequest, fmt.Sprintf(format, args...)}

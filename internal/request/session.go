@@ -1,0 +1,132 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sluice/internal/endpoint"
+	"sluice/internal/lineup"
+	"sluice/internal/uri"
+)
+
+// session reads the parameters of the session; each may be there once. The others are
+// returned as they were written.
+func (r *Request) session(query string) (string, error) {
+	var others, seen []string
+	for pair := range strings.SplitSeq(query, "&") {
+		key, escaped, _ := strings.Cut(pair, "=")
+		set := r.setter(key)
+		if set == nil {
+			others = append(others, pair)
+			continue
+		}
+		value, err := url.QueryUnescape(escaped)
+		switch {
+		case err != nil:
+			return "", bad("%v in the parameter %s", err, key)
+		case len(value) > maxValue:
+			return "", bad("parameter %s of %d characters: want at most %d", key, len(value), maxValue)
+		case slices.Contains(seen, key):
+			return "", bad("parameter %s is there twice", key)
+		}
+		seen = append(seen, key)
+		if err := set(value); err != nil {
+			return "", bad("parameter %s: %v", key, err)
+		}
+	}
+	return strings.Join(others, "&"), nil
+}
+
+// setter is what a parameter of ours does; nil for others.
+func (r *Request) setter(key string) func(string) error {
+	switch {
+	case key == "start":
+		return func(s string) (err error) {
+			r.Start = new(lineup.Start)
+			*r.Start, err = lineup.ParseStart(s)
+			return err
+		}
+	case key == "slow":
+		return func(s string) (err error) {
+			r.Slow = new(lineup.Slow)
+			*r.Slow, err = lineup.ParseSlow(s)
+			return err
+		}
+	case r.Target == nil:
+		return nil
+	case key == "write":
+		return r.setWrite
+	case key == "method":
+		return r.setMethod
+	case key == "bitrate":
+		return r.setBitrate
+	}
+	return nil
+}
+
+func (r *Request) setWrite(s string) (err error) {
+	if r.Target.End.Scheme != uri.File {
+		return errors.New("only a file can be written so")
+	}
+	r.Target.Write, err = endpoint.ParseWrite(s)
+	return err
+}
+
+func (r *Request) setMethod(s string) error {
+	if !r.Target.End.Web() {
+		return errors.New("only http and https have methods")
+	}
+	if s != http.MethodPut && s != http.MethodPost {
+		return fmt.Errorf("bad method %q: want PUT or POST", s)
+	}
+	r.Target.Method = s
+	return nil
+}
+
+func (r *Request) setBitrate(s string) (err error) {
+	if !r.Target.End.Datagrams() {
+		return errors.New("only udp and rtp are paced")
+	}
+	r.Target.Bitrate, err = parseBitrate(s)
+	return err
+}
+
+// maxBitrate is that of the fastest network cards, in bits a second.
+const maxBitrate = 100e9
+
+// parseBitrate reads whole bits a second, or thousands (k), millions (M) and milliards (G).
+func parseBitrate(s string) (int64, error) {
+	number, unit := s, int64(1)
+	for suffix, is := range map[string]int64{"k": 1e3, "M": 1e6, "G": 1e9} {
+		if n, ok := strings.CutSuffix(s, suffix); ok {
+			number, unit = n, is
+		}
+	}
+	n, err := strconv.ParseUint(number, 10, 63)
+	if err != nil || n == 0 || int64(n) > maxBitrate/unit {
+		return 0, fmt.Errorf("bad bit rate %q: want 1 to 100G, such as 500k or 8M", s)
+	}
+	return int64(n) * unit, nil
+}
+
+// collect adds the parameters of a query to r.Query.
+func (r *Request) collect(query string) {
+	for pair := range strings.SplitSeq(query, "&") {
+		if key, value, _ := strings.Cut(pair, "="); pair != "" {
+			r.Query.Add(plain(key), plain(value))
+		}
+	}
+}
+
+// plain is a part of a query decoded, as far as it is printable.
+func plain(s string) string {
+	if decoded, err := url.PathUnescape(s); err == nil {
+		s = decoded
+	}
+	return uri.Printable(s)
+}
