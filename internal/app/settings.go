@@ -13,6 +13,7 @@ import (
 // settings is the configuration as a command line gives it: a file, and flags that
 // beat it.
 type settings struct {
+	role    config.Role
 	file    string
 	flags   []*setting
 	verbose bool
@@ -52,7 +53,7 @@ func (s *setting) Type() string { return s.arg }
 // addSettings gives cmd the flags of settings that every role has, and those of the
 // keys.
 func addSettings(cmd *cobra.Command, keys ...string) *settings {
-	s := &settings{}
+	s := &settings{role: config.Role(cmd.Name())}
 	f := cmd.Flags()
 	f.SortFlags = false
 	defaults := config.Default()
@@ -66,7 +67,7 @@ func addSettings(cmd *cobra.Command, keys ...string) *settings {
 		}
 	}
 	f.StringVarP(&s.file, "config", "C", "", "configuration `FILE`, - for standard input (default: the first of "+
-		strings.Join(config.SearchPaths(), ", ")+")")
+		strings.Join(config.SearchPaths(s.role), ", ")+")")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "log more")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "log warnings and errors only")
 	return s
@@ -97,13 +98,13 @@ func aboutKeys() map[string]about {
 // when there was none.
 func (s *settings) load() (c config.Config, file string, err error) {
 	if file = s.file; file == "" {
-		if file, err = config.Find(config.SearchPaths()...); err != nil {
+		if file, err = config.Find(config.SearchPaths(s.role)...); err != nil {
 			return c, "", err
 		}
 	}
 	c = config.Default()
 	if file != "" {
-		if c, err = config.Load(file); err != nil {
+		if c, err = config.Load(file, s.role); err != nil {
 			return c, file, err
 		}
 	}
@@ -111,7 +112,7 @@ func (s *settings) load() (c config.Config, file string, err error) {
 		if !flag.given {
 			continue
 		}
-		if err := c.Set(flag.key, flag.text); err != nil {
+		if err := c.SetBy("--"+flagName(flag.key), flag.key, flag.text); err != nil {
 			return c, file, fmt.Errorf("--%s: %w", flagName(flag.key), err)
 		}
 	}

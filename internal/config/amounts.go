@@ -30,6 +30,9 @@ func (v duration) String() string {
 	return s
 }
 
+// Type implements Value.
+func (v duration) Type() string { return "time" }
+
 func (v duration) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	switch {
@@ -62,6 +65,9 @@ type size struct {
 
 func (v size) String() string { return bytesScale().text(*v.to) }
 
+// Type implements Value.
+func (v size) Type() string { return "size" }
+
 func (v size) Set(text string) error {
 	n, err := bytesScale().parse(text)
 	if err != nil {
@@ -78,6 +84,9 @@ func (v size) Set(text string) error {
 type rate struct{ to *int64 }
 
 func (v rate) String() string { return bitsScale().text(*v.to) }
+
+// Type implements Value.
+func (v rate) Type() string { return "bit rate" }
 
 func (v rate) Set(text string) error {
 	n, err := bitsScale().parse(text)

@@ -1,10 +1,12 @@
 // Package config reads the one configuration file of sluice and makes of it the
 // small Config that each room declares for itself.
 //
-// The file is YAML, every key is optional, and dist/sluice.yaml shows all of them
-// with their defaults. Reading is strict: a key that does not exist, a value of the
-// wrong kind and a number without its unit are errors that name file, line and
-// column and show the line. Anchors, aliases and tags are not understood.
+// The file is YAML, or libconfig as gigapxy has it when its name ends with .conf; every
+// key is optional, the keys are the same in both, and dist/sluice.yaml and
+// dist/sluice.conf show all of them with their defaults. A value of the wrong kind and a
+// number without its unit are errors that name file, line and column and show the line.
+// So is a key that does not exist in YAML; in libconfig, where files of gigapxy hold
+// names that nobody knows any more, it is a warning.
 //
 //	sluice.yaml:3:10: no_data: "10" has no unit: write 10s for seconds
 //	   3 | no_data: 10
@@ -13,17 +15,14 @@
 // Every setting is a Value, text that is checked when it is set. So a flag of the
 // command line is the same thing as its key in the file: Set takes both.
 //
-// Below channels each name has a table of settings of its own, which is read and
-// written as the large one is. What a channel does not say holds as for all,
+// Below channels and routes each name has a table of settings of its own, which is read
+// and written as the large one is. What a channel does not say holds as for all,
 // wherever that stands in the file.
 package config
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"sluice/internal/endpoint"
@@ -81,6 +80,11 @@ type Config struct {
 
 	Channels []Channel // in the order of the file
 	Routes   []Route   // likewise
+
+	file     string            // where it was read from; "" = none
+	role     Role              // for which it was read
+	origins  map[string]Origin // by keys and groups; what is not here has its default; never modified once shared
+	warnings []*Error
 }
 
 // Door is where requests come in.
@@ -150,126 +154,6 @@ type Channel struct {
 	Source uri.Source
 	Backup []uri.Source // in the order of preference
 	lineup.Settings
-}
-
-// setting is one key of the file.
-type setting struct {
-	key   string // with the group that it stands in: history.depth
-	value Value
-}
-
-// table is the settings that stand together, those of a group next to each other.
-type table []setting
-
-func (t table) find(key string) (setting, bool) {
-	for _, s := range t {
-		if s.key == key {
-			return s, true
-		}
-	}
-	return setting{}, false
-}
-
-func (t table) keys() []string {
-	keys := make([]string, 0, len(t))
-	for _, s := range t {
-		keys = append(keys, s.key)
-	}
-	return keys
-}
-
-// hasGroup says whether there are settings below key.
-func (t table) hasGroup(key string) bool {
-	return slices.ContainsFunc(t, func(s setting) bool { return strings.HasPrefix(s.key, key+".") })
-}
-
-// maxCount is the largest limit of clients and channels.
-const maxCount = 1_000_000_000
-
-// settings binds the keys to the fields of c, in the order of the example file.
-func (c *Config) settings() table {
-	return slices.Concat(table{
-		{"listen", doors(&c.Listen)},
-		{"admin", parsed[Door]{&c.Admin, parseDoor}},
-		{"engines", count{&c.Engines, maxEngines}},
-		{"spread", parsed[gws.Spread]{&c.Spread, gws.ParseSpread}},
-		{"split_channels", boolean{&c.SplitChannels}},
-		{"pin", boolean{&c.Pin}},
-		{"interface", word{&c.Interface}},
-		{"renew", duration{to: &c.Renew, least: time.Second, zero: true}},
-		{"allow", prefixes(&c.Allow)},
-		{"sources", prefixes(&c.Sources)},
-		{"limits.clients", count{&c.Limits.MaxClients, maxCount}},
-		{"limits.per_address", count{&c.Limits.MaxPerAddress, maxCount}},
-		{"limits.pending", count{&c.Limits.MaxPending, maxCount}},
-		{"limits.channels", count{&c.Limits.MaxChannels, maxCount}},
-		{"limits.egress", rate{&c.Limits.MaxEgress}},
-		{"stall", duration{to: &c.Stall, least: time.Millisecond}},
-	}, settingsOf(&c.Settings), table{
-		{"history.total", size{&c.HistoryTotal, 0}},
-		{"grace", duration{to: &c.Grace, least: time.Millisecond}},
-		{"run_dir", word{&c.RunDir}},
-		{"log.level", level{&c.Log.Level}},
-	})
-}
-
-// settingsOf are the settings that can be said of all channels and of each.
-func settingsOf(s *lineup.Settings) table {
-	return table{
-		{"no_data", duration{to: &s.NoData, least: time.Millisecond, zero: true}},
-		{"linger", duration{to: &s.Linger}},
-		{"start", parsed[lineup.Start]{&s.Start, lineup.ParseStart}},
-		{"slow", parsed[lineup.Slow]{&s.Slow, lineup.ParseSlow}},
-		{"health", boolean{&s.Health}},
-		{"history.depth", duration{to: &s.History.Depth, least: time.Millisecond}},
-		{"history.channel", size{&s.History.Bytes, 1 << 20}},
-	}
-}
-
-// settings binds the keys below a channel's name to its fields.
-func (c *Channel) settings() table {
-	return slices.Concat(table{
-		{"source", parsed[uri.Source]{&c.Source, uri.ParseSource}},
-		{"backup", sources(&c.Backup)},
-	}, settingsOf(&c.Settings), table{
-		{"pinned", boolean{&c.Pinned}},
-		{"max_clients", count{&c.MaxClients, maxCount}},
-		{"max_egress", rate{&c.MaxEgress}},
-	})
-}
-
-// channelsKey stands above the channels' names.
-const channelsKey = "channels"
-
-// addChannel adds a channel that has the settings of all. The table is good until the
-// next one is added.
-func (c *Config) addChannel(name string) (table, error) {
-	if err := lineup.CheckName(name); err != nil {
-		return nil, err
-	}
-	c.Channels = append(c.Channels, Channel{Name: name, Settings: c.Settings})
-	return c.Channels[len(c.Channels)-1].settings(), nil
-}
-
-// Keys lists the keys that Set takes, in the order of the example file; those below
-// another one are joined by a dot.
-func Keys() []string { return new(Config).settings().keys() }
-
-// Set gives a setting another value, as text. A list is written with commas. Channels
-// that are there keep what they have.
-func (c *Config) Set(key, text string) error {
-	s, ok := c.settings().find(key)
-	if !ok {
-		return fmt.Errorf("unknown key %q%s", key, didYouMean(key, Keys()))
-	}
-	return s.value.Set(text)
-}
-
-// Get returns a setting as the text that Set takes, "" for an unknown key.
-func (c *Config) Get(key string) string {
-	s, ok := c.settings().find(key)
-	if !ok {
-		return ""
-	}
-	return s.value.String()
+	lineup.Listing
+	List string // the channels file or playlist that it is from; "" = the configuration itself
 }

@@ -27,13 +27,13 @@ import (
 var update = flag.Bool("update", false, "write the messages of testdata/bad anew")
 
 func equal(a, b Config) string {
-	return cmp.Diff(a, b, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{}))
+	return cmp.Diff(a, b, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{}), cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty())
 }
 
 const example = "../../dist/sluice.yaml"
 
 func TestExampleIsTheDefault(t *testing.T) {
-	c, err := Load(example)
+	c, err := Load(example, Run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestExampleChannels(t *testing.T) {
 		t.Fatal(err)
 	}
 	inUse := regexp.MustCompile(`(?m)^#(\S|  )`).ReplaceAllString(string(text), "$1")
-	got, err := Parse("example", []byte(inUse))
+	got, err := Parse("example", []byte(inUse), Run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal("the README shows no configuration")
 	}
 	for _, block := range blocks {
-		c, err := Parse("README.md", block[1])
+		c, err := Parse("README.md", block[1], Run)
 		if err != nil {
 			t.Error(err)
 		} else if len(c.Channels) == 0 {
@@ -223,7 +223,7 @@ func TestParseEverything(t *testing.T) {
 			{Name: "3.on-air_", Source: source("udp://239.5.1.1:5000"), Settings: all},
 		},
 	}
-	got, err := Parse("test", []byte(everything))
+	got, err := Parse("test", []byte(everything), Run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestParseEverything(t *testing.T) {
 	if left, all := different(got.Channels[0].settings(), base.settings()).keys(), base.settings().keys(); len(left) != len(all) {
 		t.Errorf("channel one says %v, which is not all of %v", left, all)
 	}
-	again, err := Parse("again", got.YAML())
+	again, err := Parse("again", got.YAML(), Run)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, got.YAML())
 	}
@@ -260,7 +260,7 @@ func TestParseEverything(t *testing.T) {
 
 func TestParseNothing(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "\ufeff", "\r\n", "channels: {}"} {
-		c, err := Parse("test", []byte(text))
+		c, err := Parse("test", []byte(text), Run)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		} else if diff := equal(Default(), c); diff != "" {
@@ -281,7 +281,7 @@ func TestBadFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = Parse("sluice.yaml", text)
+			_, err = Parse("sluice.yaml", text, Run)
 			var bad *Error
 			if !errors.As(err, &bad) {
 				t.Fatalf("got %v, want an *Error", err)
@@ -335,28 +335,28 @@ func TestFindAndLoad(t *testing.T) {
 	if path, err := Find(one, two); path != two || err != nil {
 		t.Errorf("found %q, %v; want %s", path, err, two)
 	}
-	if c, err := Load(two); err != nil || c.Engines != 2 {
+	if c, err := Load(two, Run); err != nil || c.Engines != 2 {
 		t.Errorf("%d engines, %v", c.Engines, err)
 	}
 	if _, err := Find(filepath.Join(two, "below-a-file")); err == nil {
 		t.Error("a path that cannot be looked at was passed over")
 	}
-	if _, err := Load(one); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(one, Run); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	if _, err := Load(dir); err == nil {
+	if _, err := Load(dir, Run); err == nil {
 		t.Error("a directory was read")
 	}
 	if err := os.WriteFile(one, bytes.Repeat([]byte("#"), maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(one); err == nil || !strings.Contains(err.Error(), "512 KiB") {
+	if _, err := Load(one, Run); err == nil || !strings.Contains(err.Error(), "512 KiB") {
 		t.Errorf("a file without an end: %v", err)
 	}
 }
 
 func TestGWS(t *testing.T) {
-	c, err := Parse("test", []byte(everything))
+	c, err := Parse("test", []byte(everything), Run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,7 +419,7 @@ func TestManyChannels(t *testing.T) {
 	if len(text) > maxFile {
 		t.Errorf("%d bytes", len(text))
 	}
-	again, err := Parse("again", text)
+	again, err := Parse("again", text, Run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -477,7 +477,7 @@ func FuzzParse(f *testing.F) {
 		if len(text) > 4<<10 {
 			return // the YAML parser needs time that grows with the square of the length
 		}
-		c, err := Parse("fuzz", text)
+		c, err := Parse("fuzz", text, Run)
 		if err != nil {
 			var bad *Error
 			if !errors.As(err, &bad) || bad.Error() == "" {
@@ -485,7 +485,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		again, err := Parse("again", c.YAML())
+		again, err := Parse("again", c.YAML(), Run)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, c.YAML())
 		}

@@ -1,141 +1,143 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"sluice/internal/config/tree"
 )
 
-// Parse reads text over the defaults; name is that of the file in errors.
-func Parse(name string, text []byte) (Config, error) {
-	c := Default()
-	d := decoder{config: &c, file: name, text: strings.TrimPrefix(string(text), "\ufeff")}
-	if err := d.decode(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
-}
-
-// decoder sets what one file says.
+// decoder sets what one file says. It goes on after a mistake, so that all are found.
 type decoder struct {
-	config *Config
-	file   string
-	text   string
-	named  []*token.Token // the names of config.Channels
+	config  *Config
+	lenient bool // an unknown name is a warning
+	errs    Errors
+	named   []tree.Place // the names of config.Channels
 }
 
-func (d *decoder) decode() error {
-	file, err := d.parse()
+// The groups whose members are named by the user.
+const (
+	channelsKey = "channels"
+	routesKey   = "routes"
+)
+
+// decode sets what the file says: first the sections of gigapxy, which everything else
+// overrules; the channels last, since they begin with what holds for all.
+func (d *decoder) decode(top *tree.Node) {
+	if top == nil {
+		return
+	}
+	if top.Kind != tree.Group {
+		d.fail(top.Place, "want keys with values, such as \"engines: 2\"")
+		return
+	}
+	d.sections(top)
+	sc := scope{table: d.config.settings()}
+	for _, m := range top.Members {
+		switch {
+		case d.lenient && isSection(m.Name):
+		case m.Name == channelsKey, m.Name == routesKey:
+		default:
+			d.member(m, sc)
+		}
+	}
+	d.fallbacks()
+	for _, m := range top.Members {
+		switch m.Name {
+		case channelsKey:
+			d.each(m, d.channel)
+		case routesKey:
+			d.each(m, d.route)
+		}
+	}
+	if len(d.errs) == 0 {
+		d.check()
+	}
+}
+
+func (d *decoder) fail(place tree.Place, format string, args ...any) {
+	d.errs = append(d.errs, place.Errorf(format, args...))
+}
+
+func (d *decoder) warn(place tree.Place, format string, args ...any) {
+	d.config.warnings = append(d.config.warnings, place.Errorf(format, args...))
+}
+
+// unknown is a name without a meaning.
+func (d *decoder) unknown(place tree.Place, format string, args ...any) {
+	if d.lenient {
+		d.warn(place, format+"; left out", args...)
+		return
+	}
+	d.fail(place, format, args...)
+}
+
+// each calls add for every member of a group whose names are the user's. It may be a list
+// of groups, too, each of which has a name: in libconfig not all names can stand before =.
+func (d *decoder) each(m tree.Member, add func(tree.Member)) {
+	switch m.Value.Kind {
+	case tree.Group:
+		for _, x := range m.Value.Members {
+			add(x)
+		}
+	case tree.List:
+		for _, item := range m.Value.Items {
+			if x, ok := d.nameless(m.Name, item); ok {
+				add(x)
+			}
+		}
+	default:
+		d.wantKeys(m, m.Name)
+	}
+}
+
+// nameless is an item of a list as a member of a group: its name is one of its keys.
+func (d *decoder) nameless(list string, item *tree.Node) (tree.Member, bool) {
+	var m tree.Member
+	if item.Kind != tree.Group {
+		d.fail(item.Place, "want a group with a name in the list %s", list)
+		return m, false
+	}
+	rest := *item
+	rest.Members = nil
+	for _, x := range item.Members {
+		if x.Name == "name" && x.Value.Kind.Scalar() {
+			m = tree.Member{Name: x.Value.Text, Place: x.Value.Place, Value: &rest}
+		} else {
+			rest.Members = append(rest.Members, x)
+		}
+	}
+	if m.Value == nil {
+		d.fail(item.Place, "a group of the list %s has no name", list)
+	}
+	return m, m.Value != nil
+}
+
+func (d *decoder) channel(m tree.Member) {
+	t, err := d.config.addChannel(m.Name)
 	if err != nil {
-		return err
+		d.fail(m.Place, "%s", err)
+		return
 	}
-	seen := false
-	for _, doc := range file.Docs {
-		if doc.Body == nil {
-			continue
-		}
-		if seen {
-			return d.at(doc.Body.GetToken(), "a second document; one file has one configuration")
-		}
-		seen = true
-		if _, ok := doc.Body.(*ast.CommentGroupNode); ok {
-			continue
-		}
-		if err := d.whole(doc.Body); err != nil {
-			return err
-		}
+	d.named = append(d.named, m.Place)
+	sc := scope{path: channelsKey + "." + m.Name + ".", table: t}
+	d.config.note(channelsKey+"."+m.Name, Origin{Place: m.Place})
+	errs := len(d.errs)
+	d.group(m, sc)
+	if ch := d.config.Channels[len(d.config.Channels)-1]; ch.Source == nil && len(d.errs) == errs {
+		d.fail(m.Place, "channel %s has no source; it wants a key such as source: udp://239.1.1.1:5000", m.Name)
 	}
-	return nil
 }
 
-// parse is the YAML parser, whose panics on odd input become errors.
-func (d *decoder) parse() (file *ast.File, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = d.at(nil, "not understood as YAML (%v)", r)
-		}
-	}()
-	file, err = parser.ParseBytes([]byte(d.text), 0)
-	var bad yaml.Error
-	if errors.As(err, &bad) {
-		return nil, d.at(bad.GetToken(), "%s", bad.GetMessage())
-	}
+func (d *decoder) route(m tree.Member) {
+	t, err := d.config.addRoute(m.Name)
 	if err != nil {
-		return nil, d.at(nil, "%s", err)
+		d.fail(m.Place, "%s", err)
+		return
 	}
-	return file, nil
-}
-
-// whole sets what the file says. The channels come last, since they begin with what
-// holds for all.
-func (d *decoder) whole(n ast.Node) error {
-	pairs, err := d.pairs(nil, n, "")
-	if err != nil {
-		return err
-	}
-	top := scope{table: d.config.settings()}
-	var channels *ast.MappingValueNode
-	for _, p := range pairs {
-		if p.Key.GetToken().Value == channelsKey {
-			channels = p
-		} else if err := d.pair(p, top); err != nil {
-			return err
-		}
-	}
-	if channels == nil {
-		return nil
-	}
-	if err := d.channels(channels); err != nil {
-		return err
-	}
-	return d.check()
-}
-
-// channels adds what stands below the channels' names.
-func (d *decoder) channels(n *ast.MappingValueNode) error {
-	const path = channelsKey + "."
-	pairs, err := d.pairs(n.Key.GetToken(), n.Value, path)
-	if err != nil {
-		return err
-	}
-	for _, p := range pairs {
-		name := p.Key.GetToken()
-		t, err := d.config.addChannel(name.Value)
-		if err != nil {
-			return d.at(name, "%s", err)
-		}
-		d.named = append(d.named, name)
-		if err := d.mapping(name, p.Value, scope{path: path + name.Value + ".", table: t}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// check says which of the channels does not fit.
-func (d *decoder) check() error {
-	for i, ch := range d.config.Channels {
-		if ch.Source == nil {
-			return d.at(d.named[i], "channel %s has no source; it wants a key such as source: udp://239.1.1.1:5000", ch.Name)
-		}
-	}
-	_, err := d.config.lineup()
-	if err == nil {
-		return nil
-	}
-	some := *d.config
-	i := sort.Search(len(d.named)-1, func(i int) bool { // the first that does not fit to those above it
-		some.Channels = d.config.Channels[:i+1]
-		_, err := some.lineup()
-		return err != nil
-	})
-	return d.at(d.named[i], "%s", err)
+	d.config.note(routesKey+"."+m.Name, Origin{Place: m.Place})
+	d.group(m, scope{path: routesKey + "." + m.Name + ".", table: t})
 }
 
 // scope is a table and where it stands in the file.
@@ -154,124 +156,134 @@ func (s scope) keys() (keys []string) {
 		keys = append(keys, key)
 	}
 	if s.path == "" {
-		keys = append(keys, channelsKey)
+		keys = append(keys, channelsKey, routesKey)
 	}
 	return keys
 }
 
-// pairs are the keys of n with their values, each key once; name is the key that n is
-// the value of, nil for the whole file.
-func (d *decoder) pairs(name *token.Token, n ast.Node, path string) ([]*ast.MappingValueNode, error) {
-	var pairs []*ast.MappingValueNode
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		pairs = n.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{n}
-	case nil:
-		return nil, d.at(name, "want keys with values%s", below(path))
-	default:
-		return nil, d.at(n.GetToken(), "want keys with values%s", below(path))
+// group sets the members of a group.
+func (d *decoder) group(m tree.Member, sc scope) {
+	if m.Value.Kind != tree.Group {
+		d.wantKeys(m, strings.TrimSuffix(sc.path+sc.group, "."))
+		return
 	}
-	seen := map[string]bool{}
-	for _, p := range pairs {
-		key := p.Key.GetToken()
-		if seen[key.Value] {
-			return nil, d.at(key, "the key %q is there twice", path+key.Value)
-		}
-		seen[key.Value] = true
+	for _, x := range m.Value.Members {
+		d.member(x, sc)
 	}
-	return pairs, nil
 }
 
-func below(path string) string {
-	if path == "" {
-		return ", such as \"engines: 2\""
+func (d *decoder) wantKeys(m tree.Member, below string) {
+	place := m.Value.Place
+	if m.Value.Kind == tree.Nothing {
+		place = m.Place
 	}
-	return " below " + strings.TrimSuffix(path, ".")
+	d.fail(place, "want keys with values below %s", below)
 }
 
-// mapping sets the keys of n.
-func (d *decoder) mapping(name *token.Token, n ast.Node, sc scope) error {
-	pairs, err := d.pairs(name, n, sc.path+sc.group)
-	if err != nil {
-		return err
-	}
-	for _, p := range pairs {
-		if err := d.pair(p, sc); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d *decoder) pair(p *ast.MappingValueNode, sc scope) error {
-	name := p.Key.GetToken()
-	key := sc.group + name.Value
+func (d *decoder) member(m tree.Member, sc scope) {
+	key := sc.group + m.Name
 	if s, ok := sc.table.find(key); ok {
 		s.key = sc.path + key
-		return d.setting(s, name, p.Value)
+		d.overrule(s.key, m.Place)
+		if d.setting(s, m) {
+			d.config.note(s.key, Origin{Place: m.Place})
+		}
+		return
 	}
 	if sc.table.hasGroup(key) {
 		sc.group = key + "."
-		return d.mapping(name, p.Value, sc)
+		d.config.note(sc.path+key, Origin{Place: m.Place})
+		d.group(m, sc)
+		return
 	}
 	if _, ofChannel := new(Channel).settings().find(key); ofChannel && sc.path == "" {
-		return d.at(name, "%q is said of one channel: write it as %s.NAME.%s", key, channelsKey, key)
+		d.unknown(m.Place, "%q is said of one channel: write it as %s.NAME.%s", key, channelsKey, key)
+		return
 	}
-	return d.at(name, "unknown key %q%s", sc.path+key, didYouMean(key, sc.keys()))
+	d.unknown(m.Place, "unknown key %q%s", sc.path+key, didYouMean(key, sc.keys()))
 }
 
-// setting sets s, whose key is the whole path of it here.
-func (d *decoder) setting(s setting, name *token.Token, value ast.Node) error {
+// setting sets s, whose key is the whole path of it here. It reports whether that worked.
+func (d *decoder) setting(s setting, m tree.Member) bool {
 	list, isList := s.value.(List)
-	items, isSequence := value.(*ast.SequenceNode)
-	if isList && isSequence {
-		if len(items.Values) == 0 {
-			return d.at(items.GetToken(), "%s: the list is empty; leave the key out for the default", s.key)
-		}
-		list.Clear()
-		for i, item := range items.Values {
-			if err := d.scalar(fmt.Sprintf("%s[%d]", s.key, i), name, item, list.Add); err != nil {
-				return err
-			}
-		}
-		return nil
+	switch {
+	case isList && m.Value.Kind == tree.List:
+		return d.list(s.key, list, m)
+	case m.Value.Kind == tree.List:
+		d.fail(m.Value.Place, "%s: want one value, not a list", s.key)
+		return false
 	}
-	if isSequence {
-		return d.at(items.GetToken(), "%s: want one value, not a list", s.key)
-	}
-	return d.scalar(s.key, name, value, s.value.Set)
+	return d.scalar(s.key, m.Place, m.Value, s.value.Set)
 }
 
-// scalar gives a single value to set.
-func (d *decoder) scalar(key string, name *token.Token, n ast.Node, set func(string) error) error {
-	switch n := n.(type) {
-	case nil:
-		return d.at(name, "%s has no value; leave the key out for the default", key)
-	case *ast.NullNode:
-		return d.at(name, "%s has no value; leave the key out for the default", key)
-	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		if err := set(n.GetToken().Value); err != nil {
-			return d.at(n.GetToken(), "%s: %s", key, err)
+func (d *decoder) list(key string, list List, m tree.Member) bool {
+	if len(m.Value.Items) == 0 && list.Set("") != nil {
+		d.fail(m.Value.Place, "%s: the list is empty; leave the key out for the default", key)
+		return false
+	}
+	list.Clear()
+	for i, item := range m.Value.Items {
+		if !d.scalar(fmt.Sprintf("%s[%d]", key, i), m.Place, item, list.Add) {
+			return false
 		}
-		return nil
-	default:
-		return d.at(n.GetToken(), "%s: want one value on one line", key)
+	}
+	return true
+}
+
+// scalar gives a single value to set; name is where its key stands.
+func (d *decoder) scalar(key string, name tree.Place, n *tree.Node, set func(string) error) bool {
+	switch {
+	case n.Kind == tree.Nothing:
+		d.fail(name, "%s has no value; leave the key out for the default", key)
+		return false
+	case !n.Kind.Scalar():
+		d.fail(n.Place, "%s: want one value", key)
+		return false
+	}
+	if err := set(n.Text); err != nil {
+		d.fail(n.Place, "%s: %s", key, err)
+		return false
+	}
+	return true
+}
+
+// check finds what is right for itself and does not fit together.
+func (d *decoder) check() {
+	c := d.config
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		d.fail(c.place("tls"), "tls: want both certificate and key")
+	}
+	for _, door := range append([]Door{c.Admin}, c.Listen...) {
+		if door.TLS && c.TLS.Certificate == "" {
+			d.fail(c.place("listen"), "%s: https needs tls.certificate and tls.key", door)
+			break
+		}
+	}
+	for _, r := range c.Routes {
+		if err := r.check(); err != nil {
+			d.fail(c.place(routesKey+"."+r.Name), "route %s: %s", r.Name, err)
+		}
+	}
+	if len(d.errs) == 0 {
+		d.checkChannels()
 	}
 }
 
-// at is an error at the place of a token, at none when t is nil.
-func (d *decoder) at(t *token.Token, format string, args ...any) error {
-	e := &Error{File: d.file, Text: fmt.Sprintf(format, args...)}
-	if t == nil || t.Position == nil {
-		return e
+// checkChannels says which of the channels does not fit to those above it.
+func (d *decoder) checkChannels() {
+	_, err := d.config.lineup()
+	if err == nil {
+		return
 	}
-	lines := strings.Split(d.text, "\n")
-	if t.Position.Line < 1 || t.Position.Line > len(lines) {
-		return e
+	if len(d.named) == 0 {
+		d.fail(d.config.place(""), "%s", err)
+		return
 	}
-	e.Line, e.Column = t.Position.Line, max(t.Position.Column, 1)
-	e.Source = strings.TrimRight(strings.ToValidUTF8(lines[e.Line-1], "?"), "\r")
-	return e
+	some := *d.config
+	i := sort.Search(len(d.named)-1, func(i int) bool {
+		some.Channels = d.config.Channels[:i+1]
+		_, err := some.lineup()
+		return err != nil
+	})
+	d.fail(d.named[i], "%s", err)
 }

@@ -7,11 +7,9 @@ import (
 	"runtime"
 	"time"
 
-	"sluice/internal/engine"
 	"sluice/internal/gws"
 	"sluice/internal/lineup"
 	"sluice/internal/process"
-	"sluice/internal/uri"
 )
 
 // Default is what holds without a configuration file: every multicast group, for
@@ -52,50 +50,4 @@ func (c Config) RunDirectory() string { return cmp.Or(c.RunDir, process.DefaultR
 // SocketPath is that of the socket where engines find gws.
 func (c Config) SocketPath() string {
 	return cmp.Or(c.Socket, filepath.Join(c.RunDirectory(), "handoff.socket"))
-}
-
-// GWS is the web service's part; build is the version of the program. What Parse has
-// read gives no error.
-func (c Config) GWS(build string) (gws.Config, error) {
-	channels, err := c.lineup()
-	if err != nil {
-		return gws.Config{}, err
-	}
-	return gws.Config{
-		Allow:      c.Allow,
-		Sources:    c.Sources,
-		Lineup:     channels,
-		Spread:     c.Spread,
-		Split:      c.SplitChannels,
-		Limits:     c.Limits,
-		MaxEngines: maxEngines,
-		Build:      build,
-	}, nil
-}
-
-// Engine is the part of the engine id, which has its share of the memory.
-func (c Config) Engine(id, build string) engine.Config {
-	return engine.Config{
-		ID:        id,
-		Socket:    c.SocketPath(),
-		Build:     build,
-		Interface: c.Interface,
-		Renew:     c.Renew,
-		Memory:    max(c.historyTotal()/int64(c.EngineCount()), 1),
-		Stall:     c.Stall,
-	}
-}
-
-// lineup is the channels and the settings of all others.
-func (c Config) lineup() (*lineup.Lineup, error) {
-	var channels []lineup.Channel
-	for _, ch := range c.Channels {
-		sources := append([]uri.Source{ch.Source}, ch.Backup...)
-		channels = append(channels, lineup.Channel{Name: ch.Name, Sources: sources, Trusted: true, Settings: ch.Settings})
-	}
-	return lineup.New(c.Settings, channels)
-}
-
-func (c Config) historyTotal() int64 {
-	return cmp.Or(c.HistoryTotal, cmp.Or(process.Memory(), unknownMemory)/4)
 }

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,9 +16,22 @@ type list[T any] struct {
 	to    *[]T
 	parse func(string) (T, error)
 	write func(T) string
+	what  string
+	some  bool // an empty one has no meaning
+	lines bool // items may have commas: as one text they have line ends between them
 }
 
-func (v list[T]) String() string { return strings.Join(v.Items(), ",") }
+func (v list[T]) separator() string {
+	if v.lines {
+		return "\n"
+	}
+	return ","
+}
+
+func (v list[T]) String() string { return strings.Join(v.Items(), v.separator()) }
+
+// Type implements Value.
+func (v list[T]) Type() string { return "list of " + v.what }
 
 func (v list[T]) Clear() { *v.to = nil }
 
@@ -31,7 +46,10 @@ func (v list[T]) Items() []string {
 func (v list[T]) Set(text string) error {
 	before := *v.to
 	v.Clear()
-	for item := range strings.SplitSeq(text, ",") {
+	if text == "" && !v.some {
+		return nil
+	}
+	for item := range strings.SplitSeq(text, v.separator()) {
 		if err := v.Add(strings.TrimSpace(item)); err != nil {
 			*v.to = before
 			return err
@@ -51,12 +69,14 @@ func (v list[T]) Add(item string) error {
 
 // prefixes is a list of networks and single addresses.
 func prefixes(to *[]netip.Prefix) List {
-	return list[netip.Prefix]{to, parsePrefix, func(p netip.Prefix) string {
-		if p.IsSingleIP() {
-			return p.Addr().String()
-		}
-		return p.String()
-	}}
+	return list[netip.Prefix]{to: to, parse: parsePrefix, write: writePrefix, what: "networks"}
+}
+
+func writePrefix(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {
@@ -76,5 +96,46 @@ func parsePrefix(s string) (netip.Prefix, error) {
 
 // sources is a list of sources.
 func sources(to *[]uri.Source) List {
-	return list[uri.Source]{to, uri.ParseSource, uri.Source.String}
+	return list[uri.Source]{to: to, parse: uri.ParseSource, write: uri.Source.String, what: "URLs", lines: true}
 }
+
+// paths is a list of files or directories.
+func paths(to *[]string) List {
+	return list[string]{to: to, parse: parsePath, write: same, what: "paths", lines: true}
+}
+
+func parsePath(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("an empty path")
+	}
+	if err := printable(s); err != nil {
+		return "", fmt.Errorf("bad path %q: %w", s, err)
+	}
+	return s, nil
+}
+
+// directories is a list of directories, which do not depend on where sluice was started.
+func directories(to *[]string) List {
+	return list[string]{to: to, parse: parseDirectory, write: same, what: "paths", lines: true}
+}
+
+func parseDirectory(s string) (string, error) {
+	if !filepath.IsAbs(s) {
+		return "", fmt.Errorf("bad directory %q: want an absolute path", s)
+	}
+	return parsePath(filepath.Clean(s))
+}
+
+// playlists is a list of files and URLs of the web.
+func playlists(to *[]string) List {
+	return list[string]{to: to, parse: parsePlaylist, write: same, what: "paths and URLs", lines: true}
+}
+
+func parsePlaylist(s string) (string, error) {
+	if strings.Contains(s, "://") {
+		return s, checkWeb(s)
+	}
+	return parsePath(s)
+}
+
+func same(s string) string { return s }

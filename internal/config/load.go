@@ -7,50 +7,21 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"sluice/internal/config/libconfig"
+	"sluice/internal/config/tree"
+	"sluice/internal/config/yaml"
 )
 
-// maxFile bounds a configuration file, in bytes: some thousand channels. The standard
-// input may be longer, as what YAML writes is than what it was read from.
-const (
-	maxFile  = 512 << 10
-	maxStdin = 4 * maxFile
-)
+// maxFile bounds a configuration file, in bytes: some ten thousand channels, as YAML
+// writes them.
+const maxFile = 16 << 20
 
 // Stdin is the path that Load takes for the standard input.
 const Stdin = "-"
 
-// Error is a mistake in a configuration file.
-type Error struct {
-	File         string
-	Line, Column int // from 1; 0 when the place is not known
-	Text         string
-	Source       string // the line itself
-}
-
-// Error shows the place and below it the line.
-func (e *Error) Error() string {
-	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s", e.File, e.Text)
-	}
-	number := fmt.Sprintf("%4d", e.Line)
-	return fmt.Sprintf("%s:%d:%d: %s\n%s | %s\n%s | %s^", e.File, e.Line, e.Column, e.Text,
-		number, e.Source, strings.Repeat(" ", len(number)), underline(e.Source, e.Column))
-}
-
-// underline is what stands before column, as blanks; tabs stay tabs.
-func underline(source string, column int) string {
-	var b strings.Builder
-	for i, r := range []rune(source) {
-		if i == column-1 {
-			break
-		}
-		if r != '\t' {
-			r = ' '
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+// Error is a mistake in a configuration file, or what a warning is about.
+type Error = tree.Error
 
 // Find returns the first of the paths that exists, "" when none does.
 func Find(paths ...string) (string, error) {
@@ -66,32 +37,108 @@ func Find(paths ...string) (string, error) {
 	return "", nil
 }
 
-// SearchPaths are the places where a configuration file is looked for.
-func SearchPaths() []string {
-	return []string{"sluice.yaml", "/etc/sluice.yaml", "/usr/local/etc/sluice.yaml"}
+// Role is the part of sluice that a configuration is for.
+type Role string
+
+// The roles.
+const (
+	Run Role = "run" // all of it
+	GWS Role = "gws" // the web service
+	GNG Role = "gng" // an engine
+)
+
+// SearchPaths are the files of which a role reads the first that is there: in the present
+// directory, in /etc and in /usr/local/etc, first for the name that it likes best.
+func SearchPaths(role Role) []string {
+	var names, list []string
+	if role == GWS || role == GNG {
+		names = append(names, string(role)+".conf")
+	}
+	for _, name := range append(names, "sluice.yaml", "sluice.conf", "gigapxy.conf") {
+		list = append(list, name, "/etc/"+name, "/usr/local/etc/"+name)
+	}
+	return list
 }
 
-// Load reads the file at path over the defaults. A mistake in it is an *Error.
-func Load(path string) (Config, error) {
+// Load reads the file at path over the defaults, for a role; it is libconfig when it ends
+// with .conf, else YAML. The mistakes in it are an Errors.
+func Load(path string, role Role) (Config, error) {
 	name, text, err := readFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(name, text)
+	return Parse(name, text, role)
+}
+
+// Parse is Load for a text; name is that of its file. Only what it includes is read.
+func Parse(name string, text []byte, role Role) (Config, error) {
+	c := Default()
+	c.file, c.role = name, role
+	d := decoder{config: &c, lenient: strings.HasSuffix(name, ".conf")}
+	var top *tree.Node
+	var err error
+	if d.lenient {
+		top, err = libconfig.Parse(name, text, readIncluded)
+	} else {
+		top, err = yaml.Parse(name, text)
+	}
+	var bad *Error
+	if errors.As(err, &bad) {
+		return Config{}, Errors{bad}
+	}
+	if d.decode(top); len(d.errs) > 0 {
+		return Config{}, d.errs
+	}
+	return c, nil
+}
+
+// Errors are the mistakes in a configuration, in the order in which they were found; one
+// at least.
+type Errors []*Error
+
+// Error is that of the first, and how many more there are.
+func (e Errors) Error() string {
+	if len(e) == 1 {
+		return e[0].Error()
+	}
+	return fmt.Sprintf("%s\nand %d more: sluice check shows them", e[0], len(e)-1)
+}
+
+// Unwrap gives each of them.
+func (e Errors) Unwrap() []error {
+	list := make([]error, len(e))
+	for i, x := range e {
+		list[i] = x
+	}
+	return list
+}
+
+func readIncluded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, path)
 }
 
 func readFile(path string) (name string, text []byte, err error) {
-	f, most := os.Stdin, maxStdin
+	f := os.Stdin
 	if name = "standard input"; path != Stdin {
-		name, most = path, maxFile
+		name = path
 		if f, err = os.Open(path); err != nil {
 			return name, nil, err
 		}
 		defer f.Close()
 	}
-	text, err = io.ReadAll(io.LimitReader(f, int64(most)+1))
-	if err == nil && len(text) > most {
-		err = fmt.Errorf("%s is longer than %d KiB", name, most>>10)
-	}
+	text, err = readAll(f, name)
 	return name, text, err
+}
+
+func readAll(r io.Reader, name string) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is longer than %d MiB", name, maxFile>>20)
+	}
+	return text, err
 }

@@ -18,6 +18,7 @@ import (
 type Value interface {
 	Set(text string) error
 	String() string
+	Type() string // what it is, for the reference
 }
 
 // List is a Value of several items.
@@ -32,7 +33,9 @@ type List interface {
 const maxEngines = 64
 
 // doors is a list of Doors.
-func doors(to *[]Door) List { return list[Door]{to, parseDoor, Door.String} }
+func doors(to *[]Door) List {
+	return list[Door]{to: to, parse: parseDoor, write: Door.String, what: "addresses", some: true}
+}
 
 // String is what parseDoor reads: [ALIAS=][https://]HOST:PORT.
 func (d Door) String() string {
@@ -76,27 +79,33 @@ func parseDoor(text string) (Door, error) {
 	return d, nil
 }
 
-// count is a whole number from 0 to limit.
+// count is a whole number from least to most.
 type count struct {
-	to    *int
-	limit int
+	to          *int
+	least, most int
 }
 
 func (v count) String() string { return strconv.Itoa(*v.to) }
 
+// Type implements Value.
+func (v count) Type() string { return "number" }
+
 func (v count) Set(text string) error {
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > v.limit {
-		return fmt.Errorf("bad number %q: want 0 to %d", text, v.limit)
+	if err != nil || n < v.least || n > v.most {
+		return fmt.Errorf("bad number %q: want %d to %d", text, v.least, v.most)
 	}
 	*v.to = n
 	return nil
 }
 
-// word is a name or a path: any text on one line.
+// word is any text on one line.
 type word struct{ to *string }
 
 func (v word) String() string { return *v.to }
+
+// Type implements Value.
+func (v word) Type() string { return "text" }
 
 func (v word) Set(text string) error {
 	if err := printable(text); err != nil {
@@ -118,6 +127,9 @@ type boolean struct{ to *bool }
 
 func (v boolean) String() string { return strconv.FormatBool(*v.to) }
 
+// Type implements Value.
+func (v boolean) Type() string { return "true or false" }
+
 func (v boolean) Set(text string) error {
 	switch text {
 	case "true", "false":
@@ -131,9 +143,13 @@ func (v boolean) Set(text string) error {
 type parsed[T fmt.Stringer] struct {
 	to    *T
 	parse func(string) (T, error)
+	what  string
 }
 
 func (v parsed[T]) String() string { return (*v.to).String() }
+
+// Type implements Value.
+func (v parsed[T]) Type() string { return v.what }
 
 func (v parsed[T]) Set(text string) error {
 	x, err := v.parse(text)
@@ -148,6 +164,9 @@ func (v parsed[T]) Set(text string) error {
 type level struct{ to *slog.Level }
 
 func (v level) String() string { return logs.LevelName(*v.to) }
+
+// Type implements Value.
+func (v level) Type() string { return "level" }
 
 func (v level) Set(text string) error {
 	l, err := logs.ParseLevel(text)

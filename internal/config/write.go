@@ -3,22 +3,29 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// YAML is c as a file that Load reads back. Of the channels it has what differs from
-// the settings of all.
+// YAML is c as a file that Load reads back, the channels of its lists included. Of the
+// channels it has what differs from the settings of all. Credentials stand in it.
 func (c *Config) YAML() []byte {
 	var b bytes.Buffer
 	writeTable(&b, "", c.settings())
-	if len(c.Channels) == 0 {
-		return b.Bytes()
+	if len(c.Channels) > 0 {
+		fmt.Fprintf(&b, "%s:\n", channelsKey)
 	}
-	fmt.Fprintf(&b, "%s:\n", channelsKey)
+	base := (&Channel{Settings: c.Settings}).settings()
 	for i := range c.Channels {
-		all := Channel{Settings: c.Settings}
 		fmt.Fprintf(&b, "  %s:\n", yamlQuote(c.Channels[i].Name))
-		writeTable(&b, "    ", different(c.Channels[i].settings(), all.settings()))
+		writeTable(&b, "    ", different(c.Channels[i].settings(), base))
+	}
+	if len(c.Routes) > 0 {
+		fmt.Fprintf(&b, "%s:\n", routesKey)
+	}
+	for i := range c.Routes {
+		fmt.Fprintf(&b, "  %s:\n", yamlQuote(c.Routes[i].Name))
+		writeTable(&b, "    ", different(c.Routes[i].settings(), new(Route).settings()))
 	}
 	return b.Bytes()
 }
@@ -27,11 +34,21 @@ func (c *Config) YAML() []byte {
 func different(t, base table) table {
 	var out table
 	for i, s := range t {
-		if s.value.String() != base[i].value.String() {
+		if !sameValue(s.value, base[i].value) {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// sameValue says whether two values of the same setting are the same.
+func sameValue(a, b Value) bool {
+	x, ok := a.(List)
+	if !ok {
+		return a.String() == b.String()
+	}
+	y, ok := b.(List)
+	return ok && slices.Equal(x.Items(), y.Items())
 }
 
 func writeTable(b *bytes.Buffer, indent string, t table) {

@@ -18,10 +18,11 @@ const (
 	String              // text
 	Number              // whole, or with a fraction
 	Boolean             // true or false
+	Nothing             // a name or an item without a value
 )
 
 // Scalar says whether a Node of that kind has a Text.
-func (k Kind) Scalar() bool { return k >= String }
+func (k Kind) Scalar() bool { return k >= String && k <= Boolean }
 
 // Node is a value.
 type Node struct {

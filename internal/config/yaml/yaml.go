@@ -64,8 +64,13 @@ func (r reader) parse() (file *ast.File, err error) {
 }
 
 func (r reader) node(n ast.Node) (*tree.Node, error) {
+	if n == nil {
+		return &tree.Node{Kind: tree.Nothing, Place: r.at(nil)}, nil
+	}
 	place := r.at(n.GetToken())
 	switch n := n.(type) {
+	case *ast.NullNode:
+		return &tree.Node{Kind: tree.Nothing, Place: place}, nil
 	case *ast.MappingNode:
 		return r.group(place, n.Values)
 	case *ast.MappingValueNode:
@@ -92,9 +97,6 @@ func (r reader) group(place tree.Place, pairs []*ast.MappingValueNode) (*tree.No
 			return nil, at.Errorf("the key %q is there twice", key.Value)
 		}
 		seen[key.Value] = true
-		if isNothing(p.Value) {
-			return nil, at.Errorf("%s has no value; leave the key out for the default", key.Value)
-		}
 		value, err := r.node(p.Value)
 		if err != nil {
 			return nil, err
@@ -107,9 +109,6 @@ func (r reader) group(place tree.Place, pairs []*ast.MappingValueNode) (*tree.No
 func (r reader) list(place tree.Place, values []ast.Node) (*tree.Node, error) {
 	list := &tree.Node{Kind: tree.List, Place: place}
 	for _, v := range values {
-		if isNothing(v) {
-			return nil, place.Errorf("an item of the list has no value")
-		}
 		item, err := r.node(v)
 		if err != nil {
 			return nil, err
@@ -117,11 +116,6 @@ func (r reader) list(place tree.Place, values []ast.Node) (*tree.Node, error) {
 		list.Items = append(list.Items, item)
 	}
 	return list, nil
-}
-
-func isNothing(n ast.Node) bool {
-	_, null := n.(*ast.NullNode)
-	return n == nil || null
 }
 
 // at is the place of a token.

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sluice/internal/auth"
+	"sluice/internal/uri"
+)
+
+// Warnings are about what is odd in the file and no mistake, in the order of the file.
+func (c *Config) Warnings() []*Error { return c.warnings }
+
+// CheckFiles says what is wrong with the files that the configuration names: whether they
+// are there, can be read and hold what they should. It opens no sockets. A warning is
+// about a secret that others may read.
+func (c *Config) CheckFiles() (errs, warnings []*Error) {
+	k := &fileCheck{c: c}
+	k.tls()
+	k.auth()
+	for _, dir := range c.ReadFrom {
+		k.directory("files.read", dir, 0o4)
+	}
+	for _, dir := range c.WriteTo {
+		k.directory("files.write", dir, 0o2)
+	}
+	k.parent("log.file", c.Log.File)
+	k.parent("access_log.file", c.Access.File)
+	k.parent("pid_file", c.PIDFile)
+	k.parent("socket", c.Socket)
+	return k.errs, k.warnings
+}
+
+// fileCheck collects what CheckFiles finds.
+type fileCheck struct {
+	c              *Config
+	errs, warnings []*Error
+}
+
+func (k *fileCheck) fail(key string, err error) {
+	if err != nil {
+		k.errs = append(k.errs, k.c.place(key).Errorf("%s: %s", key, err))
+	}
+}
+
+func (k *fileCheck) tls() {
+	t := k.c.TLS
+	if t.Certificate == "" || t.Key == "" {
+		return
+	}
+	_, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+	k.fail("tls.certificate", err)
+	k.secret("tls.key", t.Key)
+}
+
+func (k *fileCheck) auth() {
+	a := k.c.Auth
+	k.secret("auth.tokens", a.TokenFile)
+	k.secret("auth.secrets", a.SecretFile)
+	conf, err := k.c.AuthConfig()
+	if err != nil {
+		var bad *Error
+		if errors.As(err, &bad) {
+			k.errs = append(k.errs, bad)
+		}
+		return
+	}
+	_, err = auth.New(conf, slog.New(slog.DiscardHandler))
+	k.fail("auth", err)
+}
+
+// secret warns when others may read a file.
+func (k *fileCheck) secret(key, file string) {
+	if file == "" {
+		return
+	}
+	info, err := os.Stat(file)
+	if err == nil && info.Mode().Perm()&0o004 != 0 {
+		k.warnings = append(k.warnings, k.c.place(key).Errorf("%s: everybody may read %s (chmod o-r %s)", key, file, file))
+	}
+}
+
+// directory wants one of which a bit of its mode is set for somebody.
+func (k *fileCheck) directory(key, dir string, bit fs.FileMode) {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+	case !info.IsDir():
+		err = fmt.Errorf("%s is no directory", dir)
+	case info.Mode().Perm()&(bit<<6|bit<<3|bit) == 0:
+		err = fmt.Errorf("nobody may use %s (mode %s)", dir, info.Mode().Perm())
+	}
+	k.fail(key, err)
+}
+
+// parent wants the directory of a file that will be made.
+func (k *fileCheck) parent(key, file string) {
+	if file != "" {
+		k.directory(key, filepath.Dir(file), 0o2)
+	}
+}
+
+// Line is one setting as it holds.
+type Line struct {
+	Key, Value string
+	Origin     Origin
+}
+
+// Lines are all settings, channels and routes included, with masked credentials.
+func (c *Config) Lines() []Line {
+	lines := c.lines("", c.settings())
+	base := (&Channel{Settings: c.Settings}).settings()
+	for i := range c.Channels {
+		ch := &c.Channels[i]
+		lines = append(lines, c.lines(channelsKey+"."+ch.Name+".", different(ch.settings(), base))...)
+	}
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		lines = append(lines, c.lines(routesKey+"."+r.Name+".", different(r.settings(), new(Route).settings()))...)
+	}
+	return lines
+}
+
+func (c *Config) lines(path string, t table) (lines []Line) {
+	for _, s := range t {
+		items := []string{s.value.String()}
+		if list, ok := s.value.(List); ok {
+			items = list.Items()
+		}
+		for i, item := range items {
+			if strings.Contains(item, "://") {
+				items[i] = uri.Mask(item)
+			}
+		}
+		lines = append(lines, Line{path + s.key, strings.Join(items, ", "), c.Origin(path + s.key)})
+	}
+	return lines
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+
+	"sluice/internal/config/tree"
+)
+
+// Keys lists the keys that Set takes, in the order of the example file; those below
+// another one are joined by a dot.
+func Keys() []string { return new(Config).settings().keys() }
+
+// Set gives a setting another value, as text; a list is written with commas. Channels
+// that are there keep what they have.
+func (c *Config) Set(key, text string) error { return c.SetBy("", key, text) }
+
+// SetBy is Set by a flag of the command line, which is then where the value came from.
+func (c *Config) SetBy(flag, key, text string) error {
+	s, ok := c.settings().find(key)
+	if !ok {
+		return unknownKey(key, Keys())
+	}
+	if err := s.value.Set(text); err != nil {
+		return err
+	}
+	c.origins = maps.Clone(c.origins)
+	c.note(key, Origin{Flag: flag})
+	return nil
+}
+
+func unknownKey(key string, keys []string) error {
+	return fmt.Errorf("unknown key %q%s", key, didYouMean(key, keys))
+}
+
+// Get returns a setting as the text that Set takes, "" for an unknown key.
+func (c *Config) Get(key string) string {
+	s, ok := c.settings().find(key)
+	if !ok {
+		return ""
+	}
+	return s.value.String()
+}
+
+// Origin is where a value came from. The zero Origin is the default.
+type Origin struct {
+	Place tree.Place // in a file
+	Flag  string     // of the command line: --listen
+}
+
+// String is FILE:LINE, the flag or "default".
+func (o Origin) String() string {
+	switch {
+	case o.Flag != "":
+		return o.Flag
+	case o.Place.File != "":
+		return o.Place.String()
+	}
+	return "default"
+}
+
+// Origin says where a setting is from; those of channels and routes have keys such as
+// channels.news.source.
+func (c *Config) Origin(key string) Origin { return c.origins[key] }
+
+// File is the path that c was read from, "" when it was from none.
+func (c *Config) File() string { return c.file }
+
+func (c *Config) note(key string, o Origin) {
+	if c.origins == nil {
+		c.origins = map[string]Origin{}
+	}
+	c.origins[key] = o
+}
+
+// place is where key is said, or else the file as such.
+func (c *Config) place(key string) tree.Place {
+	o := c.origins[key]
+	switch {
+	case o.Flag != "":
+		return tree.Place{File: o.Flag}
+	case o.Place.File != "":
+		return o.Place
+	case c.file != "":
+		return tree.Place{File: c.file}
+	}
+	return tree.Place{File: "default"}
+}
