@@ -205,7 +205,7 @@ func TestErrors(t *testing.T) {
 			[]string{"UDP://192.0.2.1:5000", "UDP://192.0.2.2:5000"},
 		},
 	} {
-		src, err := c.opener.Open(source(t, c.from))
+		src, err := c.opener.Open(t.Context(), endpoint.Want{Source: source(t, c.from)})
 		if err == nil {
 			src.Close()
 			t.Errorf("%s: opened", name)
@@ -221,7 +221,7 @@ func TestErrors(t *testing.T) {
 
 func BenchmarkDrain(b *testing.B) {
 	from := source(b, "udp://127.0.0.1:5010")
-	src, err := (&udp.Opener{}).Open(from)
+	src, err := (&udp.Opener{}).Open(b.Context(), endpoint.Want{Source: from})
 	if err != nil {
 		b.Fatal(err)
 	}

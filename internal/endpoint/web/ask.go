@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -72,8 +73,9 @@ func elsewhere(answer *http.Response, from *url.URL) (*url.URL, error) {
 	}
 	base := *from
 	base.Opaque = ""
-	to, err := base.Parse(answer.Header.Get("Location"))
-	if err != nil || to.Hostname() == "" || to.Scheme != string(uri.HTTP) && to.Scheme != string(uri.HTTPS) {
+	location := answer.Header.Get("Location")
+	to, err := base.Parse(location)
+	if err != nil || location == "" || to.Hostname() == "" || to.Scheme != string(uri.HTTP) && to.Scheme != string(uri.HTTPS) {
 		return nil, fmt.Errorf("the upstream answered %d without a usable address", answer.StatusCode)
 	}
 	if to.User == nil && to.Host == from.Host && to.Scheme == from.Scheme {
@@ -100,18 +102,9 @@ type caller struct {
 
 // get makes one request, on a connection of its own.
 func (c *caller) get(ctx context.Context, u *url.URL) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://host/", nil)
+	request, err := newRequest(ctx, http.MethodGet, u, c.opener.Version)
 	if err != nil {
 		return nil, err
-	}
-	to := *u
-	to.User = nil
-	request.URL, request.Host = &to, hostOf(u)
-	request.Header.Set("User-Agent", "sluice/"+c.opener.Version)
-	request.Header.Set("Accept", "*/*")
-	if u.User != nil {
-		password, _ := u.User.Password()
-		request.SetBasicAuth(u.User.Username(), password)
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -130,6 +123,24 @@ func (c *caller) get(ctx context.Context, u *url.URL) (*http.Response, error) {
 	return answer, err
 }
 
+// newRequest makes a request for u, with its credentials.
+func newRequest(ctx context.Context, method string, u *url.URL, version string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://host/", nil)
+	if err != nil {
+		return nil, err
+	}
+	to := *u
+	to.User = nil
+	request.URL, request.Host = &to, hostOf(u)
+	request.Header.Set("User-Agent", "sluice/"+version)
+	request.Header.Set("Accept", "*/*")
+	if u.User != nil {
+		password, _ := u.User.Password()
+		request.SetBasicAuth(u.User.Username(), password)
+	}
+	return request, nil
+}
+
 // hostOf is the Host of a request: without the port that its scheme has anyway.
 func hostOf(u *url.URL) string {
 	if u.Scheme == string(uri.HTTP) {
@@ -138,18 +149,25 @@ func hostOf(u *url.URL) string {
 	return strings.TrimSuffix(u.Host, ":443")
 }
 
-// dial connects to a server. One of the operator's that is not of this machine or this link
-// cannot send us there: services listen there that trust whoever reaches them.
+// dial connects to a server.
 func (c *caller) dial(ctx context.Context, address, scheme string) (net.Conn, error) {
 	conn, err := c.dialer.DialTCP(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	if at, ok := conn.RemoteAddr().(*net.TCPAddr); ok && c.trusted && !netx.Local(at.AddrPort().Addr()) {
-		c.dialer.NotLocal = true
+	if at, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		c.reached(at.AddrPort().Addr())
 	}
 	if scheme == string(uri.HTTP) {
 		return &oldConn{Conn: conn}, nil
 	}
 	return conn, nil
+}
+
+// reached takes note of where a server is. One of the operator's that is not of this machine
+// or this link cannot send us there: services listen there that trust whoever reaches them.
+func (c *caller) reached(at netip.Addr) {
+	if c.trusted && !netx.Local(at) {
+		c.dialer.NotLocal = true
+	}
 }

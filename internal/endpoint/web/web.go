@@ -1,9 +1,9 @@
 // Package web is the end for HTTP and HTTPS: an answer that is read as a stream, and a
 // request that carries one.
 //
-// A request goes out as it was written, byte for byte (the one exception is a path that
-// begins with two slashes and has characters that no URL may have: these are encoded). It
-// has no cookies, says nothing of where a redirect came from, and asks neither for
+// A request goes out as it was written, byte for byte; only characters beyond ASCII, and in a
+// path that begins with two slashes others that no URL may have, are percent-encoded. It has
+// no cookies, says nothing of where a redirect came from, and asks neither for
 // compression nor for the titles of songs: what comes is the stream.
 package web
 
