@@ -65,6 +65,8 @@ type Sink interface {
 	// Wait returns when the target has got all that was written before the end, with nil;
 	// or when the target failed (the socket then breaks for its writer), with what happened:
 	// one line, without credentials or queries.
+	// Where the socket is the target's own connection the system tells one party only: a writer
+	// that was told of the failure itself may find nil here.
 	Wait() error
 	// Close gives up what was not delivered yet, ends Wait, and frees all but Socket.
 	Close() error

@@ -37,7 +37,7 @@ type Opener struct {
 // Open opens the one file of want. Only regular files are: no directory, no device, no FIFO.
 func (o *Opener) Open(_ context.Context, want endpoint.Want) (endpoint.Source, error) {
 	end := want.Source[0]
-	place, err := o.place(end.Path, want.Trusted)
+	place, err := find(end.Path, o.ReadFrom, want.Trusted)
 	if err != nil {
 		return nil, refusal(end, err)
 	}
@@ -87,14 +87,14 @@ type place struct {
 	path string
 }
 
-var errOutside = errors.New("not below a directory that files may be read from")
+var errOutside = errors.New("not below a directory that requests may name")
 
-// place finds where path is, if it may be read.
-func (o *Opener) place(path string, trusted bool) (place, error) {
+// find says where path is: what is not trusted is below one of dirs.
+func find(path string, dirs []string, trusted bool) (place, error) {
 	if trusted {
 		return place{path: path}, nil
 	}
-	for _, dir := range o.ReadFrom {
+	for _, dir := range dirs {
 		below, err := filepath.Rel(dir, path)
 		if err != nil || !filepath.IsLocal(below) {
 			continue
@@ -135,12 +135,7 @@ func (p place) open() (*os.File, error) {
 		return nil, errIrregular
 	}
 	const flags = os.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY // a FIFO is not waited for
-	var f *os.File
-	if p.root == nil {
-		f, err = os.OpenFile(p.path, flags, 0)
-	} else {
-		f, err = p.root.OpenFile(p.path, flags, 0)
-	}
+	f, err := p.openFile(flags)
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +156,8 @@ func refusal(end uri.End, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		status = http.StatusNotFound
+	case errors.Is(err, fs.ErrExist):
+		status = http.StatusConflict
 	case errors.Is(err, errNoClock), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.EIO):
 		status = http.StatusServiceUnavailable
 	}

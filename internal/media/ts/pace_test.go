@@ -14,6 +14,14 @@ func clockPacket(pid uint16, pcr int64, flags byte) Packet {
 	return p
 }
 
+// others are n packets of another PID, the first at pcr.
+func others(n int, pcr, step int64) (all []Packet) {
+	for i := range int64(n) {
+		all = append(all, clockPacket(200, pcr+i*step, 0))
+	}
+	return all
+}
+
 func TestPace(t *testing.T) {
 	const ms = ClockRate / 1000
 	at := func(pcr int64) Packet { return clockPacket(100, pcr, 0) }
@@ -30,6 +38,8 @@ func TestPace(t *testing.T) {
 		{"a long step keeps the pace", []Packet{at(0), at(10 * ms), at(6000 * ms), at(6005 * ms)}, []int{0, 10, 20, 25}},
 		{"an announced jump keeps the pace", []Packet{at(0), at(10 * ms), clockPacket(100, 12*ms, 0x80), at(17 * ms)}, []int{0, 10, 20, 25}},
 		{"only the first clock counts", []Packet{at(0), clockPacket(200, 5*ms, 0), damaged, at(20 * ms)}, []int{0, 20}},
+		{"another clock when there is no more of the first", append([]Packet{at(0), at(20 * ms)}, others(11, 500*ms, 20*ms)...), []int{0, 20, 220, 240}},
+		{"of several programs one", slices.Concat([]Packet{at(0)}, others(9, 500*ms, 20*ms), []Packet{at(100 * ms)}, others(9, 700*ms, 20*ms)), []int{0, 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var pace Pace
