@@ -50,9 +50,12 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(context.Background())
 	var wrong *usageError
+	var code exitError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &code):
+		return int(code)
 	case errors.Is(err, errSaid):
 		return 1
 	case errors.As(err, &wrong):
@@ -65,6 +68,11 @@ func execute(args []string, stdout, stderr io.Writer) int {
 
 // errSaid is a failure that the output has told of already.
 var errSaid = errors.New("said already")
+
+// exitError is the exit code of a daemon that has failed and has said why.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // usageError is a command line that was not understood.
 type usageError struct{ text string }

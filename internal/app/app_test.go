@@ -60,7 +60,7 @@ func TestIssue1WrongWordsGetOneLineAndExit2(t *testing.T) {
 		"send":                                  `send wants a FILE, or - for standard input (see: sluice send -h)`,
 		"send a b":                              `send takes one argument, got "b" as well (see: sluice send -h)`,
 		"send a":                                `send wants --to udp://GROUP:PORT (see: sluice send -h)`,
-		"send a --to tcp://10.0.0.1:1":          `unsupported scheme "tcp": want udp or rtp (see: sluice send -h)`,
+		"send a --to tcp://10.0.0.1:1":          `--to: want udp://ADDRESS:PORT or rtp://ADDRESS:PORT (see: sluice send -h)`,
 		"send - --loop --to udp://10.0.0.1:1":   `--loop needs a file: the standard input cannot begin again (see: sluice send -h)`,
 		"send a --bitrate fast":                 `want bits a second, such as 8M or 500k, up to 8G (see: sluice send -h)`,
 		"send a --to udp://10.0.0.1:1 --drop 1": `--drop 1: want 2 or more (every Nth datagram) (see: sluice send -h)`,
@@ -96,9 +96,9 @@ func TestFailuresGetOneLineAndExit1(t *testing.T) {
 		{[]string{"run", "-C", filepath.Join(dir, "none.yaml")}, "no such file"},
 		{[]string{"run", "-C", bad}, bad + `:2:9: linger: "10" has no unit`},
 		{[]string{"run", "-C", "/dev/null", "--run-dir", bad}, "--run-dir"},
-		{[]string{"gng", "-C", "/dev/null", "--run-dir", dir, "--pin", "1000"}, "pin to CPU 1000: no such CPU for this process (it may use "},
+		{[]string{"gng", "-T", "-C", "/dev/null", "--run-dir", dir, "--pin", "1000"}, "pin to CPU 1000: no such CPU for this process (it may use "},
 		{
-			[]string{"gws", "-C", "/dev/null", "--run-dir", dir, "--listen", taken.Addr().String()},
+			[]string{"gws", "-T", "-C", "/dev/null", "--run-dir", dir, "--listen", taken.Addr().String()},
 			"user port: listen on tcp " + taken.Addr().String(),
 		},
 		{[]string{"send", filepath.Join(dir, "none.ts"), "--to", "udp://127.0.0.1:1"}, "no such file"},
@@ -141,24 +141,24 @@ func TestVersion(t *testing.T) {
 
 func TestFlagsBeatTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sluice.yaml")
-	if err := os.WriteFile(path, []byte("listen: :1\nadmin: :2\nengines: 3\npin: true\nlog: {level: error}\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("listen: :1\nadmin: :2\nengines: 3\npin: true\nsocket: /s\npid_file: /q\nlog: {level: error, file: /m}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	load := func(args ...string) config.Config {
 		t.Helper()
 		cmd := &cobra.Command{Use: "test"}
-		s := addSettings(cmd, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface")
+		s := addSettings(cmd, config.Run, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface", "log.file", "pid_file", "socket")
 		if err := cmd.ParseFlags(append([]string{"-C", path}, args...)); err != nil {
 			t.Fatal(err)
 		}
-		c, file, err := s.load()
-		if err != nil || file != path {
-			t.Fatalf("from %q: %v", file, err)
+		c, err := s.load()
+		if err != nil || c.File() != path {
+			t.Fatalf("from %q: %v", c.File(), err)
 		}
 		return c
 	}
-	c := load("--admin", ":5", "--run-dir", "/r", "-v")
-	if c.Listen != ":1" || c.Admin != ":5" || c.Engines != 3 || c.RunDir != "/r" || c.Log.Level != slog.LevelDebug {
+	c := load("--admin", ":5", "--run-dir", "/r", "-vv")
+	if c.Listen[0].Address != ":1" || c.Admin.Address != ":5" || c.Engines != 3 || c.RunDir != "/r" || c.Log.Level != slog.LevelDebug {
 		t.Errorf("%+v", c)
 	}
 	if c.SplitChannels || c.Spread != gws.RoundRobin || !c.Pin {
@@ -169,6 +169,10 @@ func TestFlagsBeatTheFile(t *testing.T) {
 	}
 	if c := load("--quiet"); c.Log.Level != slog.LevelError {
 		t.Errorf("--quiet makes the log louder than the file: %v", c.Log.Level)
+	}
+	c = load("-l", "/l", "-p", "/p", "-w", "/w")
+	if c.Log.File != "/l" || c.PIDFile != "/p" || c.SocketPath() != "/w" || c.Origin("log.file").String() != "--logfile" {
+		t.Errorf("%+v", c)
 	}
 	if c := load("--engines", "0"); c.Engines != 0 {
 		t.Errorf("--engines 0 does not beat the file: %d", c.Engines)

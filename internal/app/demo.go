@@ -35,16 +35,17 @@ a browser. Ctrl-C ends it.`,
   sluice demo --listen :8080 --admin 127.0.0.1:8081`,
 		Args: noArgs,
 	}
-	s := addSettings(cmd, "listen", "admin", "engines")
+	s := addSettings(cmd, config.Run, "listen", "admin", "engines")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, _, err := s.load()
+		c, err := s.load()
 		if err != nil {
 			return err
 		}
+		c.Log.File, c.Access.File = "", "" // all is said here
 		signal.Ignore(syscall.SIGPIPE)
-		stop, kill, end := process.Signals(cmd.Context())
-		defer end()
-		return demo(stop, kill, c, cmd.OutOrStdout(), logs.New(os.Stderr, "demo", c.Log.Level))
+		asked := process.Signals(cmd.Context(), syscall.SIGHUP)
+		defer asked.End()
+		return demo(asked.Stop, asked.Kill, c, cmd.OutOrStdout(), logs.New(os.Stderr, "demo", c.Log.Level))
 	}
 	return cmd
 }
@@ -58,7 +59,7 @@ func demo(stop, kill context.Context, c config.Config, out io.Writer, log *slog.
 	c.Interface = iface
 	c.Sources = append(c.Sources, netip.PrefixFrom(end.Addr.Addr(), end.Addr.Addr().BitLen()))
 	return process.Together(stop,
-		func(ctx context.Context) error { return supervise(ctx, kill, c, log) },
+		func(ctx context.Context) error { return supervise(ctx, kill, c, log, nil) },
 		func(ctx context.Context) error { return tools.DemoSource(ctx, end, iface) },
 		func(ctx context.Context) error { return guide(ctx, c, end, note, out) })
 }

@@ -1,9 +1,7 @@
 package app
 
 import (
-	"cmp"
 	"context"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/internal/config"
 	"sluice/internal/logs"
 	"sluice/internal/process"
 )
@@ -40,82 +39,106 @@ Several sluice beside each other need several ports and directories (--run-dir).
   sluice run -C /etc/sluice.yaml --engines 4 --spread min-clients --pin`,
 		Args: noArgs,
 	}
-	s := addSettings(cmd, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface")
+	s := addSettings(cmd, config.Run, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface", "log.file", "pid_file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, file, err := s.load()
+		c, err := s.load()
 		if err != nil {
 			return err
 		}
 		signal.Ignore(syscall.SIGPIPE)
-		stop, kill, end := process.Signals(cmd.Context())
-		defer end()
-		log := logs.New(os.Stderr, roleRun, c.Log.Level)
-		logFile(log, file)
-		return supervise(stop, kill, c, log)
+		asked := process.Signals(cmd.Context())
+		defer asked.End()
+		p := &self{role: roleRun, asked: asked}
+		if err = p.begin(&c); err == nil {
+			logSource(p.log, &c)
+			err = runAll(c, p)
+		}
+		p.end(err)
+		return err
 	}
 	return cmd
 }
 
-// logFile tells where the settings are from.
-func logFile(log *slog.Logger, file string) {
-	if file == "" {
-		log.Info("no configuration file: defaults")
-		return
+// runAll supervises, and passes on what signals ask.
+func runAll(c config.Config, p *self) error {
+	if c.User != "" && os.Geteuid() == 0 {
+		p.log.Warn("user has no effect: sluice run stays root (User= of systemd changes that)")
 	}
-	log.Info("configuration read", logs.File, file)
+	ctx := p.asked.Stop
+	pass := make(chan syscall.Signal)
+	do := process.Answers{
+		Reload: passOn(ctx, pass, syscall.SIGHUP),
+		Rotate: passOn(ctx, pass, syscall.SIGUSR1),
+		Reset:  passOn(ctx, pass, syscall.SIGUSR2),
+	}
+	return p.while(ctx, do, func(ctx context.Context) error { return supervise(ctx, p.asked.Kill, c, p.log, pass) })
 }
 
 func newGWS() *cobra.Command {
-	var socket string
 	cmd := &cobra.Command{
-		Use:   roleGWS,
+		Use:   roleGWS + " [-h?TvVqkU] [-C FILE] [-l FILE] [-p FILE] [OPTIONS]",
 		Short: "The web service alone",
 		Long: `gws takes the requests and hands each client's connection to an engine (sluice gng)
 that has found it through the socket. "sluice run" does all of this; gws alone is for
 those who supervise the processes themselves. A link to sluice named gws is the same.
 
+Started by root it becomes a daemon: it needs a log file, opens its ports and goes on as
+the user sluice, or the one that the configuration names. With -T, and for other users,
+it stays in the foreground as who it is. HUP reads the configuration again, USR1 rotates
+the logs, TERM ends it in good order, and its engines with it (force_shutdown).
+
 Socket and locks stand in --run-dir; another gws with its engines needs another one.`,
-		Example: `  sluice gws --listen :4046 --socket /run/sluice/handoff.socket
-  sluice gng --socket /run/sluice/handoff.socket --id 1`,
+		Example: `  sluice gws -T --listen :4046 --socket /run/sluice/handoff.socket
+  sluice gng -T --socket /run/sluice/handoff.socket --id 1`,
 		Args: noArgs,
 	}
-	s := addSettings(cmd, "listen", "admin", "spread", "split_channels")
-	cmd.Flags().StringVarP(&socket, "socket", "w", "", "`PATH` of the socket for engines (default: handoff.socket in --run-dir)")
+	m := addModule(cmd, config.GWS, "listen", "admin", "spread", "split_channels", "socket")
+	m.addUseless(cmd.Flags(), "k")
+	m.addUseless(cmd.Flags(), "U")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, _, err := s.load()
+		d, err := inheritDoors()
 		if err != nil {
 			return err
 		}
-		ctx, end := orderly(cmd.Context())
-		defer end()
-		log, written := logs.NewQueued(os.Stderr, roleGWS, c.Log.Level)
-		defer written()
-		return runGWS(ctx, c, cmp.Or(socket, c.SocketPath()), log)
+		defer d.close()
+		return m.start(cmd.Context(), work{
+			bind: func(c *config.Config) error { return d.openPorts(*c) },
+			run:  func(ctx context.Context, c *config.Config, p *self) error { return runGWS(ctx, *c, d, p) },
+		})
 	}
 	return cmd
 }
 
 func newGNG() *cobra.Command {
 	var (
-		socket, id string
-		cpu        int
+		id  string
+		cpu int
 	)
 	cmd := &cobra.Command{
-		Use:   roleGNG,
+		Use:   roleGNG + " [-h?TvVq] [-C FILE] [-l FILE] [-p FILE] [-w PATH] [-P CPU] [OPTIONS]",
 		Short: "An engine alone",
 		Long: `gng receives channels and sends them to the clients that the web service (sluice gws)
 hands over. "sluice run" does all of this; gng alone is for those who supervise the
 processes themselves. A link to sluice named gng is the same.
 
+Started by root it becomes a daemon: it needs a log file and goes on as the user sluice,
+or the one that the configuration names. With -T, and for other users, it stays in the
+foreground as who it is. HUP reads the configuration again, USR1 rotates the logs, USR2
+drops all channels and clients, TERM ends it in good order.
+
 It holds a lock in --run-dir, which is that of its gws.`,
-		Example: `  sluice gng --socket /run/sluice/handoff.socket --id 1 --interface eth1
-  sluice gng --id 2 --pin 1`,
+		Example: `  sluice gng -T --socket /run/sluice/handoff.socket --id 1 --interface eth1
+  sluice gng -T --id 2 --pin 1`,
 		Args: noArgs,
 	}
-	s := addSettings(cmd, "interface")
-	cmd.Flags().StringVarP(&socket, "socket", "w", "", "`PATH` of the socket of gws (default: handoff.socket in --run-dir)")
-	cmd.Flags().StringVar(&id, "id", "1", "`NAME` of the engine, unique among those of one gws")
-	cmd.Flags().IntVarP(&cpu, "pin", "P", 0, "stay on this `CPU`, counted from 0 (default: on any)")
+	m := addModule(cmd, config.GNG, "interface")
+	f := cmd.Flags()
+	gws := aboutKeys()["socket"]
+	gws.flag, gws.usage = "gws", "socket of gws (default: handoff.socket in --run-dir)"
+	m.add(f, "socket", gws)
+	m.add(f, "socket", about{arg: "PATH", usage: "the same as --gws"})
+	f.StringVar(&id, "id", "1", "`NAME` of the engine, unique among those of one gws")
+	f.IntVarP(&cpu, "pin", "P", 0, "stay on this `CPU`, counted from 0 (default: on any)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !isID(id) {
 			return misused(cmd, "bad --id %q: want letters and digits, 32 at most", id)
@@ -123,22 +146,20 @@ It holds a lock in --run-dir, which is that of its gws.`,
 		if cpu < 0 {
 			return misused(cmd, "bad --pin %d: want the number of a CPU, 0 or more", cpu)
 		}
-		c, _, err := s.load()
-		if err != nil {
-			return err
-		}
-		ctx, end := orderly(cmd.Context())
-		defer end()
-		log, written := logs.NewQueued(os.Stderr, roleGNG, c.Log.Level)
-		defer written()
-		log = log.With(logs.Engine, id)
-		if cmd.Flags().Changed("pin") {
-			if err := process.Pin(cpu); err != nil {
-				return err
-			}
-			log.Info("pinned", "cpu", cpu)
-		}
-		return runGNG(ctx, c, id, cmp.Or(socket, c.SocketPath()), log)
+		pinned := cmd.Flags().Changed("pin")
+		return m.start(cmd.Context(), work{
+			raw: true,
+			run: func(ctx context.Context, c *config.Config, p *self) error {
+				p.log = p.log.With(logs.Engine, id)
+				if pinned {
+					if err := process.Pin(cpu); err != nil {
+						return err
+					}
+					p.log.Info("pinned", "cpu", cpu)
+				}
+				return runGNG(ctx, *c, id, p)
+			},
+		})
 	}
 	return cmd
 }
@@ -149,14 +170,4 @@ func isID(s string) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})
 	return s != "" && len(s) <= 32 && !strange
-}
-
-// orderly is the context of a module: it ends at the first INT or TERM; a second one
-// ends the process as it stands. The module survives the reader of its log and its
-// terminal.
-func orderly(ctx context.Context) (context.Context, context.CancelFunc) {
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
-	stop, kill, end := process.Signals(ctx)
-	disarm := context.AfterFunc(kill, func() { os.Exit(1) })
-	return stop, func() { disarm(); end() }
 }

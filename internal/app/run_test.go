@@ -295,12 +295,12 @@ func TestIssue1TwoRunsNeedTwoDirectories(t *testing.T) {
 func TestModulesAlone(t *testing.T) {
 	dir := runDirOf(t)
 	socket := filepath.Join(filepath.Dir(dir), "s")
-	gws := sluice(t, "gws", "-C", "/dev/null", "--run-dir", dir, "-w", socket, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	gws := sluice(t, "gws", "-T", "-C", "/dev/null", "--run-dir", dir, "-w", socket, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	gws.WaitLine(`ready`)
-	gng := sluice(t, "gng", "-C", "/dev/null", "--run-dir", dir, "-w", socket, "--id", "a7")
+	gng := sluice(t, "gng", "-T", "-C", "/dev/null", "--run-dir", dir, "-w", socket, "--id", "a7")
 	gws.WaitLine(`engine attached.* engine=a7 pid=` + strconv.Itoa(gng.PID()))
 
-	second := sluice(t, "gng", "-C", "/dev/null", "--run-dir", dir, "-w", socket, "--id", "a7")
+	second := sluice(t, "gng", "-T", "-C", "/dev/null", "--run-dir", dir, "-w", socket, "--id", "a7")
 	second.WaitLine(`^sluice: another engine a7 is active`)
 
 	gng.Signal(syscall.SIGHUP) // does not concern it
@@ -325,7 +325,7 @@ func TestEngineSurvivesItsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "gng", "-C", "/dev/null", "--run-dir", dir)
+	cmd := exec.Command(os.Args[0], "gng", "-T", "-C", "/dev/null", "--run-dir", dir)
 	cmd.Env = append(os.Environ(), asSluice+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = w
 	if err := cmd.Start(); err != nil {
@@ -343,7 +343,7 @@ func TestEngineSurvivesItsLog(t *testing.T) {
 	})
 	r.Close() // what it writes from now on is a broken pipe
 
-	gws := sluice(t, "gws", "-C", "/dev/null", "--run-dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	gws := sluice(t, "gws", "-T", "-C", "/dev/null", "--run-dir", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	gws.WaitLine(`engine attached.* engine=1 pid=` + strconv.Itoa(cmd.Process.Pid)) // and it logs that
 	gws.Signal(syscall.SIGTERM)
 	_ = gws.Wait()

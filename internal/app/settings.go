@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sluice/internal/config"
+	"sluice/internal/logs"
 )
 
 // settings is the configuration as a command line gives it: a file, and flags that
@@ -16,13 +18,14 @@ type settings struct {
 	role    config.Role
 	file    string
 	flags   []*setting
-	verbose bool
+	verbose int // how often -v was given
 	quiet   bool
 }
 
 // setting is a flag that stands for a key of the file: --run-dir for run_dir.
 type setting struct {
 	key      string
+	flag     string // without the dashes
 	arg      string // what help calls the value
 	fallback string // what holds without the flag and the file, for help
 	text     string
@@ -52,75 +55,109 @@ func (s *setting) Type() string { return s.arg }
 
 // addSettings gives cmd the flags of settings that every role has, and those of the
 // keys.
-func addSettings(cmd *cobra.Command, keys ...string) *settings {
-	s := &settings{role: config.Role(cmd.Name())}
+func addSettings(cmd *cobra.Command, role config.Role, keys ...string) *settings {
+	s := &settings{role: role}
 	f := cmd.Flags()
 	f.SortFlags = false
-	defaults := config.Default()
 	for _, key := range append(keys, "run_dir") {
-		about := aboutKeys()[key]
-		flag := &setting{key: key, arg: about.arg, fallback: defaults.Get(key)}
-		s.flags = append(s.flags, flag)
-		added := f.VarPF(flag, flagName(key), "", about.usage)
-		if about.arg == boolArg {
-			added.NoOptDefVal = "true"
-		}
+		s.add(f, key, aboutKeys()[key])
 	}
 	f.StringVarP(&s.file, "config", "C", "", "configuration `FILE`, - for standard input (default: the first of "+
-		strings.Join(config.SearchPaths(s.role), ", ")+")")
-	f.BoolVarP(&s.verbose, "verbose", "v", false, "log more")
+		strings.Join(config.SearchPaths(role), ", ")+")")
+	f.CountVarP(&s.verbose, "verbose", "v", "log more: -v informative lines, -vv those for finding faults as well")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "log warnings and errors only")
 	return s
 }
 
-func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
+// add adds a flag for a key.
+func (s *settings) add(f *pflag.FlagSet, key string, about about) {
+	if about.flag == "" {
+		about.flag = strings.ReplaceAll(key, "_", "-")
+	}
+	defaults := config.Default()
+	flag := &setting{key: key, flag: about.flag, arg: about.arg, fallback: defaults.Get(key)}
+	s.flags = append(s.flags, flag)
+	added := f.VarPF(flag, flag.flag, about.short, about.usage)
+	if about.arg == boolArg {
+		added.NoOptDefVal = "true"
+	}
+}
 
 // about is what help says of a setting.
-type about struct{ arg, usage string }
+type about struct {
+	flag, short string // if flag is empty, the key with dashes
+	arg, usage  string
+}
 
 // boolArg is the arg of a flag that may stand without a value.
 const boolArg = "bool"
 
 func aboutKeys() map[string]about {
 	return map[string]about{
-		"listen":         {"ADDR", "user port, where clients ask for streams"},
-		"admin":          {"ADDR", "admin port, where the status page is"},
-		"engines":        {"N", "engine processes; 0 = one a core"},
-		"spread":         {"HOW", "engine of a new channel: round-robin, min-channels or min-clients"},
-		"split_channels": {boolArg, "spread the clients of one channel over the engines, too"},
-		"pin":            {boolArg, "keep each engine on a CPU of its own"},
-		"interface":      {"IF", "network interface where groups are joined (default: that of the route)"},
-		"run_dir":        {"DIR", "directory of locks and sockets (default: /run/sluice, or one of the user)"},
+		"listen":         {arg: "ADDR", usage: "user port, where clients ask for streams"},
+		"admin":          {arg: "ADDR", usage: "admin port, where the status page is"},
+		"engines":        {arg: "N", usage: "engine processes; 0 = one a core"},
+		"spread":         {arg: "HOW", usage: "engine of a new channel: round-robin, min-channels or min-clients"},
+		"split_channels": {arg: boolArg, usage: "spread the clients of one channel over the engines, too"},
+		"pin":            {arg: boolArg, usage: "keep each engine on a CPU of its own"},
+		"interface":      {arg: "IF", usage: "network interface where groups are joined (default: that of the route)"},
+		"run_dir":        {arg: "DIR", usage: "directory of locks and sockets (default: /run/sluice, or one of the user)"},
+		"log.file":       {"logfile", "l", "FILE", "log file, in place of standard error"},
+		"pid_file":       {"pidfile", "p", "FILE", "file that holds the process id"},
+		"socket":         {"socket", "w", "PATH", "socket where engines find gws (default: handoff.socket in --run-dir)"},
 	}
 }
 
-// load returns the configuration that holds and the name of the file it is from, ""
-// when there was none.
-func (s *settings) load() (c config.Config, file string, err error) {
-	if file = s.file; file == "" {
+// load returns the configuration that holds.
+func (s *settings) load() (c config.Config, err error) {
+	file := s.file
+	if file == "" {
 		if file, err = config.Find(config.SearchPaths(s.role)...); err != nil {
-			return c, "", err
+			return c, err
 		}
 	}
 	c = config.Default()
 	if file != "" {
 		if c, err = config.Load(file, s.role); err != nil {
-			return c, file, err
+			return c, err
 		}
 	}
 	for _, flag := range s.flags {
 		if !flag.given {
 			continue
 		}
-		if err := c.SetBy("--"+flagName(flag.key), flag.key, flag.text); err != nil {
-			return c, file, fmt.Errorf("--%s: %w", flagName(flag.key), err)
+		if err := c.SetBy("--"+flag.flag, flag.key, flag.text); err != nil {
+			return c, fmt.Errorf("--%s: %w", flag.flag, err)
 		}
 	}
-	switch {
-	case s.verbose:
-		c.Log.Level = slog.LevelDebug
-	case s.quiet:
-		c.Log.Level = max(c.Log.Level, slog.LevelWarn)
+	if flag, level := s.level(c.Log.Level); level != c.Log.Level {
+		err = c.SetBy(flag, "log.level", logs.LevelName(level))
 	}
-	return c, file, nil
+	return c, err
+}
+
+// level is what the flags make of the level of the file, and which flag it was. -v never
+// makes the log shorter, -q never longer.
+func (s *settings) level(file slog.Level) (flag string, level slog.Level) {
+	switch {
+	case s.verbose > 1:
+		return "-v", min(file, slog.LevelDebug)
+	case s.verbose == 1:
+		return "-v", min(file, slog.LevelInfo)
+	case s.quiet:
+		return "-q", max(file, slog.LevelWarn)
+	}
+	return "", file
+}
+
+// logSource tells where the settings are from, and what is odd about them.
+func logSource(log *slog.Logger, c *config.Config) {
+	if c.File() == "" {
+		logs.Normal(log, "no configuration file: defaults")
+	} else {
+		logs.Normal(log, "configuration read", logs.File, c.File())
+	}
+	for _, w := range c.Warnings() {
+		log.Warn("configuration", logs.Reason, w.Error())
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"sluice/internal/config"
@@ -22,8 +23,8 @@ const orphanTime = 5 * time.Second
 
 // supervise is `sluice run`: it opens the sockets, keeps them for its life, and keeps
 // gws and the engines running until stop ends, or kill. It takes engines over that
-// the run before has left.
-func supervise(stop, kill context.Context, c config.Config, log *slog.Logger) error {
+// the run before has left. Signals from pass go to all of them.
+func supervise(stop, kill context.Context, c config.Config, log *slog.Logger, pass <-chan syscall.Signal) error {
 	dir := c.RunDirectory()
 	lock, err := enter(dir, filepath.Join(dir, supervisorLock), "sluice run")
 	if err != nil {
@@ -35,7 +36,10 @@ func supervise(stop, kill context.Context, c config.Config, log *slog.Logger) er
 	}
 	d := &doors{}
 	defer d.close()
-	if err := d.open(c, c.SocketPath()); err != nil {
+	if err := d.openPorts(c); err != nil {
+		return err
+	}
+	if err := d.openHandoff(c); err != nil {
 		return err
 	}
 	alive, lifeline, err := os.Pipe()
@@ -53,9 +57,9 @@ func supervise(stop, kill context.Context, c config.Config, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
-	log.Info("sluice runs", logs.Listen, urlOf(d.user), logs.Admin, urlOf(d.admin),
+	logs.Normal(log, "sluice runs", logs.Listen, urlOf(d.user), logs.Admin, urlOf(d.admin),
 		"engines", c.EngineCount(), "channels", len(c.Channels), logs.Interface, c.Interface, "allow", c.Get("allow"), "version", build(), logs.PID, os.Getpid())
-	s := process.Supervisor{Stages: [][]process.Unit{engines, {front}}, Grace: c.Grace, Log: log}
+	s := process.Supervisor{Stages: [][]process.Unit{engines, {front}}, Grace: c.Grace, Pass: pass, Log: log}
 	s.Run(stop, kill)
 	return sweep(dir)
 }
@@ -170,10 +174,11 @@ func roleUnit(c config.Config, name string, args ...string) (process.Unit, error
 	if err != nil {
 		return process.Unit{}, fmt.Errorf("find our own program: %w", err)
 	}
+	c.PIDFile = "" // it names the supervisor
 	return process.Unit{
 		Name:  name,
 		Path:  self,
-		Args:  append(args, "--config", config.Stdin),
+		Args:  append(args, "--term", "--config", config.Stdin),
 		Input: c.YAML(),
 	}, nil
 }

@@ -32,49 +32,53 @@ const (
 func engineLock(dir, id string) string { return filepath.Join(dir, "engine-"+id+".lock") }
 
 // runGNG is one engine, until ctx ends or no gws is found.
-func runGNG(ctx context.Context, c config.Config, id, socket string, log *slog.Logger) error {
+func runGNG(ctx context.Context, c config.Config, id string, p *self) error {
 	lock, err := enter(c.RunDirectory(), engineLock(c.RunDirectory(), id), "engine "+id)
 	if err != nil {
 		return err
 	}
-	defer leave(lock, log)
+	defer leave(lock, p.log)
 	// The loop has a thread of its own. With one processor the scheduler would take it
 	// away in every sleep of the loop, and more than a second one would stand idle.
 	runtime.GOMAXPROCS(2)
-	conf := c.Engine(id, build())
-	conf.Socket = socket
-	e, err := engine.New(conf, log)
+	e, err := engine.New(c.Engine(id, build()), p.log)
 	if err != nil {
 		return err
 	}
-	return e.Run(ctx)
+	if err := p.ready(logs.File, c.SocketPath()); err != nil {
+		return err
+	}
+	return p.while(ctx, process.Answers{}, e.Run)
 }
 
 // runGWS is the web service with its admin port, until ctx ends or its supervisor is
-// gone. It takes the sockets that its parent left for it and opens the others.
-func runGWS(ctx context.Context, c config.Config, socket string, log *slog.Logger) error {
+// gone. Its ports are open, and the socket for engines is when its parent has left it.
+func runGWS(ctx context.Context, c config.Config, d *doors, p *self) error {
 	lock, err := enter(c.RunDirectory(), filepath.Join(c.RunDirectory(), gwsLock), roleGWS)
 	if err != nil {
 		return err
 	}
-	defer leave(lock, log)
-	d, err := inheritDoors()
-	if err != nil {
+	defer leave(lock, p.log)
+	if err := d.openHandoff(c); err != nil {
 		return err
 	}
-	defer d.close()
-	if err := d.open(c, socket); err != nil {
+	if err := p.openAccess(&c); err != nil {
 		return err
 	}
 	conf, err := c.GWS(build())
 	if err != nil {
 		return err
 	}
-	server, err := gws.New(conf, []gws.Door{{Listener: d.user}}, d.handoff, log)
+	if p.access != nil {
+		conf.Access = p.access
+	}
+	// A supervisor ends the engines itself, and lets them live when it starts gws anew.
+	conf.KeepEngines = conf.KeepEngines || d.lifeline != nil
+	server, err := gws.New(conf, []gws.Door{{Listener: d.user}}, d.handoff, p.log)
 	if err != nil {
 		return err
 	}
-	web := httpx.NewServer(admin.Handler(server, func() admin.Settings { return admin.Settings{Cache: c.Report.Cache, Statistics: c.Report.Statistics} }), httpx.Options{}, log)
+	web := httpx.NewServer(admin.Handler(server, func() admin.Settings { return admin.Settings{Cache: c.Report.Cache, Statistics: c.Report.Statistics} }), httpx.Options{}, p.log)
 	parts := []func(context.Context) error{
 		server.Run,
 		func(ctx context.Context) error { return serve(ctx, web, d.admin) },
@@ -82,8 +86,10 @@ func runGWS(ctx context.Context, c config.Config, socket string, log *slog.Logge
 	if d.lifeline != nil {
 		parts = append(parts, func(ctx context.Context) error { return process.Lifeline(ctx, d.lifeline) })
 	}
-	log.Info("ready", logs.Listen, urlOf(d.user), logs.Admin, urlOf(d.admin), logs.File, socket)
-	return process.Together(ctx, parts...)
+	if err := p.ready(logs.Listen, urlOf(d.user), logs.Admin, urlOf(d.admin), logs.File, c.SocketPath()); err != nil {
+		return err
+	}
+	return p.while(ctx, process.Answers{}, func(ctx context.Context) error { return process.Together(ctx, parts...) })
 }
 
 // adminGrace is how long answers of the admin port may take when gws ends.
@@ -182,8 +188,8 @@ func (d *doors) put(name string, l net.Listener) error {
 	return nil
 }
 
-// open opens the doors that are not there yet.
-func (d *doors) open(c config.Config, socket string) (err error) {
+// openPorts opens the ports that are not there yet: those below 1024 need root.
+func (d *doors) openPorts(c config.Config) (err error) {
 	if d.user == nil {
 		if d.user, err = netx.ListenTCP(c.Listen[0].Address); err != nil {
 			return fmt.Errorf("user port: %w", err)
@@ -194,8 +200,14 @@ func (d *doors) open(c config.Config, socket string) (err error) {
 			return fmt.Errorf("admin port: %w", err)
 		}
 	}
+	return nil
+}
+
+// openHandoff opens the socket for engines. Its file belongs to the user of the process,
+// since only that user's engines may connect.
+func (d *doors) openHandoff(c config.Config) (err error) {
 	if d.handoff == nil {
-		if d.handoff, err = netx.ListenHandoff(socket); err != nil {
+		if d.handoff, err = netx.ListenHandoff(c.SocketPath()); err != nil {
 			return fmt.Errorf("socket for engines: %w", err)
 		}
 	}

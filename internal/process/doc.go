@@ -24,7 +24,9 @@
 //     who holds it, so a stale file or a reused process id deceives nobody.
 //   - A lifeline is a pipe whose writing end only the supervisor has. A process that
 //     reads its end knows by EOF that the supervisor is gone, however it went.
-//   - Signals gives two contexts: stop at the first signal, kill at the second.
+//   - Signals gives two contexts: stop at the first signal, kill at the second, and
+//     channels for what the other signals ask.
+//   - Detach makes a daemon and waits until it is up; an Account is whom it goes on as.
 //   - Together runs functions that live and end as one.
 //
 // The run directory (OpenRunDir) is where locks and sockets of one sluice are.

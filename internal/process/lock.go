@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,9 +40,52 @@ func (e *HeldError) Error() string {
 
 // Acquire locks the file at path, which it makes when there is none. When another
 // process holds it the error is a *HeldError.
-func Acquire(path string) (*Lock, error) {
+func Acquire(path string) (*Lock, error) { return acquire(path, 0o600) }
+
+// WritePID is Acquire for the file from which others learn our process id ("PID\n"): all
+// may read it. A file that holds something else is refused, not overwritten.
+func WritePID(path string) (*Lock, error) {
+	if err := checkPIDFile(path); err != nil {
+		return nil, fmt.Errorf("pid file: %w", err)
+	}
+	l, err := acquire(path, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("pid file: %w", err)
+	}
+	return l, nil
+}
+
+// maxPIDFile bounds what is read of a pid file.
+const maxPIDFile = 32
+
+// checkPIDFile says whether a file may become a pid file. A process has one of these and
+// looks at it before it is locked (see Lock).
+func checkPIDFile(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxPIDFile {
+		return fmt.Errorf("%s exists and is no pid file", path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if word := strings.TrimSpace(string(text)); word != "" {
+		if _, err := strconv.ParseUint(word, 10, 31); err != nil {
+			return fmt.Errorf("%s exists and is no pid file", path)
+		}
+	}
+	return nil
+}
+
+func acquire(path string, mode fs.FileMode) (*Lock, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, mode)
 		if err != nil {
 			return nil, fmt.Errorf("open lock: %w", err)
 		}

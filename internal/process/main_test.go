@@ -52,6 +52,34 @@ func playChild(args []string) int {
 		<-term
 		say("down")
 		l.Release()
+	case "answer": // says which signals it gets
+		usr := make(chan os.Signal, 1)
+		signal.Notify(usr, syscall.SIGHUP, syscall.SIGUSR1)
+		say("up")
+		for {
+			select {
+			case s := <-usr:
+				say(strings.ReplaceAll(s.String(), " ", "-"))
+			case <-term:
+				return 0
+			}
+		}
+	case "daemon": // detaches, says what it is to the file, and stays until TERM
+		return beDaemon(args[1], args[2])
+	case "switch": // goes on as another user
+		return beUser(args[1], args[2])
+	case "pid": // holds a pid file
+		l, err := WritePID(args[2])
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		say("up")
+		<-term
+		if err := l.Release(); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 	case "stubborn": // does not hear TERM, and holds a lock if one is named
 		signal.Ignore(syscall.SIGTERM)
 		if len(args) > 2 {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -100,15 +101,38 @@ func TestTogether(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
-	stop, kill, end := Signals(t.Context())
-	defer end()
-	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
-	<-stop.Done()
-	if cause := context.Cause(stop); !errors.Is(cause, context.Canceled) || !strings.Contains(cause.Error(), "hangup") {
-		t.Errorf("cause %v does not name the signal", cause)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+		a := Signals(t.Context(), syscall.SIGHUP)
+		must(t, syscall.Kill(os.Getpid(), sig))
+		<-a.Stop.Done()
+		if cause := context.Cause(a.Stop); !errors.Is(cause, context.Canceled) || !strings.Contains(cause.Error(), sig.String()) {
+			t.Errorf("cause %v does not name the signal %v", cause, sig)
+		}
+		if a.Kill.Err() != nil {
+			t.Fatal("the first signal kills")
+		}
+		a.End()
 	}
-	if kill.Err() != nil {
-		t.Fatal("the first signal kills")
+}
+
+func TestSignalsThatAreAnswered(t *testing.T) {
+	a := Signals(t.Context())
+	defer a.End()
+	did := make(chan string)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	say := func(what string) func() { return func() { did <- what } }
+	wg.Go(func() { a.Answer(ctx, Answers{Reload: say("reload"), Rotate: say("rotate"), Reset: say("reset")}) })
+	for sig, want := range map[syscall.Signal]string{syscall.SIGHUP: "reload", syscall.SIGUSR1: "rotate", syscall.SIGUSR2: "reset"} {
+		must(t, syscall.Kill(os.Getpid(), sig))
+		if got := <-did; got != want {
+			t.Errorf("%v: %s, want %s", sig, got, want)
+		}
+	}
+	if a.Stop.Err() != nil {
+		t.Error("one of them ends the process")
 	}
 }
 
@@ -137,8 +161,8 @@ func TestSignalsTwice(t *testing.T) {
 }
 
 func TestSignalsEnd(t *testing.T) {
-	stop, kill, end := Signals(t.Context())
-	end()
-	<-stop.Done()
-	<-kill.Done()
+	a := Signals(t.Context())
+	a.End()
+	<-a.Stop.Done()
+	<-a.Kill.Done()
 }

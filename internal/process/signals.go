@@ -22,34 +22,72 @@ func (e *SignalError) Error() string { return "signal: " + e.Signal.String() }
 // Is makes it one with context.Canceled.
 func (e *SignalError) Is(target error) bool { return target == context.Canceled }
 
-// Signals returns two contexts: stop ends at the first INT, TERM or HUP, kill at
-// the second, which must come 100 ms after it at the least; their cause is a
-// *SignalError. A HUP that was ignored when the program started (nohup) stays
-// ignored. end gives the signals back and ends both contexts.
-func Signals(ctx context.Context) (stop, kill context.Context, end func()) {
+// Asked is what signals ask of this process. The channels hold one request each: one
+// that comes while another of its kind waits is the same.
+type Asked struct {
+	Stop context.Context // ends at the first INT, TERM or QUIT; the cause is a *SignalError
+	Kill context.Context // ends at the second, which must come 100 ms after it at the least
+
+	Reload <-chan os.Signal // HUP: read the configuration again
+	Rotate <-chan os.Signal // USR1: rotate the logs
+	Reset  <-chan os.Signal // USR2: drop all channels and clients
+
+	end func()
+}
+
+// Signals takes the signals until End is called. A signal in ends asks for the end, too,
+// in place of what it asks for else.
+func Signals(ctx context.Context, ends ...os.Signal) *Asked {
 	stop, cancelStop := context.WithCancelCause(ctx)
 	kill, cancelKill := context.WithCancelCause(ctx)
+	reload, rotate, reset := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	signal.Notify(rotate, syscall.SIGUSR1)
+	signal.Notify(reset, syscall.SIGUSR2)
 	heard := make(chan os.Signal, 2)
-	signal.Notify(heard, orderly()...)
+	signal.Notify(heard, append(ends, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)...)
 
 	var wg sync.WaitGroup
 	wg.Go(func() { listen(heard, cancelStop, cancelKill) })
-	return stop, kill, func() {
-		signal.Stop(heard)
-		close(heard)
-		wg.Wait()
-		cancelStop(nil)
-		cancelKill(nil)
+	return &Asked{
+		Stop: stop, Kill: kill, Reload: reload, Rotate: rotate, Reset: reset,
+		end: func() {
+			for _, c := range []chan os.Signal{reload, rotate, reset, heard} {
+				signal.Stop(c)
+			}
+			close(heard)
+			wg.Wait()
+			cancelStop(nil)
+			cancelKill(nil)
+		},
 	}
 }
 
-// orderly lists the signals that ask for an end.
-func orderly() []os.Signal {
-	asked := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		asked = append(asked, syscall.SIGHUP)
+// End gives the signals back and ends both contexts.
+func (a *Asked) End() { a.end() }
+
+// Answers says what is done at the signals that do not end a process. Those that are nil
+// change nothing.
+type Answers struct{ Reload, Rotate, Reset func() }
+
+// Answer calls the functions when they are asked for, one at a time, until ctx ends.
+func (a *Asked) Answer(ctx context.Context, do Answers) {
+	for {
+		var f func()
+		select {
+		case <-a.Reload:
+			f = do.Reload
+		case <-a.Rotate:
+			f = do.Rotate
+		case <-a.Reset:
+			f = do.Reset
+		case <-ctx.Done():
+			return
+		}
+		if f != nil {
+			f()
+		}
 	}
-	return asked
 }
 
 // listen cancels one after the other, a burst of signals each, until heard is closed.

@@ -26,6 +26,9 @@ type Supervisor struct {
 	// If zero DefaultGrace.
 	Grace time.Duration
 
+	// Pass gives signals that every process gets that runs at the time. None if nil.
+	Pass <-chan syscall.Signal
+
 	// Output takes what the processes write on their standard output and error. If nil
 	// our own standard error.
 	Output *os.File
@@ -41,17 +44,30 @@ func (s *Supervisor) Run(stop, kill context.Context) {
 	for i, units := range s.Stages {
 		stages[i] = s.start(stop, kill, units)
 	}
-	select {
-	case <-stop.Done():
-		s.Log.Info("all processes are stopped", logs.Reason, context.Cause(stop))
-	case <-kill.Done():
-		s.Log.Info("all processes are killed", logs.Reason, context.Cause(kill))
-	}
+	s.pass(stop, kill, stages)
 	share := s.grace() / time.Duration(max(len(stages), 1))
 	deadline := time.Now()
 	for i := len(stages) - 1; i >= 0; i-- {
 		deadline = deadline.Add(share)
 		stages[i].stop(time.Until(deadline))
+	}
+}
+
+// pass passes signals on until the end is asked for, and tells of that.
+func (s *Supervisor) pass(stop, kill context.Context, stages []*stage) {
+	for {
+		select {
+		case sig := <-s.Pass:
+			for _, g := range stages {
+				g.signal(sig)
+			}
+		case <-stop.Done():
+			logs.Normal(s.Log, "all processes are stopped", logs.Reason, context.Cause(stop))
+			return
+		case <-kill.Done():
+			logs.Normal(s.Log, "all processes are killed", logs.Reason, context.Cause(kill))
+			return
+		}
 	}
 }
 
@@ -74,6 +90,7 @@ type stage struct {
 	end  context.CancelFunc // asks for an orderly end
 	kill context.CancelFunc // does not ask
 	wg   sync.WaitGroup     // a keeper each unit
+	keep []keeper
 }
 
 // start starts units. From the end of stop on none of them is started again.
@@ -82,10 +99,28 @@ func (s *Supervisor) start(stop, kill context.Context, units []Unit) *stage {
 	kill, cancelKill := context.WithCancel(kill)
 	g := &stage{end: cancelEnd, kill: cancelKill}
 	for i := range units {
-		k := keeper{unit: &units[i], output: s.output(), log: s.Log.With(logs.Process, units[i].Name)}
+		k := keeper{
+			unit: &units[i], output: s.output(), log: s.Log.With(logs.Process, units[i].Name),
+			signals: make(chan syscall.Signal, passed),
+		}
+		g.keep = append(g.keep, k)
 		g.wg.Go(func() { k.keep(stop, end, kill) })
 	}
 	return g
+}
+
+// passed is how many signals wait for a process that is about to be started. Beyond that
+// they are dropped, and they are dropped with the process.
+const passed = 8
+
+// signal hands sig to the keepers.
+func (g *stage) signal(sig syscall.Signal) {
+	for _, k := range g.keep {
+		select {
+		case k.signals <- sig:
+		default:
+		}
+	}
 }
 
 // stop ends the stage, by force after grace, and returns when all of it has ended.
@@ -98,9 +133,10 @@ func (g *stage) stop(grace time.Duration) {
 
 // keeper keeps one unit running.
 type keeper struct {
-	unit   *Unit
-	output *os.File
-	log    *slog.Logger
+	unit    *Unit
+	output  *os.File
+	log     *slog.Logger
+	signals chan syscall.Signal // to pass on
 }
 
 // keep runs the unit's process again and again until stop ends, and ends it when end is
@@ -118,16 +154,30 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 			reason = err.Error()
 		} else {
 			k.logBegin(p)
-			select {
-			case <-p.ended():
-				reason = p.reason()
-			case <-end.Done():
+			if !k.watch(end, p) {
 				k.stop(kill, p)
 				return
 			}
+			reason = p.reason()
 		}
 		if !k.pause(stop, end, p, reason, &backoff, time.Since(started)) {
 			return
+		}
+	}
+}
+
+// watch passes signals on to p until it has ended; it reports false when p is to end.
+func (k *keeper) watch(end context.Context, p running) bool {
+	for {
+		select {
+		case <-p.ended():
+			return true
+		case <-end.Done():
+			return false
+		case sig := <-k.signals:
+			if err := p.signal(sig); err != nil {
+				k.log.Debug("signal is passed on", logs.PID, p.pid(), logs.Error, err)
+			}
 		}
 	}
 }
@@ -137,7 +187,7 @@ func (k *keeper) logBegin(p running) {
 	if _, ok := p.(*found); ok {
 		event = "process found running and taken over"
 	}
-	k.log.Info(event, logs.PID, p.pid())
+	logs.Normal(k.log, event, logs.PID, p.pid())
 }
 
 // pause tells that the process ended and waits as long as the back-off says. It
@@ -153,7 +203,7 @@ func (k *keeper) pause(stop, end context.Context, p running, reason string, b *B
 		return false
 	}
 	if stop.Err() != nil {
-		log.Info("process ended")
+		logs.Normal(log, "process ended")
 		return false
 	}
 	delay := b.Next(lived, rand.Float64())
@@ -177,7 +227,7 @@ func (k *keeper) stop(kill context.Context, p running) {
 	}
 	select {
 	case <-p.ended():
-		log.Info("process ended", logs.Reason, p.reason())
+		logs.Normal(log, "process ended", logs.Reason, p.reason())
 		return
 	case <-kill.Done():
 	}

@@ -28,6 +28,22 @@ func TestSupervisorStartsAgain(t *testing.T) {
 	<-v.done
 }
 
+func TestSupervisorPassesSignalsOn(t *testing.T) {
+	signals := make(chan syscall.Signal)
+	v := supervise(t, &Supervisor{Stages: [][]Unit{{testUnit("a", "answer")}, {testUnit("b", "answer")}}, Pass: signals})
+	ups(v.lines, 2)
+	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP} {
+		signals <- sig
+		word := strings.ReplaceAll(sig.String(), " ", "-")
+		first := strings.Fields(v.next(word + " "))[1]
+		if second := strings.Fields(v.next(word + " "))[1]; first == second {
+			t.Errorf("%s got %v twice", first, sig)
+		}
+	}
+	v.stop()
+	<-v.done
+}
+
 func TestSupervisorBacksOff(t *testing.T) {
 	v := supervise(t, &Supervisor{Stages: [][]Unit{{testUnit("a", "crash")}}})
 	delay := regexp.MustCompile(`delay=(\S+)`)

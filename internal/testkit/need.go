@@ -33,6 +33,14 @@ func NeedFile(t testing.TB, pkg string, files ...string) {
 	leaveOut(t, files[0]+" is missing: install package "+pkg)
 }
 
+// NeedRoot is Need for the rights of root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		leaveOut(t, "only root can do this")
+	}
+}
+
 // leaveOut skips the test and says why; where nothing may be left out it fails.
 func leaveOut(t testing.TB, why string) {
 	t.Helper()
