@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/internal/auth"
+	"sluice/internal/gws"
 )
 
 func newSign() *cobra.Command {
@@ -23,7 +24,8 @@ func newSign() *cobra.Command {
 (auth.secrets). The first key of FILE signs; the machines' clocks have to agree.
 
 PATH is what stands behind http://HOST:PORT, percent-encoded as the client will send it. It
-is signed as it is, letter by letter; a query is not, and is appended by the client if need be.`,
+is signed as it is, letter by letter; parameters, such as start=30s, are not, and the client
+may append them.`,
 		Example: `  openssl rand -hex 32 > /etc/sluice/secrets
   sluice sign /udp/239.1.1.1:5000 --secret /etc/sluice/secrets --for 6h
   sluice sign '/$news' --secret /etc/sluice/secrets --for 30m --ip 192.0.2.7`,
@@ -66,9 +68,9 @@ func checkSignPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("bad path %q: want what stands behind http://HOST:PORT, such as /udp/239.1.1.1:5000", path)
-	case strings.ContainsAny(path, "?#"):
-		return fmt.Errorf("bad path %q: only what stands before the query is signed", path)
-	case strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' }):
+	case gws.SignedPath(path) != path:
+		return fmt.Errorf("bad path %q: parameters are not signed, want it without them", path)
+	case strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }):
 		return fmt.Errorf("bad path %q: want it percent-encoded", path)
 	}
 	return nil

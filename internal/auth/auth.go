@@ -20,7 +20,7 @@ type Question struct {
 	Source      string         // what was asked for, as it was written (request.Request.Asked): printable ASCII, no spaces
 	Destination string         // URI of the client, "" for the connection of the request
 	Listener    string         // alias of the listener that was asked; "" for none
-	Path        string         // of the request, as it was sent, without the query: what a signature is of
+	Path        string         // of the request, as it was sent, without its parameters (gws.SignedPath): what a signature is of
 	Query       url.Values     // every parameter of the request
 }
 
@@ -44,8 +44,7 @@ type Config struct {
 	// (and, if there is an ip= parameter, a newline and its value, which then is the only
 	// address that may use the URL). Any of the keys will do, so that one can be replaced; 16
 	// bytes at least. If empty, nothing need be signed. A request that has a good token need
-	// not be signed, and the other way round, but a signature does not cover a Destination:
-	// that wants a token.
+	// not be signed, and the other way round.
 	Secrets [][]byte
 
 	Hook    string        // URL that is asked by POST, see docs/auth.md; if empty, none

@@ -22,6 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // guarded is a Guard at work.
 type guarded struct {
 	*Guard

@@ -13,7 +13,7 @@ import (
 // questionOf is what the guard is asked about a request for a stream.
 func questionOf(r *http.Request, v *visit, req request.Request) auth.Question {
 	q := auth.Question{
-		Peer: v.peer, Source: req.Asked, Listener: v.listener, Path: signedPath(target(r)), Query: req.Query,
+		Peer: v.peer, Source: req.Asked, Listener: v.listener, Path: SignedPath(target(r)), Query: req.Query,
 	}
 	if req.Target != nil {
 		q.Destination = uri.Printable(req.Target.End.String())
@@ -21,9 +21,10 @@ func questionOf(r *http.Request, v *visit, req request.Request) auth.Question {
 	return q
 }
 
-// signedPath is what a signature is of: all that is before the parameters of the session,
-// so the query of a source between /src/ and /dst belongs to it.
-func signedPath(target string) string {
+// SignedPath is what a signature is of in the target of a request: all that is before the
+// parameters of the session, so the query of a source between /src/ and /dst belongs to it,
+// and the end that the stream goes to.
+func SignedPath(target string) string {
 	from := 0
 	if strings.HasPrefix(target, "/src/") {
 		from = endOfSource(target)
