@@ -22,7 +22,7 @@ const insideEnv = "SLUICE_TEST_OUTER_NETWORK"
 //
 // The namespace has a loopback interface and nothing else; IPv4 and IPv6 work on
 // it, multicast is on and is routed to it (IPv6 multicast is sent, but Linux does
-// not loop it on lo: see TwoHosts). The test binary starts itself once more with
+// not loop it on lo: see TwoHosts). What is mounted inside is not seen outside. The test binary starts itself once more with
 // the same arguments and exits with the outcome. It needs root, or a system that
 // lets users make namespaces, and the program ip (package iproute2); without them
 // it fails.
@@ -133,7 +133,7 @@ func command(args []string) (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), insideEnv+"="+outer)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
@@ -169,8 +169,11 @@ func explain(err error) error {
 	return err
 }
 
-// prepare brings the loopback interface up with multicast.
+// prepare brings the loopback interface up with multicast, and keeps mounts inside.
 func prepare() error {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts inside: %w", err)
+	}
 	return ipBatch(exec.Command("ip", "-batch", "-"), `
 link set lo up multicast on
 route replace 224.0.0.0/4 dev lo

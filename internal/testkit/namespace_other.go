@@ -44,3 +44,9 @@ func (h *Hosts) Command(name string, args ...string) *exec.Cmd { return exec.Com
 
 // Do is never reached here: TwoHosts gives no Hosts.
 func (h *Hosts) Do(_ testing.TB, f func()) { f() }
+
+// SmallDisk needs Linux: the test is left out here (see Need).
+func SmallDisk(t testing.TB, _ int) string {
+	leaveOut(t, needsLinux)
+	return ""
+}
