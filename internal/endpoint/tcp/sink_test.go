@@ -2,6 +2,7 @@ package tcp_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -143,15 +144,29 @@ func TestSinkOfATalker(t *testing.T) {
 
 func TestSinkRefusals(t *testing.T) {
 	l := receive(t)
-	closed := receive(t)
-	closed.l.Close()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // has a port, and does not listen
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed, err := uri.Parse(fmt.Sprintf("tcp://127.0.0.1:%d", at.(*unix.SockaddrInet4).Port))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		allow  []netip.Prefix
 		to     endpoint.Target
 		status int
 	}{
 		"not permitted":   {nil, l.target(t), http.StatusForbidden},
-		"nobody listens":  {loopback, closed.target(t), http.StatusServiceUnavailable},
+		"nobody listens":  {loopback, endpoint.Target{End: closed}, http.StatusServiceUnavailable},
 		"of the operator": {nil, endpoint.Target{End: l.target(t).End, Trusted: true}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

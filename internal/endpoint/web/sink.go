@@ -160,11 +160,14 @@ func (a *answer) read(conn net.Conn, request *http.Request, from *net.UnixConn) 
 func status(in *bufio.Reader, request *http.Request) error {
 	for {
 		res, err := http.ReadResponse(in, request)
+		var broken net.Error
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the server closed the connection without an answer")
-		case err != nil:
+		case errors.As(err, &broken):
 			return fmt.Errorf("no answer: %w", err)
+		case err != nil: // not to be repeated: it has the server's words
+			return errors.New("the server answered something that is not HTTP")
 		case res.StatusCode >= 200 && res.StatusCode < 300:
 			return nil
 		case res.StatusCode >= 300 || res.StatusCode == http.StatusSwitchingProtocols:
