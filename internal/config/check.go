@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -8,18 +9,31 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"sluice/internal/alias"
 	"sluice/internal/auth"
 	"sluice/internal/uri"
 )
 
-// Warnings are about what is odd in the file and no mistake, in the order of the file.
-func (c *Config) Warnings() []*Error { return c.warnings }
+// Warnings are about what is odd and no mistake: names that are left out, in the order of
+// the file, and files of secrets that everybody may read.
+func (c *Config) Warnings() []*Error {
+	warnings := slices.Clone(c.warnings)
+	for _, key := range []string{"tls.key", "auth.tokens", "auth.secrets"} {
+		file := c.Get(key)
+		info, err := os.Stat(file)
+		if err == nil && info.Mode().Perm()&0o004 != 0 {
+			warnings = append(warnings, c.place(key).Errorf("%s: everybody may read %s (chmod o-r %s)", key, file, file))
+		}
+	}
+	return warnings
+}
 
 // CheckFiles says what is wrong with the files that the configuration names: whether they
-// are there, can be read and hold what they should. It opens no sockets. A warning is
-// about a secret that others may read.
+// are there, can be read and hold what they should. It opens no sockets. The warnings are
+// those of playlists.
 func (c *Config) CheckFiles() (errs, warnings []*Error) {
 	k := &fileCheck{c: c}
 	k.tls()
@@ -34,6 +48,7 @@ func (c *Config) CheckFiles() (errs, warnings []*Error) {
 	k.parent("access_log.file", c.Access.File)
 	k.parent("pid_file", c.PIDFile)
 	k.parent("socket", c.Socket)
+	k.lists()
 	return k.errs, k.warnings
 }
 
@@ -56,13 +71,9 @@ func (k *fileCheck) tls() {
 	}
 	_, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
 	k.fail("tls.certificate", err)
-	k.secret("tls.key", t.Key)
 }
 
 func (k *fileCheck) auth() {
-	a := k.c.Auth
-	k.secret("auth.tokens", a.TokenFile)
-	k.secret("auth.secrets", a.SecretFile)
 	conf, err := k.c.AuthConfig()
 	if err != nil {
 		var bad *Error
@@ -73,17 +84,6 @@ func (k *fileCheck) auth() {
 	}
 	_, err = auth.New(conf, slog.New(slog.DiscardHandler))
 	k.fail("auth", err)
-}
-
-// secret warns when others may read a file.
-func (k *fileCheck) secret(key, file string) {
-	if file == "" {
-		return
-	}
-	info, err := os.Stat(file)
-	if err == nil && info.Mode().Perm()&0o004 != 0 {
-		k.warnings = append(k.warnings, k.c.place(key).Errorf("%s: everybody may read %s (chmod o-r %s)", key, file, file))
-	}
 }
 
 // directory wants one of which a bit of its mode is set for somebody.
@@ -104,6 +104,30 @@ func (k *fileCheck) parent(key, file string) {
 	if file != "" {
 		k.directory(key, filepath.Dir(file), 0o2)
 	}
+}
+
+// lists wants all lists that are files, and that their channels fit together.
+func (k *fileCheck) lists() {
+	places := k.c.Places()
+	lists := make([]alias.List, len(places))
+	for i, p := range places {
+		key := "playlists"
+		if i < len(k.c.ChannelFiles) {
+			key = "channels_file"
+		} else if strings.Contains(p.Where, "://") {
+			continue
+		}
+		list, err := p.Load(context.Background())
+		if k.fail(key, err); err != nil {
+			return
+		}
+		for _, w := range list.Warnings {
+			k.warnings = append(k.warnings, k.c.place(key).Errorf("%s: %s", key, w))
+		}
+		lists[i] = list
+	}
+	whole := *k.c
+	k.fail("channels_file", whole.SetLists(lists))
 }
 
 // Line is one setting as it holds.
@@ -133,12 +157,18 @@ func (c *Config) lines(path string, t table) (lines []Line) {
 		if list, ok := s.value.(List); ok {
 			items = list.Items()
 		}
-		for i, item := range items {
-			if strings.Contains(item, "://") {
-				items[i] = uri.Mask(item)
-			}
+		for i := range items {
+			items[i] = shown(items[i])
 		}
 		lines = append(lines, Line{path + s.key, strings.Join(items, ", "), c.Origin(path + s.key)})
 	}
 	return lines
+}
+
+// shown is a value without the credentials and the query that a URL in it has.
+func shown(s string) string {
+	if strings.Contains(s, "://") {
+		return uri.Mask(s)
+	}
+	return s
 }

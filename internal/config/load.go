@@ -11,6 +11,7 @@ import (
 	"sluice/internal/config/libconfig"
 	"sluice/internal/config/tree"
 	"sluice/internal/config/yaml"
+	"sluice/internal/uri"
 )
 
 // maxFile bounds a configuration file, in bytes: some ten thousand channels, as YAML
@@ -74,22 +75,36 @@ func Load(path string, role Role) (Config, error) {
 func Parse(name string, text []byte, role Role) (Config, error) {
 	c := Default()
 	c.file, c.role = name, role
-	d := decoder{config: &c, lenient: strings.HasSuffix(name, ".conf")}
-	var top *tree.Node
-	var err error
-	if d.lenient {
-		top, err = libconfig.Parse(name, text, readIncluded)
-	} else {
-		top, err = yaml.Parse(name, text)
-	}
+	d := decoder{config: &c, lenient: isLibconfig(name)}
+	top, err := parse(name, text)
 	var bad *Error
 	if errors.As(err, &bad) {
-		return Config{}, Errors{bad}
+		d.errs = Errors{bad}
+	} else {
+		d.decode(top)
 	}
-	if d.decode(top); len(d.errs) > 0 {
+	mask(d.errs)
+	mask(c.warnings)
+	if len(d.errs) > 0 {
 		return Config{}, d.errs
 	}
 	return c, nil
+}
+
+func isLibconfig(name string) bool { return strings.HasSuffix(name, ".conf") }
+
+func parse(name string, text []byte) (*tree.Node, error) {
+	if isLibconfig(name) {
+		return libconfig.Parse(name, text, readIncluded)
+	}
+	return yaml.Parse(name, text)
+}
+
+// mask takes credentials out of the lines that errors show: they reach logs.
+func mask(list []*Error) {
+	for _, e := range list {
+		e.Text = uri.Mask(e.Text)
+	}
 }
 
 // Errors are the mistakes in a configuration, in the order in which they were found; one

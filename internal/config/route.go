@@ -14,7 +14,7 @@ import (
 // addRoute adds a route. The table is good until the next one is added.
 func (c *Config) addRoute(name string) (table, error) {
 	if err := lineup.CheckName(name); err != nil {
-		return nil, fmt.Errorf("bad name of a route: %w", err)
+		return nil, fmt.Errorf("a route is called as a channel may be: %w", err)
 	}
 	c.Routes = append(c.Routes, Route{Name: name})
 	return c.Routes[len(c.Routes)-1].settings(), nil

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/internal/alias"
+)
+
+func TestLists(t *testing.T) {
+	dir := t.TempDir()
+	file, playlist := filepath.Join(dir, "channels.conf"), filepath.Join(dir, "list.m3u")
+	put(t, file, "one udp://239.1.1.1:5000 udp://239.1.1.2:5000\n  linger = 7s\n")
+	put(t, playlist, "#EXTM3U\n#EXTINF:-1 group-title=\"Films\",Two\nudp://@239.1.2.1:5000\n#EXTINF:-1,Broken\nftp://x\n")
+	text := "linger: 9s\nchannels_file: " + file + "\nplaylists: " + playlist + "\nchannels: {own: {source: 'udp://239.1.3.1:5000'}}\n"
+	c, err := Parse("a.yaml", []byte(text), Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnings, err := c.ReadLists(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "ftp") {
+		t.Errorf("warnings: %q", warnings)
+	}
+	if names(c) != "own one Two" || c.Channels[1].Linger != 7*time.Second || c.Channels[2].Linger != 9*time.Second ||
+		len(c.Channels[1].Backup) != 1 || c.Channels[2].Group != "Films" || c.Channels[1].List != file {
+		t.Errorf("%+v", c.Channels)
+	}
+	// A child gets all of it, and reads the lists again by itself.
+	child, err := Parse("child.yaml", c.YAML(), GWS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := equal(c, child); diff != "" {
+		t.Errorf("a child (-want +got):\n%s", diff)
+	}
+	put(t, file, "three udp://239.1.1.3:5000\n")
+	if _, err := child.ReadLists(context.Background()); err != nil || names(child) != "own three Two" {
+		t.Errorf("read again: %s, %v", names(child), err)
+	}
+	// What cannot be read now is as it was.
+	put(t, file, "{{{\n")
+	if _, err := child.ReadLists(context.Background()); err == nil || names(child) != "own three Two" {
+		t.Errorf("a broken list: %s, %v", names(child), err)
+	}
+	put(t, file, "own udp://239.1.1.3:5000\n")
+	_, err = c.ReadLists(context.Background())
+	if err == nil || err.Error() != "channel own is there twice: in a.yaml:4 and in "+file || names(c) != "own one Two" {
+		t.Errorf("a name twice: %s, %v", names(c), err)
+	}
+	put(t, file, "four udp://239.1.3.1:5000\n")
+	if _, err = c.ReadLists(context.Background()); err == nil || !strings.Contains(err.Error(), "own and four") {
+		t.Errorf("a source twice: %v", err)
+	}
+	if err := c.SetLists([]alias.List{}); err == nil {
+		t.Error("lists for other places are taken")
+	}
+}
+
+func names(c Config) string {
+	var list []string
+	for _, ch := range c.Channels {
+		list = append(list, ch.Name)
+	}
+	return strings.Join(list, " ")
+}

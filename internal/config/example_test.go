@@ -1,0 +1,113 @@
+package config
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/internal/endpoint"
+	"sluice/internal/lineup"
+	"sluice/internal/uri"
+)
+
+// The files that show every key.
+const (
+	exampleYAML = "../../dist/sluice.yaml"
+	exampleConf = "../../dist/sluice.conf"
+)
+
+func eachExample(t *testing.T, f func(t *testing.T, path, text string)) {
+	for _, path := range []string{exampleYAML, exampleConf} {
+		t.Run(path, func(t *testing.T) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f(t, path, string(text))
+		})
+	}
+}
+
+func TestExampleIsTheDefault(t *testing.T) {
+	eachExample(t, func(t *testing.T, path, _ string) {
+		c, err := Load(path, Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := equal(Default(), c); diff != "" {
+			t.Errorf("the example is not what holds without a file (-default +example):\n%s", diff)
+		}
+		if len(c.Warnings()) > 0 {
+			t.Errorf("warnings: %v", c.Warnings())
+		}
+	})
+}
+
+// A key that the example leaves out would have its default all the same: where its value
+// is from tells.
+func TestExampleHasEveryKey(t *testing.T) {
+	eachExample(t, func(t *testing.T, path, _ string) {
+		c, err := Load(path, Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range Keys() {
+			if c.Origin(key).String() == "default" {
+				t.Errorf("the example lacks the key %s", key)
+			}
+		}
+	})
+}
+
+// What is commented out in the examples is a configuration too: its lines have no blank
+// or more than one behind the #.
+func TestExampleChannels(t *testing.T) {
+	eachExample(t, func(t *testing.T, path, text string) {
+		inUse := regexp.MustCompile(`(?m)^#(\S|  )`).ReplaceAllString(text, "$1")
+		got, err := Parse(path, []byte(inUse), Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := equal(wantExample(), got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		for _, key := range new(Channel).settings().keys() {
+			said := slices.ContainsFunc([]string{"news.", "sports."}, func(name string) bool {
+				return got.Origin(channelsKey+"."+name+key).String() != "default"
+			})
+			if !said && key != "list" {
+				t.Errorf("no channel of the example has the key %s", key)
+			}
+		}
+		for _, key := range new(Route).settings().keys() {
+			if !strings.Contains(inUse, "\n    "+key) {
+				t.Errorf("no route of the example has the key %s", key)
+			}
+		}
+	})
+}
+
+func wantExample() Config {
+	want := Default()
+	news := Channel{
+		Name: "news", Source: source("udp://239.1.1.1:5000"), Settings: lineup.Defaults(),
+		Backup: []uri.Source{source("udp://239.3.1.1:5000"), source("udp://10.0.0.7@232.3.1.2:5000")},
+	}
+	news.Pinned = true
+	sports := Channel{Name: "sports", Source: source("rtp://239.1.1.2:5000|rtp://239.2.1.2:5000"), Settings: lineup.Settings{
+		NoData: 2 * time.Second, Linger: time.Minute, Growth: 10 * time.Second, Start: lineup.Start{Back: 5 * time.Second}, Slow: lineup.Disconnect,
+		History:     lineup.History{Depth: time.Minute, Bytes: 128 << 20},
+		ContentType: "video/mp2t", Redirect: "http://backup.example/", Params: true, MaxClients: 200, MaxEgress: 400e6,
+	}}
+	sports.Listing = lineup.Listing{Group: "Sports", Title: "Sports: live", Logo: "http://tv.example/sports.png", Guide: "sports.example"}
+	want.Channels = []Channel{news, sports}
+	want.Routes = []Route{
+		{Name: "out", From: "$news", To: endpoint.Target{End: target("udp://239.9.9.1:5000")}, Restart: true},
+		{Name: "record", From: "udp://239.1.1.3:5000", To: endpoint.Target{End: target("file:///srv/record.ts"), Write: endpoint.WriteAppend}},
+		{Name: "up", From: "$sports", To: endpoint.Target{End: target("http://far.example/in"), Method: "PUT"}},
+	}
+	return want
+}
