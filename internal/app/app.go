@@ -110,7 +110,7 @@ first one who does and left after the last.`,
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
-		newRun(), newDemo(), newSend(), newProbe(), newSign(), newGWS(), newGNG(), newVersion())
+		newRun(), newDemo(), newCheck(), newSend(), newProbe(), newSign(), newGWS(), newGNG(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
 }
