@@ -76,7 +76,7 @@ type source struct {
 	err      error // why it failed; nil once it is open again
 	openedAt time.Duration
 	failedAt time.Duration // of an only source that broke, when it had been opened
-	closed   counts // of the Feed it had last
+	closed   counts        // of the Feed it had last
 }
 
 func newSearch(sources int, now time.Duration) search {

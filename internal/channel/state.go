@@ -39,6 +39,8 @@ const (
 
 // String is the fixed name of the reason.
 func (r Reason) String() string {
-	return [...]string{"", "client gone", "client stuck", "client too slow", "no data", "source failed", "unused", "shutdown", "first source recovered",
-		"source ended", "dropped"}[r]
+	return [...]string{
+		"", "client gone", "client stuck", "client too slow", "no data", "source failed", "unused", "shutdown", "first source recovered",
+		"source ended", "dropped",
+	}[r]
 }

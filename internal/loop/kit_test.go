@@ -87,6 +87,7 @@ func (s *station) send(n int) {
 type outcome struct {
 	started, refused, ended int
 	reason                  channel.Reason
+	err                     error // of the refusal
 }
 
 // bench drives a loop by hand.
@@ -102,8 +103,9 @@ type bench struct {
 	opens    map[string]int
 	tries    int // to open a source
 	openErr  error
-	joins    func(*station) endpoint.Source // if not nil, what is opened
-	opened   chan string                    // if not nil, told of every channel that is open
+	joins    func(*station) endpoint.Source                                // if not nil, what is opened
+	opened   chan string                                                   // if not nil, told of every channel that is open
+	instead  func(context.Context, endpoint.Want) (endpoint.Source, error) // if not nil, what opens
 	clients  map[uint64]*outcome
 }
 
@@ -126,9 +128,9 @@ func (b *bench) of(id uint64) *outcome {
 	return b.clients[id]
 }
 func (b *bench) Started(id uint64, _, _ string) { b.of(id).started++ }
-func (b *bench) Refused(id uint64, r channel.Reason, _ error) {
+func (b *bench) Refused(id uint64, r channel.Reason, err error) {
 	b.of(id).refused++
-	b.of(id).reason = r
+	b.of(id).reason, b.of(id).err = r, err
 }
 
 func (b *bench) Ended(id uint64, _, _ string, _ uint64, r channel.Reason) {
@@ -136,7 +138,10 @@ func (b *bench) Ended(id uint64, _, _ string, _ uint64, r channel.Reason) {
 	b.of(id).reason = r
 }
 
-func (b *bench) Open(_ context.Context, want endpoint.Want) (endpoint.Source, error) {
+func (b *bench) Open(ctx context.Context, want endpoint.Want) (endpoint.Source, error) {
+	if b.instead != nil {
+		return b.instead(ctx, want)
+	}
 	from := want.Source
 	b.tries++
 	if b.openErr != nil {

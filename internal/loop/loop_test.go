@@ -90,6 +90,9 @@ func TestModel(t *testing.T) {
 				if err != nil {
 					rt.Fatal(err)
 				}
+				if next < 0 && c.Lag == 0 {
+					continue // it came when the window had no place to begin, and nothing came since
+				}
 				if sent := b.stations[ch.Tag].sent; next != sent && !gone[c.ID] && c.Skips == 0 {
 					rt.Fatalf("client %d has packets up to %d of %d", c.ID, next, sent)
 				}
