@@ -55,11 +55,11 @@ func LoadPlaylist(ctx context.Context, where string, all lineup.Settings) (List,
 	if err != nil {
 		return List{}, fmt.Errorf("playlist %s: %w", uri.Mask(where), err)
 	}
-	text, err := fetch(ctx, from)
+	text, base, err := fetch(ctx, from)
 	if err != nil {
 		return List{}, fmt.Errorf("playlist %s: %w", uri.Mask(where), err)
 	}
-	return ParsePlaylist(where, text, all)
+	return parsePlaylist(where, base, text, all)
 }
 
 // readFile reads a regular file of at most MaxBytes.

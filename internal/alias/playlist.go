@@ -17,8 +17,12 @@ import (
 // ParsePlaylist reads a playlist in M3U; where is the file or URL that it is from, to which
 // relative URLs in it relate. See LoadPlaylist.
 func ParsePlaylist(where string, text []byte, all lineup.Settings) (List, error) {
+	return parsePlaylist(where, where, text, all)
+}
+
+func parsePlaylist(where, base string, text []byte, all lineup.Settings) (List, error) {
 	p := playlist{
-		where: where, list: List{Name: uri.Mask(where)}, all: all,
+		where: where, base: base, list: List{Name: uri.Mask(where)}, all: all,
 		names: names{taken: make(map[string]bool), next: make(map[string]int)},
 		tags:  make(map[string]int),
 	}
@@ -34,7 +38,7 @@ func ParsePlaylist(where string, text []byte, all lineup.Settings) (List, error)
 		}
 	}
 	if more := p.warnings - len(p.list.Warnings); more > 0 {
-		p.list.Warnings = append(p.list.Warnings, fmt.Sprintf("%s: %d more entries are left out", p.list.Name, more))
+		p.list.Warnings = append(p.list.Warnings, fmt.Sprintf("%s: %d more warnings", p.list.Name, more))
 	}
 	switch {
 	case len(p.list.Channels) > 0:
@@ -49,7 +53,8 @@ func ParsePlaylist(where string, text []byte, all lineup.Settings) (List, error)
 
 // playlist reads line by line.
 type playlist struct {
-	where string
+	where string // as it is configured
+	base  string // what relative URLs relate to
 	all   lineup.Settings
 
 	number   int  // of the line
@@ -224,8 +229,8 @@ func (p *playlist) resolve(line string) (string, error) {
 	switch {
 	case absolute.MatchString(line):
 		return line, nil
-	case isURL(p.where):
-		base, err := url.Parse(p.where)
+	case isURL(p.base):
+		base, err := url.Parse(p.base)
 		if err != nil {
 			return "", withoutURL(err)
 		}

@@ -25,16 +25,17 @@ func WritePlaylist(w io.Writer, channels []lineup.Channel, base, query string) e
 	for _, ch := range channels {
 		title := cmp.Or(oneLine(ch.Title), ch.Name)
 		fmt.Fprintf(b, "#EXTINF:-1%s%s%s%s,%s\n%s/$%s%s\n",
-			attribute("tvg-id", ch.Guide), attribute("tvg-name", title), attribute("tvg-logo", ch.Logo), attribute("group-title", ch.Group),
+			attribute("tvg-id", ch.Guide), attribute("tvg-name", title), attribute("tvg-logo", strings.ReplaceAll(ch.Logo, ",", "%2C")), attribute("group-title", ch.Group),
 			title, base, url.PathEscape(ch.Name), query)
 	}
 	return b.Flush()
 }
 
-// attribute is written only if there is something in it. Quotes have no escape in M3U.
+// attribute is written only if there is something in it. M3U has no escape for quotes, and
+// VLC ends an attribute at a comma.
 func attribute(key, value string) string {
-	if value = withoutLines(value); value == "" {
+	if value = strings.NewReplacer(`"`, "'", ",", " ").Replace(withoutLines(value)); value == "" {
 		return ""
 	}
-	return " " + key + `="` + strings.ReplaceAll(value, `"`, "'") + `"`
+	return " " + key + `="` + strings.Join(strings.Fields(value), " ") + `"`
 }
