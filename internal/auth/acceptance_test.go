@@ -153,8 +153,7 @@ func testWrongAnswers(t *testing.T) {
 			format := strings.ReplaceAll(c.answers, "%s", "'$id'")
 			script := `read -r id rest; printf '` + format + `'; read -r never`
 			g := guard(t, Config{Helper: sh("", script), Helpers: 1, Timeout: short})
-			g.want(timeout, question("udp://239.1.1.1:5000?auth=secret"))
-			g.logged(c.log)
+			g.refuses(question("udp://239.1.1.1:5000?auth=secret"), c.log)
 			if !c.goesOn {
 				return
 			}
@@ -186,6 +185,7 @@ func testSilentHelper(t *testing.T) {
 	dir := t.TempDir()
 	// Its child is killed with it.
 	g := guard(t, Config{Helper: sh(dir, `sleep 600 & echo "$$ $!" >>"$1/pids"; trap '' TERM; while read -r line; do :; done`), Helpers: 1, Timeout: short})
+	lines(t, dir, "pids", 1)
 	a := g.want(timeout, question("udp://239.1.1.1:5000?auth=secret"))
 	if !strings.Contains(a.Reason, "in time") {
 		t.Errorf("reason %q", a.Reason)
@@ -277,7 +277,7 @@ func testRespawn(t *testing.T) {
 
 func testParallel(t *testing.T) {
 	dir := gates(t, 3)
-	g := guard(t, Config{Helper: sh(dir, `while read -r id rest; do echo "$id" >>"$1/asked"; read -r result <"$1/$id"; echo "$id $result"; done`), Helpers: 2, Timeout: time.Minute})
+	g := guard(t, Config{Helper: sh(dir, `while read -r id rest; do echo "$id" >>"$1/asked"; read -r result <"$1/$id"; echo "$id $result"; done`), Helpers: 2})
 	answers := []<-chan Answer{g.later(question("one")), g.later(question("two"))}
 	first, second := gate(t, dir, 1), gate(t, dir, 2) // both are being asked
 	answers = append(answers, g.later(question("three")))
@@ -378,7 +378,7 @@ func testBadFields(t *testing.T) {
 // denial remembered.
 func TestClientGone(t *testing.T) {
 	dir := gates(t, 1)
-	g := guard(t, Config{Helper: sh(dir, gated), Helpers: 1, Timeout: time.Minute})
+	g := guard(t, Config{Helper: sh(dir, gated), Helpers: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	q := question("udp://239.1.1.1:5000")
 	answer := make(chan Answer, 1)

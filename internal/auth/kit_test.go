@@ -32,9 +32,12 @@ type guarded struct {
 	stop func() // ends Run and awaits it
 }
 
-// guard runs a Guard of c until the test is over.
+// guard runs a Guard of c until the test is over. If c has no time-out, no request has.
 func guard(t *testing.T, c Config) *guarded {
 	t.Helper()
+	if c.Timeout == 0 {
+		c.Timeout = testkit.Patience
+	}
 	out := &transcript{}
 	g, err := New(c, logs.New(out, "gws", slog.LevelDebug))
 	if err != nil {
@@ -68,21 +71,34 @@ func (g *guarded) want(code int, q Question) Answer {
 	return a
 }
 
+// refuses asks q until a line of the log has all the words; no answer may be another than
+// 504. On a slow machine it may take more than one request.
+func (g *guarded) refuses(q Question, words ...string) {
+	g.t.Helper()
+	testkit.Eventually(g.t, func() error {
+		g.t.Helper()
+		g.want(timeout, q)
+		return g.hasLine(words)
+	})
+}
+
 // logged waits for a line of the log that has all the words.
 func (g *guarded) logged(words ...string) {
 	g.t.Helper()
-	testkit.Eventually(g.t, func() error {
-		for line := range strings.Lines(g.log.String()) {
-			found := true
-			for _, w := range words {
-				found = found && strings.Contains(line, w)
-			}
-			if found {
-				return nil
-			}
+	testkit.Eventually(g.t, func() error { return g.hasLine(words) })
+}
+
+func (g *guarded) hasLine(words []string) error {
+	for line := range strings.Lines(g.log.String()) {
+		found := true
+		for _, w := range words {
+			found = found && strings.Contains(line, w)
 		}
-		return fmt.Errorf("no line with %q in the log", words)
-	})
+		if found {
+			return nil
+		}
+	}
+	return fmt.Errorf("no line with %q in the log", words)
 }
 
 // later is an Ask that goes on.
