@@ -33,16 +33,25 @@ type house struct {
 
 func open(t *testing.T, c Config, change ...func(*Server)) *house {
 	t.Helper()
-	user, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	return openBy(t, c, []Door{{}}, change...)
+}
+
+// openBy is open with those doors; each gets a listener.
+func openBy(t *testing.T, c Config, doors []Door, change ...func(*Server)) *house {
+	t.Helper()
+	for i := range doors {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		doors[i].Listener = l
 	}
-	h := &house{t: t, addr: user.Addr().String(), path: filepath.Join(t.TempDir(), "s"), log: newLines()}
+	h := &house{t: t, addr: doors[0].Addr().String(), path: filepath.Join(t.TempDir(), "s"), log: newLines()}
 	control, err := netx.ListenHandoff(h.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.server, err = New(c, []Door{{Listener: user}}, control, slog.New(slog.NewTextHandler(h.log, nil))); err != nil {
+	if h.server, err = New(c, doors, control, slog.New(slog.NewTextHandler(h.log, nil))); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range change {
@@ -296,8 +305,13 @@ func (h *house) all(c net.Conn) string {
 // answer is the one answer to a request, to its end.
 func (h *house) answer(request string) (*http.Response, string) {
 	h.t.Helper()
-	c := h.ask(request)
 	method, _, _ := strings.Cut(request, " ")
+	return h.read(h.ask(request), method)
+}
+
+// read is the answer that comes by c, to its end.
+func (h *house) read(c net.Conn, method string) (*http.Response, string) {
+	h.t.Helper()
 	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		h.t.Fatal(err)
