@@ -131,9 +131,11 @@ func (s *settings) load() (c config.Config, err error) {
 		}
 	}
 	if flag, level := s.level(c.Log.Level); level != c.Log.Level {
-		err = c.SetBy(flag, "log.level", logs.LevelName(level))
+		if err := c.SetBy(flag, "log.level", logs.LevelName(level)); err != nil {
+			return c, err
+		}
 	}
-	return c, err
+	return c, c.Validate()
 }
 
 // level is what the flags make of the level of the file, and which flag it was. -v never

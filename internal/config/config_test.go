@@ -432,8 +432,9 @@ func TestValuesText(t *testing.T) {
 // comes of the rest.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(everything))
+	f.Add([]byte(gigapxyConf))
 	files, _ := filepath.Glob("testdata/bad/*.[yc]*")
-	for _, path := range append(files, exampleYAML) {
+	for _, path := range append(files, exampleYAML, exampleConf) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
@@ -444,20 +445,34 @@ func FuzzParse(f *testing.F) {
 		if len(text) > 4<<10 {
 			return // the YAML parser needs time that grows with the square of the length
 		}
-		c, err := Parse("fuzz", text, Run)
-		if err != nil {
-			var bad *Error
-			if !errors.As(err, &bad) || bad.Error() == "" {
-				t.Fatalf("%T: %v", err, err)
-			}
-			return
-		}
-		again, err := Parse("again", c.YAML(), Run)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, c.YAML())
-		}
-		if diff := equal(c, again); diff != "" {
-			t.Fatalf("(-first +again):\n%s", diff)
+		tryParse(t, "fuzz.yaml", text)
+		if !bytes.Contains(text, []byte("@include")) { // of this machine's files
+			tryParse(t, "fuzz.conf", text)
 		}
 	})
+}
+
+func tryParse(t *testing.T, name string, text []byte) {
+	c, err := Parse(name, text, Run)
+	if err != nil {
+		var bad *Error
+		if !errors.As(err, &bad) || bad.Error() == "" {
+			t.Fatalf("%T: %v", err, err)
+		}
+		return
+	}
+	again, err := Parse("again", c.YAML(), Run)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, c.YAML())
+	}
+	if diff := equal(c, again); diff != "" {
+		t.Fatalf("(-first +again):\n%s", diff)
+	}
+	if a, b := Diff(c, again); len(a)+len(b) > 0 {
+		t.Fatalf("%v %v", a, b)
+	}
+	if len(c.Lines()) < len(Keys()) {
+		t.Fatal("settings are missing")
+	}
+	_, _ = c.GWS("v1") // a route may want a channel of a list
 }

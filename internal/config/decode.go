@@ -249,22 +249,7 @@ func (d *decoder) scalar(key string, name tree.Place, n *tree.Node, set func(str
 
 // check finds what is right for itself and does not fit together.
 func (d *decoder) check() {
-	c := d.config
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		d.fail(c.place("tls"), "tls: want both certificate and key")
-	}
-	for _, door := range append([]Door{c.Admin}, c.Listen...) {
-		if door.TLS && c.TLS.Certificate == "" {
-			d.fail(c.place("listen"), "%s: https needs tls.certificate and tls.key", door)
-			break
-		}
-	}
-	for _, r := range c.Routes {
-		if err := r.check(); err != nil {
-			d.fail(c.place(routesKey+"."+r.Name), "route %s: %s", r.Name, err)
-		}
-	}
-	if len(d.errs) == 0 {
+	if d.errs = d.config.mismatches(); len(d.errs) == 0 {
 		d.checkChannels()
 	}
 }

@@ -176,3 +176,13 @@ func TestSeveralMistakes(t *testing.T) {
 		}
 	}
 }
+
+func TestFlagsHaveToFit(t *testing.T) {
+	c := Default()
+	if err := c.SetBy("--listen", "listen", "https://:4443"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(); err == nil || err.Error() != "--listen: listen: https://:4443 needs tls.certificate and tls.key" {
+		t.Errorf("%v", err)
+	}
+}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"sluice/internal/config/tree"
 )
@@ -84,5 +85,36 @@ func (c *Config) place(key string) tree.Place {
 	case c.file != "":
 		return tree.Place{File: c.file}
 	}
-	return tree.Place{File: "default"}
+	return tree.Place{File: "configuration"}
+}
+
+// Validate says what does not fit together once flags are set: each of them was checked
+// for itself. What Parse has read and no flag has changed gives no error.
+func (c *Config) Validate() error {
+	if errs := c.mismatches(); len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// mismatches are the settings that do not fit together, those of channels apart.
+func (c *Config) mismatches() (errs Errors) {
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		errs = append(errs, c.place("tls").Errorf("tls: want both certificate and key"))
+	}
+	for _, at := range []struct {
+		key   string
+		doors []Door
+	}{{"listen", c.Listen}, {"admin", []Door{c.Admin}}} {
+		secure := slices.IndexFunc(at.doors, func(d Door) bool { return d.TLS })
+		if secure >= 0 && c.TLS.Certificate == "" {
+			errs = append(errs, c.place(at.key).Errorf("%s: %s needs tls.certificate and tls.key", at.key, at.doors[secure]))
+		}
+	}
+	for _, r := range c.Routes {
+		if err := r.check(); err != nil {
+			errs = append(errs, c.place(routesKey+"."+r.Name).Errorf("route %s: %s", r.Name, err))
+		}
+	}
+	return errs
 }
