@@ -94,6 +94,7 @@ func errorHeader(status, length int) [][2]string {
 	h := [][2]string{
 		{"Content-Type", "text/plain; charset=utf-8"},
 		{"X-Content-Type-Options", "nosniff"},
+		{"Cache-Control", "no-store"}, // it may be otherwise in a moment
 		{"Content-Length", strconv.Itoa(length)},
 	}
 	if status == http.StatusServiceUnavailable {

@@ -72,7 +72,7 @@ func TestError(t *testing.T) {
 		if r.StatusCode != status || body != want {
 			t.Errorf("%d %q, want %d %q", r.StatusCode, body, status, want)
 		}
-		if r.Header.Get("Content-Type") != "text/plain; charset=utf-8" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
+		if r.Header.Get("Content-Type") != "text/plain; charset=utf-8" || r.Header.Get("X-Content-Type-Options") != "nosniff" || r.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("header %v", r.Header)
 		}
 		if retry := r.Header.Get("Retry-After"); (retry == "1") != (status == 503) {
