@@ -114,7 +114,7 @@ func (r *fileReader) channel() error {
 	if err := r.finish(); err != nil {
 		return err
 	}
-	name := strings.Fields(r.line)[0]
+	name := firstWord(r.line)
 	if err := lineup.CheckName(name); err != nil {
 		return r.at(0, "%v; want NAME URL", err)
 	}
@@ -139,10 +139,7 @@ func (r *fileReader) sources(column int) error {
 			return nil
 		}
 		column = len(r.line) - len(rest)
-		word := rest
-		if i := strings.IndexAny(rest, " \t"); i >= 0 {
-			word = rest[:i]
-		}
+		word := firstWord(rest)
 		source, err := uri.ParseSource(word)
 		switch {
 		case err != nil && word[0] == '#':
@@ -153,6 +150,13 @@ func (r *fileReader) sources(column int) error {
 		r.open.Sources = append(r.open.Sources, source)
 		column += len(word)
 	}
+}
+
+func firstWord(s string) string {
+	if i := strings.IndexAny(s, " \t"); i >= 0 {
+		return s[:i]
+	}
+	return s
 }
 
 // setting gives the channel or section the value of the line, whose parts are at these

@@ -210,7 +210,7 @@ func BenchmarkParseFile(b *testing.B) {
 
 func FuzzParseFile(f *testing.F) {
 	f.Add(someChannels)
-	for _, s := range []string{"[", "[group", "a=", " = ", "a\n\t=\n", "query=?\none http://h", "\ufeff", "a udp://1.1.1.1:1\n\"\"=\"", "title = \""} {
+	for _, s := range []string{"[", "[group", "a=", " = ", "a\n\t=\n", "query=?\none http://h", "\ufeff", "a udp://1.1.1.1:1\n\"\"=\"", "title = \"", "\v", "a\u00a0udp://1.1.1.1:1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
