@@ -53,8 +53,8 @@ func parseDoor(text string) (Door, error) {
 	var d Door
 	rest := text
 	if alias, more, found := strings.Cut(rest, "="); found {
-		if err := lineup.CheckName(alias); err != nil {
-			return Door{}, fmt.Errorf("bad alias in %q: want letters, digits, dots, dashes and underscores", text)
+		if lineup.CheckName(alias) != nil || strings.ContainsFunc(alias, func(r rune) bool { return r > '~' }) { // helpers get it
+			return Door{}, fmt.Errorf("bad alias in %q: want letters and digits of ASCII, dots, dashes and underscores", text)
 		}
 		d.Alias, rest = alias, more
 	}
