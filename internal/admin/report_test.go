@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -143,6 +144,22 @@ func TestAcceptance(t *testing.T) {
 			}
 			if want := map[string]string{"html": "switched off", "xml": `statistics="false"`, "json": `"statistics": false`}[format]; !strings.Contains(body, want) {
 				t.Errorf("%s does not say %q", format, want)
+			}
+		}
+	})
+	t.Run("94", func(t *testing.T) { // a tag as it is shown, and as programs encode it
+		const tag, client = "FILE:///srv/a%20b+c~1", "FILE:///srv/x%26y"
+		st := example()
+		st.Engines[0].Channels[0].Tag = tag
+		for _, target := range []string{
+			"channel=" + tag + "&client=" + client,
+			"channel=" + url.QueryEscape(tag) + "&client=" + url.QueryEscape(client),
+			"client=" + client + "&channel=" + url.QueryEscape(tag),
+		} {
+			o := &office{status: st}
+			w := ask(Handler(o, on), "GET", "/drop?"+target)
+			if w.Code != 200 || !slices.Contains(o.dropped, tag+" "+client) {
+				t.Errorf("%s: %d, orders %q", target, w.Code, o.dropped)
 			}
 		}
 	})
