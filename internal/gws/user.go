@@ -34,6 +34,8 @@ func (s *Server) serve(conf *Config, w http.ResponseWriter, r *http.Request, v *
 		return no
 	}
 	switch path, _, _ := strings.Cut(target(r), "?"); {
+	case path == playlistPath:
+		return s.servePlaylist(conf, w, r, v)
 	case conf.Udpxy && (path == "/status" || path == "/status/"):
 		return s.serveUdpxy(conf, w, r, v)
 	}
