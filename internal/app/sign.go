@@ -21,13 +21,13 @@ func newSign() *cobra.Command {
 		Use:   "sign PATH --secret FILE --for TIME",
 		Short: "Sign the path of a URL, so that it is good for a while",
 		Long: `sign prints PATH with a query that lets it in for some time, where sluice has the same key
-(auth.secrets). The first key of FILE signs; the machines' clocks have to agree.
+(auth.secrets). The first key of FILE signs (openssl rand -hex 32 makes one); the
+machines' clocks have to agree.
 
 PATH is what stands behind http://HOST:PORT, percent-encoded as the client will send it. It
 is signed as it is, letter by letter; parameters, such as start=30s, are not, and the client
 may append them.`,
-		Example: `  openssl rand -hex 32 > /etc/sluice/secrets
-  sluice sign /udp/239.1.1.1:5000 --secret /etc/sluice/secrets --for 6h
+		Example: `  sluice sign /udp/239.1.1.1:5000 --secret /etc/sluice/secrets --for 6h
   sluice sign '/$news' --secret /etc/sluice/secrets --for 30m --ip 192.0.2.7`,
 		Args: oneArg("a PATH, such as /udp/239.1.1.1:5000"),
 	}
