@@ -119,8 +119,8 @@ func testLinks(t *testing.T) {
 		return path
 	}
 	user, admin := freePort(t), freePort(t)
-	gws := testkit.Start(t, link("gws"), "--listen", user, "--admin", admin, "--run-dir", filepath.Join(dir, "run"))
-	gng := testkit.Start(t, link("gng"), "--run-dir", filepath.Join(dir, "run"))
+	gws := testkit.Start(t, link("gws"), "-T", "--listen", user, "--admin", admin, "--run-dir", filepath.Join(dir, "run"))
+	gng := testkit.Start(t, link("gng"), "-T", "--run-dir", filepath.Join(dir, "run"))
 	group := newGroup()
 	send(t, h264, "udp", group)
 	var v *viewer
@@ -130,7 +130,7 @@ func testLinks(t *testing.T) {
 	})
 	v.more(50_000)
 	v.unbroken()
-	for _, proc := range []*testkit.Proc{gws, gng} {
+	for _, proc := range []*testkit.Proc{gng, gws} { // gws would end gng
 		proc.Signal(syscall.SIGTERM)
 		if err := proc.Wait(); err != nil {
 			t.Errorf("after TERM: %v", err)

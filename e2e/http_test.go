@@ -268,7 +268,7 @@ func testAllow(t *testing.T) {
 
 func testNoEngine(t *testing.T) {
 	user, admin := freePort(t), freePort(t)
-	proc := testkit.Start(t, program(), "gws", "--listen", user, "--admin", admin,
+	proc := testkit.Start(t, program(), "gws", "-T", "--listen", user, "--admin", admin,
 		"--run-dir", filepath.Join(shortDir(t), "run"))
 	testkit.Eventually(t, func() error {
 		resp, err := http.Get("http://" + admin + "/ping")

@@ -172,8 +172,8 @@ func testPin(t *testing.T) {
 	}
 	runDir := filepath.Join(dir, "run")
 	admin := freePort(t)
-	testkit.Start(t, program(), "gws", "--listen", freePort(t), "--admin", admin, "--run-dir", runDir)
-	engine := testkit.Start(t, gng, "-P", strconv.Itoa(last), "--run-dir", runDir)
+	testkit.Start(t, program(), "gws", "-T", "--listen", freePort(t), "--admin", admin, "--run-dir", runDir)
+	engine := testkit.Start(t, gng, "-T", "-P", strconv.Itoa(last), "--run-dir", runDir)
 	testkit.Eventually(t, func() error {
 		st, err := (&product{admin: admin}).tryStatus()
 		if err == nil && len(st.Engines) != 1 {
@@ -186,7 +186,7 @@ func testPin(t *testing.T) {
 	if err := engine.Wait(); err != nil {
 		t.Error(err)
 	}
-	nowhere := testkit.Start(t, gng, "-P", "4000", "--run-dir", runDir)
+	nowhere := testkit.Start(t, gng, "-T", "-P", "4000", "--run-dir", runDir)
 	if err := nowhere.Wait(); err == nil || !strings.Contains(nowhere.Output(), "CPU 4000") {
 		t.Errorf("gng -P 4000: %v, %q", err, nowhere.Output())
 	}

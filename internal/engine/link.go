@@ -69,7 +69,7 @@ func (e *Engine) link(live, linger context.Context, seen *recent) (attached bool
 func (e *Engine) logLost(err error) {
 	var bye *byeError
 	if errors.As(err, &bye) {
-		e.log.Info("gws ends: the streams go on", logs.Reason, bye.reason)
+		logs.Normal(e.log, "gws ends: the streams go on", logs.Reason, bye.reason)
 		return
 	}
 	e.log.Warn("connection to gws lost: the streams go on", logs.Error, err)
@@ -114,7 +114,7 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 	}
 	switch m := m.(type) {
 	case handoff.Welcome:
-		e.log.Info("attached to gws", logs.PID, m.PID)
+		logs.Normal(e.log, "attached to gws", logs.PID, m.PID)
 		return nil
 	case handoff.Bye:
 		return &byeError{m.Reason}

@@ -115,7 +115,7 @@ func (s *Server) onBye(e *engine, m handoff.Bye) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.ready = false
-	s.log.Info("engine leaves", logs.Engine, e.hello.Engine, logs.Reason, m.Reason)
+	logs.Normal(s.log, "engine leaves", logs.Engine, e.hello.Engine, logs.Reason, m.Reason)
 }
 
 func (s *Server) onReport(e *engine, m handoff.Report) error {
@@ -145,7 +145,7 @@ func (s *Server) replaceBelief(e *engine, whole report.Engine) (first bool) {
 	}
 	e.greeted, e.ready = true, true
 	s.settled = time.Now().Add(settleTime)
-	s.log.Info("engine attached", logs.Engine, e.hello.Engine, logs.PID, e.hello.PID, "build", e.hello.Build, "channels", len(e.channels), "clients", len(e.clients))
+	logs.Normal(s.log, "engine attached", logs.Engine, e.hello.Engine, logs.PID, e.hello.PID, "build", e.hello.Build, "channels", len(e.channels), "clients", len(e.clients))
 	return true
 }
 

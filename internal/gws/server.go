@@ -218,6 +218,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-ended:
 	}
 	cancel() // before stop is closed: what gws writes itself ends
+	if err == nil {
+		s.endEngines()
+	}
 	s.shutdown(server)
 	s.group.Wait()
 	return err

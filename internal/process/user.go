@@ -22,9 +22,8 @@ type Account struct {
 // FindAccount looks a user up by name or number.
 func FindAccount(name string) (Account, error) {
 	u, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		u, err = user.LookupId(name)
+	if byNumber, bad := user.LookupId(name); err != nil && bad == nil {
+		u, err = byNumber, nil
 	}
 	if err != nil {
 		return Account{}, fmt.Errorf("%w: make it (useradd --system --shell /usr/sbin/nologin %s) or name another one under \"user\"", err, name)
@@ -81,8 +80,8 @@ func (a Account) setIDs() error {
 	return nil
 }
 
-// OwnDir makes a directory of the account's own where there is none, before the Switch.
-// One that is there stays as it is.
+// OwnDir makes a directory of the account's own, and those above it, before the Switch.
+// What is there stays as it is.
 func (a Account) OwnDir(path string) error { return a.makeDir(path, 0o755) }
 
 // OwnRunDir is OwnDir for a run directory, which nobody else may enter. An empty one that
@@ -98,8 +97,11 @@ func (a Account) OwnRunDir(path string) error {
 }
 
 func (a Account) makeDir(path string, mode fs.FileMode) error {
-	err := os.MkdirAll(filepath.Dir(path), 0o755)
-	if err == nil {
+	err := os.Mkdir(path, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := a.makeDir(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
 		err = os.Mkdir(path, mode)
 	}
 	switch {
