@@ -17,10 +17,8 @@ import (
 	"sluice/internal/logs"
 )
 
-const (
-	patience  = time.Second // for a helper to end with its input; as long again after TERM, then KILL
-	errorLine = 512         // bytes of a line on standard error that are logged
-)
+// errorLine is how many bytes of a line on standard error are logged.
+const errorLine = 512
 
 // helper is one running program.
 type helper struct {
@@ -29,6 +27,8 @@ type helper struct {
 	lines chan line     // its standard output; the last has an error
 	log   *slog.Logger  // limited
 	done  chan struct{} // closed when it is of no more use: nobody receives lines
+
+	patience time.Duration // see pool
 
 	exited chan struct{}  // closed when the process has ended
 	group  sync.WaitGroup // run, readOutput, readErrors
@@ -54,13 +54,14 @@ func findProgram(command []string) ([]string, error) {
 }
 
 // startHelper starts the command, whose first word is a path. kill or end ends it.
-func startHelper(command []string, log *slog.Logger) (*helper, error) {
+func startHelper(command []string, patience time.Duration, log *slog.Logger) (*helper, error) {
 	h := &helper{
-		cmd:    exec.Command(command[0], command[1:]...),
-		lines:  make(chan line),
-		log:    log,
-		done:   make(chan struct{}),
-		exited: make(chan struct{}),
+		cmd:      exec.Command(command[0], command[1:]...),
+		lines:    make(chan line),
+		log:      log,
+		done:     make(chan struct{}),
+		patience: patience,
+		exited:   make(chan struct{}),
 	}
 	h.cmd.Env = environment()
 	h.cmd.SysProcAttr = attributes()
@@ -115,7 +116,7 @@ func (h *helper) run(started chan<- error, out, errs *os.File) {
 	_ = h.cmd.Wait() // the state has it
 	h.signal(syscall.SIGKILL)
 	// A child that has left the group may hold the pipes.
-	late := time.Now().Add(patience)
+	late := time.Now().Add(h.patience)
 	_ = out.SetReadDeadline(late)
 	_ = errs.SetReadDeadline(late)
 	close(h.exited)
@@ -204,7 +205,7 @@ func (h *helper) end() {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		select {
 		case <-h.exited:
-		case <-time.After(patience):
+		case <-time.After(h.patience):
 			h.signal(s)
 		}
 	}

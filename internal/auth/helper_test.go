@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/internal/testkit"
 )
@@ -125,17 +126,21 @@ func TestSurroundings(t *testing.T) {
 // then, and KILL in the end. Children go with it, and those that left the group hold
 // nobody up.
 func TestEndInOrder(t *testing.T) {
-	for name, c := range map[string]struct{ script, want string }{
-		"ends with its input": {`trap 'echo term >>"$1/end"; exit' TERM; echo up >>"$1/up"; while read -r line; do :; done; echo eof >>"$1/end"`, "eof\n"},
-		"ends by TERM":        {`trap 'echo term >>"$1/end"; exit' TERM; echo up >>"$1/up"; while :; do sleep 600 & wait; done`, "term\n"},
-		"has to be killed":    {`trap '' TERM; echo up >>"$1/up"; while :; do sleep 600 & wait; done`, ""},
-		"leaves a child":      {`sleep 600 & echo up >>"$1/up"; cat; echo eof >>"$1/end"`, "eof\n"},
-		"leaves a stranger":   {`setsid sleep 600 & echo $! >>"$1/stranger"; echo up >>"$1/up"; cat; echo eof >>"$1/end"`, "eof\n"},
+	const soon, late = time.Millisecond, testkit.Patience
+	for name, c := range map[string]struct {
+		script, want string
+		patience     time.Duration
+	}{
+		"ends with its input": {`trap 'echo term >>"$1/end"; exit' TERM; echo up >>"$1/up"; while read -r line; do :; done; echo eof >>"$1/end"`, "eof\n", late},
+		"leaves a child":      {`sleep 600 & echo up >>"$1/up"; cat; echo eof >>"$1/end"`, "eof\n", late},
+		"ends by TERM":        {`trap 'echo term >>"$1/end"; exit' TERM; echo up >>"$1/up"; while :; do sleep 600 & wait; done`, "term\n", helperPatience},
+		"has to be killed":    {`trap '' TERM; echo up >>"$1/up"; while :; do sleep 600 & wait; done`, "", soon},
+		"leaves a stranger":   {`setsid sleep 600 & echo $! >>"$1/stranger"; echo up >>"$1/up"; cat`, "", soon},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testkit.NoLeaks(t)
 			dir := t.TempDir()
-			g := guard(t, Config{Helper: sh(dir, c.script), Helpers: 2})
+			g := patientGuard(t, Config{Helper: sh(dir, c.script), Helpers: 2}, c.patience)
 			lines(t, dir, "up", 2)
 			g.stop()
 			same(t, read(dir, "end"), strings.Repeat(c.want, 2))

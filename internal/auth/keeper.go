@@ -27,7 +27,7 @@ func (p *pool) keep(ctx context.Context) {
 	var r respawn
 	for ctx.Err() == nil {
 		began := time.Now()
-		h, err := startHelper(p.command, p.log)
+		h, err := startHelper(p.command, p.patience, p.log)
 		if err == nil {
 			p.log.Debug("authorization helper started", logs.PID, h.pid())
 			err = p.serve(ctx, h)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -35,6 +36,12 @@ type guarded struct {
 // guard runs a Guard of c until the test is over. If c has no time-out, no request has.
 func guard(t *testing.T, c Config) *guarded {
 	t.Helper()
+	return patientGuard(t, c, helperPatience)
+}
+
+// patientGuard is a guard whose helpers may take so long to end.
+func patientGuard(t *testing.T, c Config, patience time.Duration) *guarded {
+	t.Helper()
 	if c.Timeout == 0 {
 		c.Timeout = testkit.Patience
 	}
@@ -42,6 +49,9 @@ func guard(t *testing.T, c Config) *guarded {
 	g, err := New(c, logs.New(out, "gws", slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if g.helpers != nil {
+		g.helpers.patience = patience
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

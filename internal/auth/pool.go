@@ -18,6 +18,9 @@ const (
 	maxDeaths = 2
 	// drainTime is how long a pool that is to end goes on answering.
 	drainTime = 2 * time.Second
+	// helperPatience is how long a helper may take to end with its input; as long again
+	// after TERM, then KILL.
+	helperPatience = time.Second
 )
 
 // pool is the helpers and who waits for them. A keeper each has at most one request: a
@@ -33,7 +36,8 @@ type pool struct {
 	timeout  time.Duration // a helper that has had a request for so long is killed
 	end      string        // of the line of a request
 	listener bool
-	log      *slog.Logger // limited
+	patience time.Duration // helperPatience; tests change it
+	log      *slog.Logger  // limited
 	count    atomic.Uint64
 
 	calls chan *call    // unbuffered, so that who stops waiting leaves nothing behind; senders are served in their order
@@ -70,7 +74,7 @@ func newPool(c Config, timeout time.Duration, log *slog.Logger) (*pool, error) {
 	}
 	return &pool{
 		command: command, keepers: cmp.Or(c.Helpers, defaultHelpers), timeout: timeout,
-		end: end, listener: c.ListenerAlias, log: log,
+		end: end, listener: c.ListenerAlias, patience: helperPatience, log: log,
 		calls: make(chan *call), again: make(chan *call), ended: make(chan struct{}),
 	}, nil
 }
