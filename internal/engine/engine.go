@@ -18,9 +18,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
-	"sluice/internal/endpoint/udp"
+	"sluice/internal/endpoint/all"
 	"sluice/internal/handoff"
 	"sluice/internal/logs"
 	"sluice/internal/loop"
@@ -84,12 +85,14 @@ func (c Config) withDefaults() Config {
 
 // Engine is made by New and runs once.
 type Engine struct {
-	conf    Config
-	log     *slog.Logger
-	opener  *udp.Opener
-	loop    *loop.Loop
-	queue   *queue
-	started time.Time
+	conf     Config // but for stall it holds as long as the engine
+	log      *slog.Logger
+	opener   *all.Opener
+	loop     *loop.Loop
+	queue    *queue
+	sessions *sessions
+	started  time.Time
+	stall    atomic.Int64 // Config.Stall, in nanoseconds
 }
 
 // New makes an engine that is not connected yet.
@@ -98,21 +101,52 @@ func New(c Config, log *slog.Logger) (*Engine, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	e := &Engine{conf: c, log: log, queue: newQueue(), started: time.Now()}
-	e.opener = &udp.Opener{Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Log: log}
+	e := &Engine{conf: c, log: log, queue: newQueue(), opener: all.New(c.ends(log)), started: time.Now()}
+	e.stall.Store(int64(c.Stall))
+	e.sessions = newSessions(e.opener, e.queue)
+	conf := c.loop()
+	conf.Opener, conf.Log = e.opener, log
+	conf.Observer = &observer{queue: e.queue, sessions: e.sessions, log: log, limited: logs.Limited(log)}
 	var err error
-	e.loop, err = loop.New(loop.Config{
-		Opener:   e.opener,
-		Observer: &observer{queue: e.queue, log: log, limited: logs.Limited(log)},
-		Log:      log,
-		Memory:   c.Memory,
-		Renew:    c.Renew,
-		Stall:    c.Stall,
-	})
-	if err != nil {
+	if e.loop, err = loop.New(conf); err != nil {
 		return nil, fmt.Errorf("engine %s: %w", c.ID, err)
 	}
 	return e, nil
+}
+
+// ends is the part of c that the ends are opened by.
+func (c Config) ends(log *slog.Logger) all.Config {
+	return all.Config{
+		Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Version: c.Build, Log: log,
+		Sources: c.Sources, Targets: c.Targets, ReadFrom: c.ReadFrom, WriteTo: c.WriteTo,
+	}
+}
+
+// loop is the part of c that the loop runs by.
+func (c Config) loop() loop.Config {
+	return loop.Config{Memory: c.Memory, Renew: c.Renew, Stall: c.Stall}
+}
+
+// Reload has c hold from now on: Memory, Renew and Stall for all there is, what requests may
+// name, and the interface of targets, for what is opened. All else stays as it is until the
+// engine is started anew. With an error nothing has changed.
+func (e *Engine) Reload(c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	c = c.withDefaults()
+	if err := e.loop.Adjust(c.loop()); err != nil {
+		return err
+	}
+	e.stall.Store(int64(c.Stall))
+	e.opener.Reload(c.ends(e.log))
+	return nil
+}
+
+// Reset ends all channels and clients; the engine goes on.
+func (e *Engine) Reset() {
+	e.sessions.drop("", "")
+	_ = e.loop.Reset() // an error is its end
 }
 
 // Run serves until ctx ends, and then returns nil once the clients have got what was
@@ -141,10 +175,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		defer close(watched)
 		e.watchLinks(loopCtx)
 	}()
+	defer context.AfterFunc(loopCtx, e.sessions.end)()
 	err := e.loop.Run(loopCtx)
 	cancel(err)
 	endLoop()
 	<-watched
+	e.sessions.wait()
 	if err := e.opener.Close(); err != nil {
 		e.log.Debug("what the sources shared was not closed cleanly", logs.Error, err)
 	}

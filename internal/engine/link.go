@@ -119,9 +119,7 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 	case handoff.Bye:
 		return &byeError{m.Reason}
 	default:
-		if fd >= 0 {
-			unix.Close(fd)
-		}
+		closeIf(fd)
 		return fmt.Errorf("gws answered Hello with %T", m)
 	}
 }
@@ -143,8 +141,9 @@ func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) er
 		}
 		told <- err
 	}()
-	err := e.listen(conn, queries, seen)
+	err := e.listen(ctx, conn, queries, seen)
 	cancel()
+	e.sessions.cutOff()
 	if first := <-told; errors.Is(err, os.ErrDeadlineExceeded) {
 		err = first
 	}
@@ -160,8 +159,8 @@ func endedByGws(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.As(err, &bye)
 }
 
-// listen does what gws says.
-func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent) error {
+// listen does what gws says. Targets that it is still opening are given up with ctx.
+func (e *Engine) listen(ctx context.Context, conn *handoff.Conn, queries chan<- uint64, seen *recent) error {
 	for {
 		m, fd, err := conn.Recv()
 		if lost, ok := m.(handoff.Attach); ok && errors.Is(err, netx.ErrNoRoom) {
@@ -174,7 +173,14 @@ func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent)
 		}
 		switch m := m.(type) {
 		case handoff.Attach:
-			e.attach(m, fd, seen)
+			e.attach(ctx, m, fd, seen)
+		case handoff.Drop:
+			e.sessions.drop(m.Channel, m.Client)
+			if e.loop.Drop(m.Channel, m.Client) != nil {
+				e.log.Debug("nothing dropped: the engine ends", logs.Channel, m.Channel, logs.Client, m.Client)
+			}
+		case handoff.Reset:
+			e.Reset()
 		case handoff.Pin:
 			if e.loop.Pin(m.Channel) != nil {
 				e.log.Debug("channel not pinned: the engine ends", logs.Channel, m.Channel.Tag())
@@ -196,28 +202,42 @@ func (e *Engine) listen(conn *handoff.Conn, queries chan<- uint64, seen *recent)
 	}
 }
 
-// attach gives a client to the loop, or refuses it.
-func (e *Engine) attach(m handoff.Attach, fd int, seen *recent) {
-	refuse := func(code int, reason string) {
-		unix.Close(fd)
-		e.queue.answer(handoff.Refused{ID: m.ID, Code: code, Reason: reason})
-	}
+// attach gives a client to the loop, or refuses it. One with a target of its own becomes a
+// session.
+func (e *Engine) attach(ctx context.Context, m handoff.Attach, fd int, seen *recent) {
 	if !seen.add(m.ID) {
 		// Not an answer for gws: the first one with this ID has its own.
-		unix.Close(fd)
+		closeIf(fd)
 		e.log.Error("gws repeated an Attach", "id", m.ID, logs.Client, m.Peer)
 		return
 	}
-	// The loop judges who is stuck; the kernel only ends what the loop cannot.
-	if err := netx.PrepareClient(fd, netx.ClientOptions{Timeout: e.conf.Stall + stallMargin}); err != nil {
-		refuse(http.StatusInternalServerError, err.Error())
+	if m.Target != nil {
+		e.sessions.begin(ctx, m, e.give)
 		return
 	}
-	if e.loop.Attach(m.Channel, loop.Client{
-		ID: m.ID, FD: fd, Addr: m.Peer, Head: m.Head, Start: m.Start, Slow: m.Slow,
-	}) != nil {
-		unix.Close(fd) // the engine ends: gws finds another for whom has no answer
+	if err := e.give(m, fd); err != nil {
+		unix.Close(fd)
+		if !errors.Is(err, loop.ErrEnded) { // then gws finds another for whom has no answer
+			e.queue.answer(handoff.Refused{ID: m.ID, Code: http.StatusInternalServerError, Reason: err.Error()})
+		}
 	}
+}
+
+func closeIf(fd int) {
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+}
+
+// give gives the loop a client whose socket is fd; with an error that stays the caller's.
+func (e *Engine) give(m handoff.Attach, fd int) error {
+	// The loop judges who is stuck; the kernel only ends what the loop cannot.
+	if err := netx.PrepareClient(fd, netx.ClientOptions{Timeout: time.Duration(e.stall.Load()) + stallMargin}); err != nil {
+		return err
+	}
+	return e.loop.Attach(m.Channel, loop.Client{
+		ID: m.ID, FD: fd, Addr: m.Peer, Tag: m.Tag(), Head: m.Head, Start: startOf(m), Slow: m.Slow,
+	})
 }
 
 // tell sends what waits in the queue, and the answers to queries, until ctx ends or

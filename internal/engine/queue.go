@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
 
 	"sluice/internal/channel"
+	"sluice/internal/endpoint"
 	"sluice/internal/handoff"
 	"sluice/internal/logs"
 	"sluice/internal/loop"
@@ -91,9 +93,10 @@ func (q *queue) close() {
 
 // observer turns what the loop tells into log lines and messages for gws.
 type observer struct {
-	queue   *queue
-	log     *slog.Logger
-	limited *slog.Logger // for what may come again and again
+	queue    *queue
+	sessions *sessions
+	log      *slog.Logger
+	limited  *slog.Logger // for what may come again and again
 }
 
 func (o *observer) ChannelOpened(tag string) {
@@ -103,7 +106,8 @@ func (o *observer) ChannelOpened(tag string) {
 
 func (o *observer) ChannelEnded(tag string, reason channel.Reason) {
 	o.log.Debug("channel ended", logs.Channel, tag, logs.Reason, reason.String())
-	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String()})
+	failed := reason == channel.NoData || reason == channel.SourceFailed
+	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String(), Failed: failed})
 }
 
 func (o *observer) SourceFailed(tag, source string, err error) {
@@ -134,21 +138,34 @@ func (o *observer) Started(id uint64, tag, client string) {
 }
 
 func (o *observer) Refused(id uint64, reason channel.Reason, err error) {
-	if reason == channel.Shutdown {
-		return // without an answer gws gives the client to another engine
+	if !o.sessions.told(id, outcome{refused: true, reason: reason, err: err}) {
+		o.queue.refuse(id, reason, err)
 	}
-	o.queue.answer(handoff.Refused{ID: id, Code: statusOf(reason), Reason: err.Error()})
 }
 
 func (o *observer) Ended(id uint64, tag, client string, bytes uint64, reason channel.Reason) {
 	o.log.Debug("client ended", logs.Channel, tag, logs.Client, client, "bytes", bytes, logs.Reason, reason.String())
-	o.queue.event(handoff.ClientEnd{ID: id, Bytes: bytes, Reason: reason.String()})
+	if !o.sessions.told(id, outcome{reason: reason, bytes: bytes}) {
+		o.queue.event(handoff.ClientEnd{ID: id, Bytes: bytes, Reason: reason.String()})
+	}
 }
 
-// statusOf is the HTTP status for a client that was not started: the source delivers
-// nothing (504), or cannot be had (503).
-func statusOf(reason channel.Reason) int {
-	if reason == channel.NoData {
+// refuse answers that a client was not started.
+func (q *queue) refuse(id uint64, reason channel.Reason, err error) {
+	if reason == channel.Shutdown {
+		return // without an answer gws gives the client to another engine
+	}
+	q.answer(handoff.Refused{ID: id, Code: statusOf(reason, err), Reason: err.Error()})
+}
+
+// statusOf is the HTTP status for a client that was not started: what the end that cannot
+// be had says, or that the source delivers nothing (504), or cannot be had (503).
+func statusOf(reason channel.Reason, err error) int {
+	var refusal *endpoint.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.Status
+	case reason == channel.NoData:
 		return http.StatusGatewayTimeout
 	}
 	return http.StatusServiceUnavailable

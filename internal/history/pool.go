@@ -42,6 +42,9 @@ type Pool struct {
 // The limit is kept by their owner, who retires segments while the pool is Over.
 func NewPool(limit int64) *Pool { return &Pool{limit: limit} }
 
+// SetLimit has another limit hold from now on.
+func (p *Pool) SetLimit(limit int64) { p.limit = limit }
+
 // Used is the number of bytes handed out.
 func (p *Pool) Used() int64 { return p.used }
 

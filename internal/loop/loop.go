@@ -35,6 +35,8 @@ const (
 	// maxWindow bounds what is fetched from a patient source before the client that is
 	// furthest ahead, in bytes.
 	maxWindow = 4 << 20
+	// defaultStall is Config.Stall where nothing is said.
+	defaultStall = 20 * time.Second
 	// maxPosts is how much others may want of the loop before they have to wait.
 	maxPosts = 1024
 )
@@ -154,9 +156,7 @@ type live struct {
 
 // New makes a loop that has nothing to do yet.
 func New(c Config) (*Loop, error) {
-	if c.Stall == 0 {
-		c.Stall = 20 * time.Second
-	}
+	c.Stall = cmp.Or(c.Stall, defaultStall)
 	if c.Grace == 0 {
 		c.Grace = 3 * time.Second
 	}
@@ -248,6 +248,14 @@ func (l *Loop) Drop(channel, client string) error {
 
 // Reset drops every channel. The loop goes on: the next client opens its channel anew.
 func (l *Loop) Reset() error { return l.post(l.reset) }
+
+// Adjust has Memory, Renew and Stall of c hold from now on.
+func (l *Loop) Adjust(c Config) error {
+	return l.post(func(time.Duration) {
+		l.pool.SetLimit(c.Memory)
+		l.conf.Memory, l.conf.Renew, l.conf.Stall = c.Memory, c.Renew, cmp.Or(c.Stall, defaultStall)
+	})
+}
 
 // LinksChanged has the sources join again what they have lost with an interface.
 func (l *Loop) LinksChanged() error { return l.post(l.rejoin) }
