@@ -22,6 +22,7 @@ type self struct {
 	log    *slog.Logger
 	access *logs.Access // of gws; nil = none
 	asked  *process.Asked
+	level  slog.LevelVar // of log
 
 	born    *process.Born // nil = no daemon
 	syslog  *logs.Syslog  // nil = none
@@ -48,7 +49,8 @@ func (p *self) begin(c *config.Config) error {
 		}
 		out = p.file
 	}
-	log, written := logs.NewQueued(out, p.role, c.Log.Level)
+	p.level.Set(c.Log.Level)
+	log, written := logs.NewQueued(out, p.role, &p.level)
 	p.log = log
 	p.ends = append(p.ends, written)
 	if p.born != nil {

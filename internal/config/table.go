@@ -174,12 +174,12 @@ func (c *Config) logSettings() table {
 		{"log.level", level{&c.Log.Level}, live, "What is logged: debug, info, norm (normal lines: what starts, stops, attaches), warn, error or crit, each with all behind it."},
 		{"log.file", path{&c.Log.File}, restart, "Log file; a daemon needs one. Empty = standard error."},
 		{"log.max_size", size{&c.Log.MaxSize, 1 << 10}, restart, "A file that is longer is put aside."},
-		{"log.max_files", count{&c.Log.MaxFiles, 1, maxSmall}, restart, "How many of those put aside are kept."},
+		{"log.max_files", count{&c.Log.MaxFiles, 0, maxSmall}, restart, "How many of those put aside are kept. 0 = none is put aside: somebody else does it (logrotate)."},
 		{"log.time", parsed[logs.TimeFormat]{&c.Log.Time, logs.ParseTimeFormat, "local, gmt, raw, raw_mono, no_time"}, restart, "How the time stands in a line."},
 		{"log.syslog", boolean{&c.Log.Syslog}, restart, "Whether a daemon writes start, stop and errors to the system log as well."},
 		{"access_log.file", path{&c.Access.File}, restart, "File with a line for each client and channel that comes and goes. Empty = none."},
 		{"access_log.max_size", size{&c.Access.MaxSize, 1 << 10}, restart, "As log.max_size."},
-		{"access_log.max_files", count{&c.Access.MaxFiles, 1, maxSmall}, restart, "As log.max_files."},
+		{"access_log.max_files", count{&c.Access.MaxFiles, 0, maxSmall}, restart, "As log.max_files."},
 	}
 }
 

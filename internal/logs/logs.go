@@ -55,9 +55,9 @@ const (
 	Interface = "interface" // network interface of the sources
 )
 
-// New returns the logger of one process. Lines below level are dropped. When w is a
+// New returns the logger of one process. Lines below level, which may change, are dropped. When w is a
 // terminal or a *RotatingFile the lines are made for people, else for machines and people.
-func New(w io.Writer, role string, level slog.Level) *slog.Logger {
+func New(w io.Writer, role string, level slog.Leveler) *slog.Logger {
 	if f, ok := beneath(w).(*RotatingFile); ok {
 		return slog.New(newHuman(w, role, level, f.conf.Time.Append))
 	}
@@ -104,7 +104,7 @@ type line struct {
 	head []byte
 }
 
-func newHuman(w io.Writer, role string, level slog.Level, stamp func([]byte, time.Time) []byte) *human {
+func newHuman(w io.Writer, role string, level slog.Leveler, stamp func([]byte, time.Time) []byte) *human {
 	l := &line{w: w}
 	text := slog.NewTextHandler(&l.buf, &slog.HandlerOptions{Level: level, ReplaceAttr: dropBuiltIn})
 	return &human{role: role, time: stamp, text: text, line: l}

@@ -19,7 +19,7 @@ const (
 // that it has no room for are dropped, and the next one that is written tells how many.
 // close writes what waits, for at most a second, and ends the writing; lines after it are
 // dropped. It does not close w.
-func NewQueued(w io.Writer, role string, level slog.Level) (log *slog.Logger, close func()) {
+func NewQueued(w io.Writer, role string, level slog.Leveler) (log *slog.Logger, close func()) {
 	plain := New(w, role, slog.LevelWarn) // past the queue
 	q := &lineQueue{w: w}
 	q.queue = newQueue(
