@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -132,7 +133,7 @@ func FuzzEntry(f *testing.F) {
 func TestAccess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
 	var out bytes.Buffer
-	a, err := OpenAccess(FileConfig{Path: path, MaxFiles: 1}, New(&out, "gws", 0))
+	a, err := OpenAccess(FileConfig{Path: path, MaxFiles: 1}, New(&out, "gws", slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func TestAccessTellsOfLoss(t *testing.T) {
 	}
 	var out bytes.Buffer
 	path := filepath.Join(dir, "access.log")
-	a, err := OpenAccess(FileConfig{Path: path}, New(&out, "gws", 0))
+	a, err := OpenAccess(FileConfig{Path: path}, New(&out, "gws", slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,7 +169,7 @@ func TestFileCountsWhatIsLost(t *testing.T) {
 	}
 	path := filepath.Join(dir, "log")
 	f := open(t, FileConfig{Path: path, Time: TimeNone})
-	log := New(f, "gng", 0)
+	log := New(f, "gng", slog.LevelInfo)
 	log.Info("one")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package logs
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -58,7 +59,7 @@ func writeLog(path, name string) error {
 			fmt.Println("rotated", name)
 		}
 	})
-	log := New(f, name, 0)
+	log := New(f, name, slog.LevelInfo)
 	for i := range manyLines {
 		log.Info("line", "number", i)
 	}

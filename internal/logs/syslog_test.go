@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func TestSyslog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	first := daemon(t, path)
 	var out bytes.Buffer
-	log := New(&out, "gws", 0)
+	log := New(&out, "gws", slog.LevelInfo)
 	s := newSyslog("unixgram", path, "gws", log)
 	both := s.Errors(log).With(Engine, "1")
 
@@ -71,7 +72,7 @@ func TestSyslog(t *testing.T) {
 func TestSyslogAbsent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	var out bytes.Buffer
-	s := newSyslog("unixgram", path, "gws", New(&out, "gws", 0))
+	s := newSyslog("unixgram", path, "gws", New(&out, "gws", slog.LevelInfo))
 	s.Say("one")
 	s.Fail("two")
 	s.Close()
