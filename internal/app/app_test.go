@@ -184,26 +184,40 @@ func TestVisit(t *testing.T) {
 		":4046": "http://127.0.0.1:4046", "0.0.0.0:1": "http://127.0.0.1:1", "[::]:1": "http://127.0.0.1:1",
 		"10.0.0.1:80": "http://10.0.0.1:80", "[::1]:80": "http://[::1]:80", "name:80": "http://name:80",
 	} {
-		if got := visit(addr); got != want {
+		if got := visit(addr, false); got != want {
 			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+		if got, want := visit(addr, true), strings.Replace(want, "http:", "https:", 1); got != want {
+			t.Errorf("%s over TLS: %s, want %s", addr, got, want)
 		}
 	}
 }
 
-func TestInheritedDoors(t *testing.T) {
+// listenLocal is a listener whose port does not matter.
+func listenLocal(t *testing.T) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func TestInheritedDoors(t *testing.T) {
+	third, first := listenLocal(t), listenLocal(t)
 	d := &doors{}
-	if err := d.put(doorUser, l); err != nil || d.user != l {
-		t.Errorf("a TCP listener as user port: %v", err)
+	if err := d.put(userDoor(2), third); err != nil {
+		t.Error(err)
 	}
-	for _, name := range []string{doorHandoff, "something"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := d.put(doorUser, first); err != nil {
+		t.Error(err)
+	}
+	if len(d.users) != 3 || d.users[0] != first || d.users[1] != nil || d.users[2] != third {
+		t.Errorf("TCP listeners as user ports: %v", d.users)
+	}
+	for _, name := range []string{doorHandoff, "something", "user.", "user.x", "user.0", "user.-1", "user.1000"} {
+		l := listenLocal(t)
 		if err := d.put(name, l); err == nil {
 			t.Errorf("a TCP listener was taken for %s", name)
 		}
@@ -211,8 +225,12 @@ func TestInheritedDoors(t *testing.T) {
 			t.Errorf("what is of no use (%s) was left open", name)
 		}
 	}
+	one := config.Default()
+	if err := d.openPorts(&one); err == nil {
+		t.Error("three ports were inherited for one that is configured")
+	}
 	d.close()
-	if _, err := d.user.Accept(); err == nil {
+	if _, err := first.Accept(); err == nil {
 		t.Error("close has left the user port open")
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,12 +42,23 @@ a browser. Ctrl-C ends it.`,
 			return err
 		}
 		c.Log.File, c.Access.File = "", "" // all is said here
+		plain(&c)
 		signal.Ignore(syscall.SIGPIPE)
 		asked := process.Signals(cmd.Context(), syscall.SIGHUP)
 		defer asked.End()
 		return demo(asked.Stop, asked.Kill, c, cmd.OutOrStdout(), logs.New(os.Stderr, "demo", c.Log.Level))
 	}
 	return cmd
+}
+
+// plain takes TLS off the doors: a certificate is seldom good for this machine's own
+// address, where the demo is watched.
+func plain(c *config.Config) {
+	c.Admin.TLS = false
+	c.Listen = slices.Clone(c.Listen)
+	for i := range c.Listen {
+		c.Listen[i].TLS = false
+	}
 }
 
 // demo is `sluice run` and a sender beside it.
@@ -58,8 +69,18 @@ func demo(stop, kill context.Context, c config.Config, out io.Writer, log *slog.
 	}
 	c.Interface = iface
 	c.Sources = append(c.Sources, netip.PrefixFrom(end.Addr.Addr(), end.Addr.Addr().BitLen()))
+	d, err := openDoors(stop, &c)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	m, err := newModules(stop, c, d, log)
+	if err != nil {
+		return err
+	}
+	defer m.close()
 	return process.Together(stop,
-		func(ctx context.Context) error { return supervise(ctx, kill, c, log, nil) },
+		func(ctx context.Context) error { return m.run(ctx, kill) },
 		func(ctx context.Context) error { return tools.DemoSource(ctx, end, iface) },
 		func(ctx context.Context) error { return guide(ctx, c, end, note, out) })
 }
@@ -68,14 +89,14 @@ func demo(stop, kill context.Context, c config.Config, out io.Writer, log *slog.
 func guide(ctx context.Context, c config.Config, end uri.End, note string, out io.Writer) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for !hasEngine(ctx, visit(c.Admin.Address)) {
+	for !hasEngine(ctx, visit(c.Admin.Address, false)) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
 	}
-	stream := visit(c.Listen[0].Address) + "/udp/" + end.Addr.String()
+	stream := visit(c.Listen[0].Address, false) + "/udp/" + end.Addr.String()
 	_, err := fmt.Fprintf(out, `
 The demo channel is on the air: %[3]s.
 
@@ -86,7 +107,7 @@ The demo channel is on the air: %[3]s.
 
 Ctrl-C ends it.
 
-`, stream, visit(c.Admin.Address), note)
+`, stream, visit(c.Admin.Address, false), note)
 	<-ctx.Done()
 	return err
 }
@@ -106,16 +127,4 @@ func hasEngine(ctx context.Context, admin string) bool {
 	defer resp.Body.Close()
 	var st report.Status
 	return json.NewDecoder(resp.Body).Decode(&st) == nil && len(st.Engines) > 0
-}
-
-// visit is the URL of a listening address as this machine reaches it.
-func visit(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "http://" + addr
-	}
-	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }

@@ -83,6 +83,11 @@ func (m *module) start(ctx context.Context, w work) error {
 			return err
 		}
 	}
+	signal.Ignore(syscall.SIGPIPE) // a module survives the reader of its log
+	asked := process.Signals(ctx)  // before the file is read: whoever changes it afterwards is heard
+	defer asked.End()
+	disarm := context.AfterFunc(asked.Kill, func() { os.Exit(1) })
+	defer disarm()
 	c, err := m.load()
 	if err == nil {
 		err = c.Mandatory(daemon)
@@ -90,11 +95,6 @@ func (m *module) start(ctx context.Context, w work) error {
 	if err != nil {
 		return err
 	}
-	signal.Ignore(syscall.SIGPIPE) // a module survives the reader of its log
-	asked := process.Signals(ctx)
-	defer asked.End()
-	disarm := context.AfterFunc(asked.Kill, func() { os.Exit(1) })
-	defer disarm()
 	return m.serve(asked, &c, born, w)
 }
 
@@ -149,14 +149,4 @@ func settle(c *config.Config, raw bool) error {
 		}
 	}
 	return account.Switch(raw)
-}
-
-// passOn returns a function that hands sig to the supervisor, unless ctx has ended.
-func passOn(ctx context.Context, to chan<- syscall.Signal, sig syscall.Signal) func() {
-	return func() {
-		select {
-		case to <- sig:
-		case <-ctx.Done():
-		}
-	}
 }

@@ -2,10 +2,7 @@ package app
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -40,38 +37,8 @@ Several sluice beside each other need several ports and directories (--run-dir).
 		Args: noArgs,
 	}
 	s := addSettings(cmd, config.Run, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface", "log.file", "pid_file")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := s.load()
-		if err != nil {
-			return err
-		}
-		signal.Ignore(syscall.SIGPIPE)
-		asked := process.Signals(cmd.Context())
-		defer asked.End()
-		p := &self{role: roleRun, asked: asked}
-		if err = p.begin(&c); err == nil {
-			logSource(p.log, &c)
-			err = runAll(c, p)
-		}
-		p.end(err)
-		return err
-	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runAll(cmd.Context(), s) }
 	return cmd
-}
-
-// runAll supervises, and passes on what signals ask.
-func runAll(c config.Config, p *self) error {
-	if c.User != "" && os.Geteuid() == 0 {
-		p.log.Warn("user has no effect: sluice run stays root (User= of systemd changes that)")
-	}
-	ctx := p.asked.Stop
-	pass := make(chan syscall.Signal)
-	do := process.Answers{
-		Reload: passOn(ctx, pass, syscall.SIGHUP),
-		Rotate: passOn(ctx, pass, syscall.SIGUSR1),
-		Reset:  passOn(ctx, pass, syscall.SIGUSR2),
-	}
-	return p.while(ctx, do, func(ctx context.Context) error { return supervise(ctx, p.asked.Kill, c, p.log, pass) })
 }
 
 func newGWS() *cobra.Command {
@@ -102,8 +69,8 @@ Socket and locks stand in --run-dir; another gws with its engines needs another 
 		}
 		defer d.close()
 		return m.start(cmd.Context(), work{
-			bind: func(c *config.Config) error { return d.openPorts(*c) },
-			run:  func(ctx context.Context, c *config.Config, p *self) error { return runGWS(ctx, *c, d, p) },
+			bind: d.openPorts,
+			run:  func(ctx context.Context, c *config.Config, p *self) error { return runGWS(ctx, c, d, p, m.again) },
 		})
 	}
 	return cmd
@@ -157,7 +124,7 @@ It holds a lock in --run-dir, which is that of its gws.`,
 					}
 					p.log.Info("pinned", "cpu", cpu)
 				}
-				return runGNG(ctx, *c, id, p)
+				return runGNG(ctx, c, id, p, m.again)
 			},
 		})
 	}

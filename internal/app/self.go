@@ -37,7 +37,7 @@ func (p *self) begin(c *config.Config) error {
 	if c.PIDFile != "" {
 		lock, err := process.WritePID(c.PIDFile)
 		if err != nil {
-			return fmt.Errorf("%w%s", err, p.ownHint(err))
+			return fmt.Errorf("%w%s", err, ownHint(err, "needs a directory that it may write to: what it makes it must be able to remove"))
 		}
 		p.pidFile = lock
 	}
@@ -90,10 +90,10 @@ func (p *self) openAccess(c *config.Config) (err error) {
 	return err
 }
 
-// ownHint is for a file that this user cannot make.
-func (p *self) ownHint(err error) string {
+// ownHint is for an error about files that this user has no right to.
+func ownHint(err error, wants string) string {
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Sprintf(" (user %d needs a directory that it may write to: what it makes it must be able to remove)", os.Geteuid())
+		return fmt.Sprintf(" (user %d %s)", os.Geteuid(), wants)
 	}
 	return ""
 }

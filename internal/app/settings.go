@@ -16,7 +16,7 @@ import (
 // beat it.
 type settings struct {
 	role    config.Role
-	file    string
+	file    string // the one that was found, once there is one
 	flags   []*setting
 	verbose int // how often -v was given
 	quiet   bool
@@ -110,17 +110,19 @@ func aboutKeys() map[string]about {
 
 // load returns the configuration that holds.
 func (s *settings) load() (c config.Config, err error) {
-	file := s.file
-	if file == "" {
-		if file, err = config.Find(config.SearchPaths(s.role)...); err != nil {
+	if s.file == "" {
+		if s.file, err = config.Find(config.SearchPaths(s.role)...); err != nil {
 			return c, err
 		}
 	}
 	c = config.Default()
-	if file != "" {
-		if c, err = config.Load(file, s.role); err != nil {
+	if s.file != "" {
+		if c, err = config.Load(s.file, s.role); err != nil {
 			return c, err
 		}
+	}
+	if s.role == config.GNG { // what an engine needs of them gws tells it
+		c.Channels, c.Routes = nil, nil
 	}
 	for _, flag := range s.flags {
 		if !flag.given {
@@ -159,7 +161,11 @@ func logSource(log *slog.Logger, c *config.Config) {
 	} else {
 		logs.Normal(log, "configuration read", logs.File, c.File())
 	}
+	tellWarnings(log, c)
+}
+
+func tellWarnings(log *slog.Logger, c *config.Config) {
 	for _, w := range c.Warnings() {
-		log.Warn("configuration", logs.Reason, w.Error())
+		log.Warn("configuration", logs.Reason, w.Short())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,58 +22,130 @@ import (
 // orphanTime is how long a gws whose supervisor was killed may need to end.
 const orphanTime = 5 * time.Second
 
-// supervise is `sluice run`: it opens the sockets, keeps them for its life, and keeps
-// gws and the engines running until stop ends, or kill. It takes engines over that
-// the run before has left. Signals from pass go to all of them.
-func supervise(stop, kill context.Context, c config.Config, log *slog.Logger, pass <-chan syscall.Signal) error {
+// openDoors opens the ports of `sluice run`, once those of a run before are free.
+func openDoors(ctx context.Context, c *config.Config) (*doors, error) {
 	dir := c.RunDirectory()
-	lock, err := enter(dir, filepath.Join(dir, supervisorLock), "sluice run")
-	if err != nil {
-		return err
+	if !switches(c) {
+		if err := process.OpenRunDir(dir); err != nil {
+			return nil, err
+		}
 	}
-	defer leave(lock, log)
-	if err := awaitOrphan(stop, dir, log); err != nil {
-		return err
+	pid, err := process.Holder(filepath.Join(dir, supervisorLock))
+	if err != nil {
+		return nil, err
+	}
+	if pid != 0 {
+		return nil, active(nameRun, dir, pid)
+	}
+	if err := awaitOrphan(ctx, dir); err != nil {
+		return nil, err
 	}
 	d := &doors{}
-	defer d.close()
 	if err := d.openPorts(c); err != nil {
-		return err
+		d.close()
+		return nil, err
 	}
-	if err := d.openHandoff(c); err != nil {
-		return err
+	return d, nil
+}
+
+const nameRun = "sluice run"
+
+// modules are the processes of a `sluice run`, and what they have in common: the sockets,
+// which stay open for its life, and the settings. Engines that the run before has left are
+// taken over.
+type modules struct {
+	conf   config.Config // what holds; of one goroutine at a time
+	doors  *doors
+	lock   *process.Lock
+	log    *slog.Logger
+	pipe   [2]*os.File // the lifeline: read by gws, held by us
+	copies []*os.File  // of the sockets
+	stages [][]process.Unit
+	pass   chan syscall.Signal
+}
+
+// newModules prepares the processes; run starts them. What is in d stays the caller's.
+func newModules(ctx context.Context, c config.Config, d *doors, log *slog.Logger) (m *modules, err error) {
+	c.RunDir = c.RunDirectory()
+	m = &modules{conf: c, doors: d, log: log, pass: make(chan syscall.Signal)}
+	if m.lock, err = enter(c.RunDir, filepath.Join(c.RunDir, supervisorLock), nameRun); err != nil {
+		return nil, err
 	}
-	alive, lifeline, err := os.Pipe()
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	if err := awaitOrphan(ctx, c.RunDir); err != nil {
+		return nil, err
+	}
+	if err := d.openHandoff(&c); err != nil {
+		return nil, err
+	}
+	if err := writeSettings(c); err != nil {
+		return nil, err
+	}
+	if m.pipe[0], m.pipe[1], err = os.Pipe(); err != nil {
+		return nil, fmt.Errorf("lifeline: %w", err)
+	}
+	front, err := m.gwsUnit()
 	if err != nil {
-		return fmt.Errorf("lifeline: %w", err)
+		return nil, err
 	}
-	defer lifeline.Close()
-	defer alive.Close()
-	front, err := gwsUnit(c, d, alive)
-	if err != nil {
-		return err
+	engines, err := engineUnits(&c)
+	m.stages = [][]process.Unit{engines, {front}}
+	return m, err
+}
+
+// close lets go of what newModules has taken.
+func (m *modules) close() {
+	closeAll(m.copies)
+	for _, f := range m.pipe {
+		f.Close() // a nil one does not mind
 	}
-	defer closeAll(front.Files)
-	engines, err := engineUnits(c)
-	if err != nil {
-		return err
+	if err := os.Remove(settingsPath(m.conf.RunDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.log.Warn("settings of the modules not removed", logs.Error, err)
 	}
-	logs.Normal(log, "sluice runs", logs.Listen, urlOf(d.user), logs.Admin, urlOf(d.admin),
+	leave(m.lock, m.log)
+}
+
+// run keeps gws and the engines running until stop ends, or kill.
+func (m *modules) run(stop, kill context.Context) error {
+	c := &m.conf
+	users, admin := m.doors.urls(c)
+	logs.Normal(m.log, "sluice runs", logs.Listen, users, logs.Admin, admin,
 		"engines", c.EngineCount(), "channels", len(c.Channels), logs.Interface, c.Interface, "allow", c.Get("allow"), "version", build(), logs.PID, os.Getpid())
-	s := process.Supervisor{Stages: [][]process.Unit{engines, {front}}, Grace: c.Grace, Pass: pass, Log: log}
+	s := process.Supervisor{Stages: m.stages, Grace: c.Grace, Pass: m.pass, Log: m.log}
 	s.Run(stop, kill)
-	return sweep(dir)
+	return sweep(m.conf.RunDir)
+}
+
+// reload makes c hold for the modules: for those that run, and those that are started later.
+func (m *modules) reload(ctx context.Context, c config.Config) error {
+	if err := writeSettings(c); err != nil {
+		return err
+	}
+	m.conf = c
+	m.tell(ctx, syscall.SIGHUP)
+	return nil
+}
+
+// tell passes sig on to all modules that run, unless ctx has ended.
+func (m *modules) tell(ctx context.Context, sig syscall.Signal) {
+	select {
+	case m.pass <- sig:
+	case <-ctx.Done():
+	}
 }
 
 // awaitOrphan waits for the gws of a run before: it holds the ports until it has
 // noticed that its supervisor is gone.
-func awaitOrphan(ctx context.Context, dir string, log *slog.Logger) error {
+func awaitOrphan(ctx context.Context, dir string) error {
 	path := filepath.Join(dir, gwsLock)
 	pid, err := process.Holder(path)
 	if pid == 0 || err != nil {
 		return err
 	}
-	log.Info("waiting for the gws of the run before to end", logs.PID, pid)
 	ctx, cancel := context.WithTimeout(ctx, orphanTime)
 	defer cancel()
 	err = process.AwaitFree(ctx, path)
@@ -84,29 +157,28 @@ func awaitOrphan(ctx context.Context, dir string, log *slog.Logger) error {
 }
 
 // gwsUnit is the web service as a child, which has the doors and the lifeline.
-func gwsUnit(c config.Config, d *doors, lifeline *os.File) (process.Unit, error) {
-	u, err := roleUnit(c, roleGWS, roleGWS)
+func (m *modules) gwsUnit() (process.Unit, error) {
+	u, err := roleUnit(&m.conf, roleGWS, roleGWS)
 	if err != nil {
 		return u, err
 	}
-	names, files, err := d.files()
-	if err != nil {
+	var names []string
+	if names, m.copies, err = m.doors.files(); err != nil {
 		return u, err
 	}
-	u.Files = append(files, lifeline)
+	u.Files = append(m.copies, m.pipe[0])
 	u.Env = netx.InheritEnv(append(names, doorLifeline))
 	return u, nil
 }
 
 // engineUnits are the engines that are wanted, and those beyond that run already.
-func engineUnits(c config.Config) ([]process.Unit, error) {
+func engineUnits(c *config.Config) ([]process.Unit, error) {
 	dir := c.RunDirectory()
 	wanted := map[string]bool{}
 	pins, err := enginePins(c)
 	if err != nil {
 		return nil, err
 	}
-	c.Channels = nil // gws tells an engine what it needs of them
 	var units []process.Unit
 	for i := range c.EngineCount() {
 		id := strconv.Itoa(i + 1)
@@ -138,7 +210,7 @@ func engineUnits(c config.Config) ([]process.Unit, error) {
 // enginePins are the arguments that give each engine its CPU: one after the other, from
 // the first again when there are more engines; none when they are not to be pinned. An
 // engine that is taken over stays where it is.
-func enginePins(c config.Config) ([][]string, error) {
+func enginePins(c *config.Config) ([][]string, error) {
 	pins := make([][]string, c.EngineCount())
 	if !c.Pin {
 		return pins, nil
@@ -168,18 +240,18 @@ func engineLocks(dir string) ([]string, error) {
 	return locks, nil
 }
 
-// roleUnit is this program as a supervised module, with the settings that hold.
-func roleUnit(c config.Config, name string, args ...string) (process.Unit, error) {
+// roleUnit is this program as a supervised module, with the settings that hold. One that
+// is taken over reads them again.
+func roleUnit(c *config.Config, name string, args ...string) (process.Unit, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return process.Unit{}, fmt.Errorf("find our own program: %w", err)
 	}
-	c.PIDFile = "" // it names the supervisor
 	return process.Unit{
-		Name:  name,
-		Path:  self,
-		Args:  append(args, "--term", "--config", config.Stdin),
-		Input: c.YAML(),
+		Name:      name,
+		Path:      self,
+		Args:      append(args, "--term", "--config", settingsPath(c.RunDir)),
+		TakenOver: syscall.SIGHUP,
 	}, nil
 }
 

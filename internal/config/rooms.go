@@ -39,6 +39,7 @@ func (c *Config) GWS(build string) (gws.Config, error) {
 		Limits:      c.Limits,
 		Request:     c.Request,
 		Unavailable: c.Unavailable,
+		Stall:       c.Stall,
 		Udpxy:       c.Udpxy,
 		Statistics:  c.Report.Statistics,
 		KeepEngines: !c.ForceShutdown,

@@ -153,7 +153,7 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 		if err != nil {
 			reason = err.Error()
 		} else {
-			k.logBegin(p)
+			k.greet(p)
 			if !k.watch(end, p) {
 				k.stop(kill, p)
 				return
@@ -175,19 +175,28 @@ func (k *keeper) watch(end context.Context, p running) bool {
 		case <-end.Done():
 			return false
 		case sig := <-k.signals:
-			if err := p.signal(sig); err != nil {
-				k.log.Debug("signal is passed on", logs.PID, p.pid(), logs.Error, err)
-			}
+			k.pass(p, sig)
 		}
 	}
 }
 
-func (k *keeper) logBegin(p running) {
-	event := "process started"
-	if _, ok := p.(*found); ok {
-		event = "process found running and taken over"
+// greet tells of a process that begins, and tells one that has begun before.
+func (k *keeper) greet(p running) {
+	if _, ok := p.(*found); !ok {
+		logs.Normal(k.log, "process started", logs.PID, p.pid())
+		return
 	}
-	logs.Normal(k.log, event, logs.PID, p.pid())
+	logs.Normal(k.log, "process found running and taken over", logs.PID, p.pid())
+	if k.unit.TakenOver != 0 {
+		k.pass(p, k.unit.TakenOver)
+	}
+}
+
+// pass passes sig on to p.
+func (k *keeper) pass(p running, sig syscall.Signal) {
+	if err := p.signal(sig); err != nil {
+		k.log.Debug("signal is passed on", logs.PID, p.pid(), logs.Error, err)
+	}
 }
 
 // pause tells that the process ended and waits as long as the back-off says. It

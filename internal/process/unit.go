@@ -22,6 +22,9 @@ type Unit struct {
 	// it, that process is taken over and none is started. None if empty.
 	Lock string
 
+	// TakenOver is a signal that a process gets when it is taken over. None if zero.
+	TakenOver syscall.Signal
+
 	// Found marks a process that is only taken over: nothing is started when the lock
 	// is free or when the process has ended.
 	Found bool
