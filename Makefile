@@ -14,7 +14,7 @@ LINT = bin/tools/golangci-lint
 # Packages with tests behind the build tag e2e: they need other programs (make setup).
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -rn1 dirname | sort -u)
 
-.PHONY: help run build check test fuzz bench soak setup fmt lint cross unit e2e clean
+.PHONY: help run build check test fuzz bench soak docs setup fmt lint cross unit e2e clean
 
 help: ## this text
 	@echo "sluice: multicast in, any number of HTTP clients out"
@@ -45,6 +45,9 @@ bench: build ## what a relayed gigabyte costs, beside a yardstick of the same ru
 
 soak: build ## half an hour of churn, loss and restarts, with a verdict
 	$(GO) run ./bench -sluice bin/sluice -scenario soak $(SOAK)
+
+docs: ## make the reference, the tables of options and the manual pages (docs/man) anew
+	$(GO) generate ./internal/config ./internal/app ./internal/manual
 
 setup: ## install what the tests need, or say what is missing
 	@scripts/setup.sh

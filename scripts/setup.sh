@@ -7,7 +7,7 @@ set -euo pipefail
 needs=(
 	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl haproxy:haproxy wget:wget busybox:busybox
 	shellcheck:shellcheck logrotate:logrotate rsyslogd:rsyslog
-	ip:iproute2 nsenter:util-linux setpriv:util-linux gcc:gcc git:git python3:python3
+	ip:iproute2 nsenter:util-linux setpriv:util-linux mandoc:mandoc gcc:gcc git:git python3:python3
 )
 # No program tells that these are there.
 files=(

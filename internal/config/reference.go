@@ -15,12 +15,42 @@ func Reference() []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Reference of the configuration
 
-Made from the program's own table by ` + "`go generate ./internal/config`" + `; a test fails when it is not up to date.
-The keys are the same in YAML (` + "`sluice.yaml`" + `) and in libconfig (` + "`sluice.conf`" + `), where a dot stands for a group:
-` + "`history: {depth: 10s}`" + ` and ` + "`history : { depth = \"10s\"; };`" + `. Examples: dist/sluice.yaml, dist/sluice.conf.
+<!-- Made from the program's own table by make docs; a test fails when it is not up to date. -->
 
-Times have a unit (500ms, 10s, 5m), sizes too (512KiB, 32MiB, 2GB), and bit rates (500k, 8M, 10G). What changes "at once"
-does so when the file is read again (HUP); "restart" means that it holds from the next start on.
+What ` + "`sluice run`" + `, gws and gng do is set in one file, and each setting can be left out. ` + "`-C FILE`" + ` names the only file that is tried, ` + "`-C -`" + `
+the standard input; else it is the first that is there of ` + "`sluice.yaml`" + `, ` + "`sluice.conf`" + ` and ` + "`gigapxy.conf`" + `, each looked for in the present
+directory, in ` + "`/etc`" + ` and in ` + "`/usr/local/etc`" + `. gws and gng alone look for ` + "`gws.conf`" + ` and ` + "`gng.conf`" + ` before these. An option of the command line beats the
+file. ` + "`sluice check`" + ` says what is wrong with a file, what holds and where that is from; the log says which file was read. dist/sluice.yaml and dist/sluice.conf show
+all settings with their defaults.
+
+A file whose name ends with ` + "`.conf`" + ` is libconfig, any other YAML. The keys are the same in both; a dot stands for a group:
+
+` + "```yaml" + `
+listen: ":8080"
+history: {depth: 30s, channel: 64MiB}
+channels:
+  news:
+    source: udp://239.1.1.1:5000
+    backup: [udp://239.3.1.1:5000]
+` + "```" + `
+
+` + "```libconfig" + `
+listen = ":8080";
+history : { depth = "30s"; channel = "64MiB"; };
+channels : {
+  news : {
+    source = "udp://239.1.1.1:5000";
+    backup = ( "udp://239.3.1.1:5000" );
+  };
+};
+` + "```" + `
+
+Times have a unit (500ms, 10s, 5m), sizes too (512KiB, 32MiB, 2GB), and bit rates (500k, 8M, 10G); in libconfig what has a unit stands in quotes. A mistake
+is told with file, line and column. A key that does not exist is one in YAML; in libconfig, where files of gigapxy have names that nobody knows any more, it is a
+warning.
+
+The file is read again at HUP. What changes "at once" does so then, and no stream is interrupted; "restart" means that it holds from the next start on, and
+the log says so. With a mistake in it nothing changes.
 `)
 	c := Default()
 	writeReference(&b, "## Settings", c.settings())

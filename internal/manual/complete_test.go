@@ -1,0 +1,207 @@
+package manual
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// rooms are those below internal, by their paths.
+const rooms = ".."
+
+// sources parses the Go files of a room and of those below it, without the tests.
+func sources(t *testing.T, room string) (files []*ast.File) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(rooms, room), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		files = append(files, f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatalf("room %s has no files", room)
+	}
+	return files
+}
+
+// names are the identifiers of another package that a piece of code uses, but those that
+// something is compared with.
+func names(code ast.Node, pkg string) (list []string) {
+	ast.Inspect(code, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CaseClause:
+			for _, statement := range n.Body {
+				list = append(list, names(statement, pkg)...)
+			}
+			return false
+		case *ast.BinaryExpr:
+			return n.Op == token.LAND || n.Op == token.LOR
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == pkg {
+				list = append(list, n.Sel.Name)
+			}
+		}
+		return true
+	})
+	return list
+}
+
+// terms are the first column of the table below a heading of a page.
+func terms(t *testing.T, p Page, heading string) string {
+	t.Helper()
+	_, after, found := strings.Cut(string(source(t, p)), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no heading %q", p.Source, heading)
+	}
+	section, _, _ := strings.Cut(after, "\n## ")
+	var list []string
+	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]+) \|`).FindAllStringSubmatch(section, -1) {
+		list = append(list, row[1])
+	}
+	return " " + strings.ReplaceAll(strings.Join(list, " "), ",", "") + " "
+}
+
+// programs are the pages of what is run.
+func programs() []Page {
+	return slices.DeleteFunc(Pages(), func(p Page) bool { return p.Section != 1 })
+}
+
+// TestEveryStatus: the manual explains each HTTP status that something answers with.
+func TestEveryStatus(t *testing.T) {
+	codes := statusCodes()
+	used := make(map[int]string)
+	for _, room := range []string{"gws", "admin", "auth", "httpx", "request", "engine", "endpoint"} {
+		for _, f := range sources(t, room) {
+			for _, name := range names(f, "http") {
+				if code, ok := codes[name]; ok {
+					used[code] = name
+				}
+			}
+		}
+	}
+	for _, code := range []int{200, 302, 400, 401, 403, 404, 405, 409, 414, 500, 503, 504} {
+		if used[code] == "" {
+			t.Errorf("no use of %d was found: this test does not see what it should", code)
+		}
+	}
+	used[http.StatusRequestHeaderFieldsTooLarge] = "of net/http"
+	explained := terms(t, Pages()[0], "HTTP status")
+	for code, name := range used {
+		if !strings.Contains(explained, " "+strconv.Itoa(code)+" ") {
+			t.Errorf("the manual does not explain %d (%s)", code, name)
+		}
+	}
+	for _, word := range strings.Fields(explained) {
+		if code, err := strconv.Atoi(word); err == nil && used[code] == "" {
+			t.Errorf("the manual explains %d, with which nothing answers", code)
+		}
+	}
+}
+
+// statusCodes are the constants of net/http, by name: the texts of all codes tell.
+func statusCodes() map[string]int {
+	codes := map[string]int{"StatusOK": http.StatusOK}
+	for code := 100; code < 600; code++ {
+		if text := http.StatusText(code); text != "" {
+			name := strings.NewReplacer(" ", "", "-", "", "'", "").Replace(text)
+			codes["Status"+name] = code
+		}
+	}
+	return codes
+}
+
+// TestEverySignal: each page of a program says what each signal does that it takes.
+func TestEverySignal(t *testing.T) {
+	var signals []string
+	for _, f := range sources(t, "process") {
+		for _, name := range names(f, "syscall") {
+			if signal, ok := strings.CutPrefix(name, "SIG"); ok && unix.SignalNum(name) != 0 && signal != "KILL" && !slices.Contains(signals, signal) {
+				signals = append(signals, signal)
+			}
+		}
+	}
+	if len(signals) < 6 {
+		t.Fatalf("only %v were found: this test does not see what it should", signals)
+	}
+	for _, p := range programs() {
+		explained := terms(t, p, "Signals")
+		for _, signal := range signals {
+			if !strings.Contains(explained, " "+signal+" ") {
+				t.Errorf("%s does not explain the signal %s", p.Source, signal)
+			}
+		}
+	}
+}
+
+// TestEveryExitCode: each page of a program explains the codes that the command returns.
+func TestEveryExitCode(t *testing.T) {
+	var codes []string
+	for _, f := range sources(t, "app") {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Name.Name != "execute" {
+				continue
+			}
+			ast.Inspect(fn, func(n ast.Node) bool {
+				if r, ok := n.(*ast.ReturnStmt); ok && len(r.Results) == 1 {
+					if literal, ok := r.Results[0].(*ast.BasicLit); ok {
+						codes = append(codes, literal.Value)
+					}
+				}
+				return true
+			})
+		}
+	}
+	if !slices.Contains(codes, "0") || len(codes) < 3 {
+		t.Fatalf("only %v were found: this test does not see what it should", codes)
+	}
+	for _, p := range programs() {
+		explained := terms(t, p, "Exit status")
+		for _, code := range codes {
+			if !strings.Contains(explained, " "+code+" ") {
+				t.Errorf("%s does not explain the exit code %s", p.Source, code)
+			}
+		}
+	}
+}
+
+// TestEveryParameter: the manual explains each parameter of a request that is read here.
+func TestEveryParameter(t *testing.T) {
+	var keys []string
+	for _, f := range sources(t, "request") {
+		ast.Inspect(f, func(n ast.Node) bool { // key == "start"
+			if b, ok := n.(*ast.BinaryExpr); ok && b.Op == token.EQL {
+				x, isName := b.X.(*ast.Ident)
+				y, isText := b.Y.(*ast.BasicLit)
+				if isName && isText && x.Name == "key" {
+					key, _ := strconv.Unquote(y.Value)
+					keys = append(keys, key)
+				}
+			}
+			return true
+		})
+	}
+	if len(keys) < 5 {
+		t.Fatalf("only %v were found: this test does not see what it should", keys)
+	}
+	for _, key := range append(keys, "token", "expires", "sign", "ip") {
+		if !strings.Contains(terms(t, Pages()[0], "Requests"), "`"+key+"=") {
+			t.Errorf("the manual does not explain the parameter %s", key)
+		}
+	}
+}

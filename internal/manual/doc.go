@@ -1,0 +1,55 @@
+// Package manual makes the manual pages of docs/man from the texts in docs, so that each
+// thing is written once: in Markdown, as a page of the repository, whose tables of options
+// and settings the program itself has made. No part of the program needs it.
+//
+//	tables of the program ─► docs/*.md ─► docs/man/man*/*
+//	   (config, app)          by hand       Convert
+//
+// The pages are in the language of man(7), which groff and mandoc read.
+package manual
+
+import "fmt"
+
+// Page is one page of the manual.
+type Page struct {
+	Name    string   // sluice.conf
+	Section int      // 1: programs, 5: files
+	Source  string   // the text below docs, in Markdown
+	About   string   // one line, for NAME and apropos(1)
+	Also    []string // other names of the page, each a file that leads to it
+}
+
+// Pages are all pages, in the order in which they name each other.
+func Pages() []Page {
+	return []Page{
+		{Name: "sluice", Section: 1, Source: "sluice.md", About: "relay live streams: multicast in, any number of HTTP clients out"},
+		{Name: "gws", Section: 1, Source: "gws.md", About: "the web service of sluice"},
+		{Name: "gng", Section: 1, Source: "gng.md", About: "an engine of sluice"},
+		{
+			Name: "sluice.conf", Section: 5, Source: "reference.md", About: "configuration of sluice, gws and gng",
+			Also: []string{"gws.conf", "gng.conf", "sluice.yaml"},
+		},
+		{Name: "channels.conf", Section: 5, Source: "channels.md", About: "lists of channels for sluice"},
+		{Name: "sluice.auth", Section: 5, Source: "auth.md", About: "who may watch: tokens, signed URLs, hooks and helpers of sluice"},
+	}
+}
+
+// Ref is how other pages name it: sluice.conf(5).
+func (p Page) Ref() string { return fmt.Sprintf("%s(%d)", p.Name, p.Section) }
+
+// File is where the page stands below docs/man, for man -M docs/man.
+func (p Page) File() string { return fileOf(p.Name, p.Section) }
+
+func fileOf(name string, section int) string {
+	return fmt.Sprintf("man%d/%s.%d", section, name, section)
+}
+
+// Links are the files that lead to the page, with what is in each (the .so request of
+// man(7)).
+func (p Page) Links() map[string]string {
+	links := make(map[string]string)
+	for _, name := range p.Also {
+		links[fileOf(name, p.Section)] = ".so " + p.File() + "\n"
+	}
+	return links
+}
