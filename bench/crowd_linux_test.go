@@ -187,8 +187,10 @@ func TestChoose(t *testing.T) {
 	if err != nil || len(chosen) != 2 || chosen[0].name != "relay-200" || chosen[1].clients != 700 {
 		t.Errorf("got %v, %v", chosen, err)
 	}
-	if all, err := choose(options{names: "all"}); err != nil || len(all) != len(scenarios()) {
-		t.Errorf("all: %d scenarios, %v", len(all), err)
+	all, err := choose(options{names: "all"})
+	front, err2 := choose(options{names: "front"})
+	if err != nil || err2 != nil || len(all)+len(front) != len(scenarios()) || len(front) != len(frontScenarios()) {
+		t.Errorf("all: %d scenarios, %v; front: %d, %v", len(all), err, len(front), err2)
 	}
 	for _, bad := range []options{{names: "relay-200,nonsense"}, {names: ""}, {names: "memory", clients: 200}} {
 		if _, err := choose(bad); err == nil {

@@ -3,6 +3,7 @@
 //
 //	go run ./bench                          every scenario
 //	go run ./bench -scenario relay-200      one of them
+//	go run ./bench -scenario front          the ways in: requests, lists, reports, TLS
 //	go run ./bench -scenario soak           half an hour of trouble, with a verdict
 //	go run ./bench -h                       the options and scenarios
 //
@@ -52,6 +53,8 @@ func main() {
 		err = runYardstick(args[1:]) // a signal ends it
 	case len(args) > 0 && args[0] == wordSpin:
 		spin() // the same
+	case len(args) > 0 && args[0] == wordHelper:
+		err = runHelper(args[1:]) // the end of its input ends it
 	default:
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 		err = command(ctx, args)
@@ -72,6 +75,7 @@ const (
 	wordInside    = "inside"
 	wordYardstick = "yardstick"
 	wordSpin      = "spin"
+	wordHelper    = "helper"
 )
 
 // spin is the command `bench spin`: a busy loop until it is killed.
@@ -117,10 +121,10 @@ func command(ctx context.Context, args []string) error {
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.StringVar(&o.names, "scenario", "all", "scenarios, separated by commas")
+	flags.StringVar(&o.names, "scenario", allName, "scenarios, separated by commas; front is all that begin so, all the others")
 	flags.IntVar(&o.clients, "clients", 0, "another number of clients (0 = the scenario's own)")
 	flags.IntVar(&o.runs, "runs", 3, "runs of each contestant; medians are printed")
-	flags.IntVar(&o.seconds, "seconds", 0, "length of each measurement (0 = 8, of the soak 1800)")
+	flags.IntVar(&o.seconds, "seconds", 0, "length of each measurement (0 = 8, of the soak 1800, in front the scenario's own)")
 	flags.IntVar(&o.mtu, "mtu", 65536, "MTU of the loopback, where the scenario does not set it")
 	flags.StringVar(&o.json, "json", "", "file to write the figures to, as data")
 	flags.StringVar(&o.sluice, "sluice", "", "binary to measure (built from this module if empty)")
@@ -151,6 +155,12 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
+// The groups of scenarios.
+const (
+	allName   = "all" // those of a relayed gigabyte
+	frontName = "front"
+)
+
 // choose returns the wanted scenarios in their own order.
 func choose(o options) ([]*scenario, error) {
 	var chosen []*scenario
@@ -158,7 +168,7 @@ func choose(o options) ([]*scenario, error) {
 	wanted := strings.Split(o.names, ",")
 	for _, s := range scenarios() {
 		known = append(known, s.name)
-		if o.names != "all" && !slices.Contains(wanted, s.name) {
+		if !s.wanted(wanted) {
 			continue
 		}
 		if o.clients > 0 {
@@ -170,11 +180,20 @@ func choose(o options) ([]*scenario, error) {
 		chosen = append(chosen, s)
 	}
 	for _, name := range wanted {
-		if name != "all" && !slices.Contains(known, name) {
-			return nil, fmt.Errorf("no scenario %q: want all or some of %s", name, strings.Join(known, ","))
+		if name != allName && name != frontName && !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no scenario %q: want all, front or some of %s", name, strings.Join(known, ","))
 		}
 	}
 	return chosen, nil
+}
+
+// wanted says whether a scenario is one of the names, or of a group that is.
+func (s *scenario) wanted(names []string) bool {
+	group := allName
+	if s.field != nil {
+		group = frontName
+	}
+	return slices.Contains(names, s.name) || slices.Contains(names, group)
 }
 
 func build(ctx context.Context, to string) error {
@@ -214,12 +233,15 @@ func compare(ctx context.Context, o options, chosen []*scenario) error {
 	var all []*results
 	var failed error
 	for _, s := range chosen {
-		contestants := []contestant{sluiceOf(o.sluice, "/dev/null", "--quiet")}
-		for _, y := range s.yards {
-			contestants = append(contestants, yardstickOf(self, y))
+		contestants, err := s.contestants(self, o.sluice)
+		if err != nil {
+			return err
 		}
 		own := len(contestants)
-		r := s.run(ctx, append(contestants, peers...), o)
+		if s.field == nil {
+			contestants = append(contestants, peers...)
+		}
+		r := s.run(ctx, contestants, o)
 		all = append(all, r)
 		for _, c := range contestants[:own] {
 			if err := r.failures[c.name]; err != nil {
@@ -233,10 +255,27 @@ func compare(ctx context.Context, o options, chosen []*scenario) error {
 	return errors.Join(present(o, on, all), failed)
 }
 
+// contestants are sluice, with the default configuration, and its yardsticks, unless the
+// scenario has a field of its own.
+func (s *scenario) contestants(self, sluice string) ([]contestant, error) {
+	if s.field != nil {
+		return s.field(self, sluice)
+	}
+	all := []contestant{sluiceOf(sluice, "/dev/null", "--quiet")}
+	for _, y := range s.yards {
+		all = append(all, yardstickOf(self, y))
+	}
+	return all, nil
+}
+
 // present prints the table and writes the file.
 func present(o options, on string, all []*results) error {
 	d := document{Machine: fmt.Sprintf("%s, lo MTU %d", on, o.mtu), Runs: o.runs, Seconds: int(o.length().Seconds())}
-	fmt.Printf("%s, medians of %d runs of %d s\n\n", d.Machine, d.Runs, d.Seconds)
+	fmt.Printf("%s, medians of %d runs", d.Machine, d.Runs)
+	if o.names != frontName { // whose runs last as long as each scenario says
+		fmt.Printf(" of %d s", d.Seconds)
+	}
+	fmt.Print("\n\n")
 	err := writeTable(os.Stdout, all)
 	if o.json == "" {
 		return err

@@ -28,7 +28,8 @@ type scenario struct {
 	settle   time.Duration // from the last client's first packet to the measurement; 0 is 2 s
 	visits   bool          // also measure clients that come while all this runs
 	measure  func(*scenario, context.Context, contestant, options) (measured, error)
-	yards    []yard // the first one is the measure
+	yards    []yard                                          // the first one is the measure
+	field    func(self, sluice string) ([]contestant, error) // who takes part, of the scenarios of front; nil is sluice and the yards
 	targets  []target
 }
 
@@ -72,7 +73,7 @@ func scenarios() []*scenario {
 		channels: 1, clients: 200, stalled: 50, rate: tv, measure: (*scenario).relay,
 		targets: []target{zero, whole},
 	}
-	return []*scenario{
+	return append([]*scenario{
 		&relay200, relay200.ethernet(), &relay1000, relay1000.ethernet(),
 		{
 			name: "clients-max", about: "how many clients of 8 Mbit/s one core holds (-clients: where the search begins)",
@@ -116,7 +117,7 @@ func scenarios() []*scenario {
 			channels: 100, clients: 100, fewer: 10, rate: tv / 8, measure: (*scenario).memory,
 			targets: []target{{figure: channelExtra, limit: 256}},
 		},
-	}
+	}, frontScenarios()...)
 }
 
 // ethernet is the same scenario with segments as an Ethernet carries them.
@@ -215,11 +216,7 @@ func (s *scenario) raise(ctx context.Context, c contestant) (*stage, error) {
 		return nil, err
 	}
 	st := &stage{scenario: s, server: server}
-	groups := make([]netip.AddrPort, s.channels)
-	for i := range groups {
-		groups[i] = groupAddr(0, i)
-	}
-	if st.sender, err = startSender(groups, s.rate); err == nil {
+	if st.sender, err = startSender(groupsOf(s.channels), s.rate); err == nil {
 		st.crowd, err = newCrowd()
 	}
 	if err == nil && s.busy {
@@ -229,6 +226,15 @@ func (s *scenario) raise(ctx context.Context, c contestant) (*stage, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	return st, nil
+}
+
+// groupsOf are the first n groups.
+func groupsOf(n int) []netip.AddrPort {
+	groups := make([]netip.AddrPort, n)
+	for i := range groups {
+		groups[i] = groupAddr(0, i)
+	}
+	return groups
 }
 
 // mostWaiting is how many clients at once have asked and wait for their first packet:

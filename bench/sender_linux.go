@@ -21,14 +21,6 @@ type sender struct {
 	done    chan struct{}
 }
 
-// port is where every group is sent: groups that share a port must not mix.
-const port = 5000
-
-// groupAddr is the address of the n-th group of a set; sets never share a group.
-func groupAddr(set, n int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{239, byte(10 + set), byte(n >> 8), byte(n)}), port)
-}
-
 // startSender sends to the groups until Close.
 func startSender(groups []netip.AddrPort, rate int64) (*sender, error) {
 	fd, err := openSender()

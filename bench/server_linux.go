@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,14 +23,22 @@ import (
 // contestant is a server to measure: sluice, a yardstick, or a peer.
 type contestant struct {
 	name      string
-	command   []string // {PORT}, {ADMIN} and {DIR} stand for free ports and an empty directory
+	command   []string          // {PORT}, {ADMIN}, {TLS} and {DIR} stand for free ports and a directory of its own
+	beside    [][]string        // further commands, with the same words; they belong to the server
+	files     map[string]string // what stands in {DIR} at the start, by name; the same words are filled in
+	port      int               // where it is asked, if its configuration says so; 0 is {PORT}
+	probe     string            // HEAD of this path is answered with 200 once it serves; "" = the port accepts
+	refused   string            // GET of this path is answered with 403; "" = there is none
+	face      face              // what front-tls asks
 	yardstick bool
-	engines   bool // it answers HEAD with 503 until it can serve
 }
+
+// anyGroup is a group that nobody sends.
+const anyGroup = "/udp/239.0.0.1:5000"
 
 // sluiceOf is the product with one engine, a configuration and more arguments.
 func sluiceOf(binary, config string, more ...string) contestant {
-	return contestant{name: "sluice", engines: true, command: append([]string{
+	return contestant{name: "sluice", probe: anyGroup, command: append([]string{
 		binary, "run", "--config", config, "--run-dir", "{DIR}",
 		"--listen", "127.0.0.1:{PORT}", "--admin", "127.0.0.1:{ADMIN}", "--engines", "1",
 	}, more...)}
@@ -63,56 +73,105 @@ func parsePeers(s string) ([]contestant, error) {
 
 // server is a contestant that runs.
 type server struct {
-	addr  netip.AddrPort
-	admin netip.AddrPort // where it reports, if it does
-	cmd   *exec.Cmd
-	dir   string
-	errs  *tail
-	done  chan error // the end of cmd
+	addr   netip.AddrPort
+	admin  netip.AddrPort // where it reports, if it does
+	tls    netip.AddrPort // where it speaks TLS, if it does
+	cmd    *exec.Cmd
+	beside []*exec.Cmd
+	dir    string
+	fill   *strings.Replacer // of the words of a contestant
+	errs   *tail
+	done   chan error    // the end of cmd
+	begun  int64         // clock() before the first process was started
+	served time.Duration // since then, until it answered
 }
 
 // start runs a contestant on the server's core and waits until its port answers.
 func (c contestant) start(ctx context.Context) (*server, error) {
+	s, err := c.place()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.launch(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", c.name, err), s.Close())
+	}
+	if err := s.ready(ctx, c.probe); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w: %s", c.name, err, s.errs), s.Close())
+	}
+	s.served = time.Duration(clock() - s.begun)
+	return s, nil
+}
+
+// place makes a directory with the files of a contestant, and finds ports.
+func (c contestant) place() (*server, error) {
+	ports, err := freePorts()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "sluice-bench-")
 	if err != nil {
 		return nil, err
 	}
-	user, admin, err := freePorts()
-	if err != nil {
-		return nil, err
-	}
-	args := make([]string, len(c.command))
-	fill := strings.NewReplacer("{PORT}", strconv.Itoa(user), "{ADMIN}", strconv.Itoa(admin), "{DIR}", dir)
-	for i, a := range c.command {
-		args[i] = fill.Replace(a)
-	}
+	user := cmp.Or(c.port, ports[0])
 	s := &server{
-		addr:  onLoopback(user),
-		admin: onLoopback(admin),
-		cmd:   exec.Command(args[0], args[1:]...),
-		dir:   dir,
-		errs:  &tail{},
-		done:  make(chan error, 1),
+		addr: onLoopback(user), admin: onLoopback(ports[1]), tls: onLoopback(ports[2]),
+		dir: dir, errs: &tail{}, done: make(chan error, 1),
+		fill: strings.NewReplacer("{PORT}", strconv.Itoa(user), "{ADMIN}", strconv.Itoa(ports[1]),
+			"{TLS}", strconv.Itoa(ports[2]), "{DIR}", dir),
 	}
-	s.cmd.Stderr = s.errs
-	s.cmd.WaitDelay = time.Second // for a child that outlives it and holds its stderr
-	if err := startOn(s.cmd, serverCore); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("start %s: %w", c.name, err)
-	}
-	go func() { s.done <- s.cmd.Wait() }()
-	if err := s.ready(ctx, c.engines); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w: %s", c.name, err, s.errs), s.Close())
+	for name := range c.files {
+		if err := s.put(name, c.files[name]); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
 	}
 	return s, nil
 }
 
-// ready waits until the port accepts and, with engines, until HEAD is answered with 200.
-func (s *server) ready(ctx context.Context, engines bool) error {
+// put writes a file of the server's directory, all of it at once.
+func (s *server) put(name, content string) error {
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path+".new", []byte(s.fill.Replace(content)), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// launch starts all processes.
+func (s *server) launch(c contestant) error {
+	s.begun = clock()
+	cmd, err := s.startOne(c.command)
+	if err != nil {
+		return err
+	}
+	s.cmd = cmd
+	go func() { s.done <- cmd.Wait() }()
+	for _, words := range c.beside {
+		cmd, err := s.startOne(words)
+		if err != nil {
+			return err
+		}
+		s.beside = append(s.beside, cmd)
+	}
+	return nil
+}
+
+func (s *server) startOne(words []string) (*exec.Cmd, error) {
+	args := make([]string, len(words))
+	for i, w := range words {
+		args[i] = s.fill.Replace(w)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = s.errs
+	cmd.WaitDelay = time.Second // for a child that outlives it and holds its stderr
+	return cmd, startOn(cmd, serverCore)
+}
+
+// ready waits until the port accepts and, with a probe, until HEAD of it is answered with 200.
+func (s *server) ready(ctx context.Context, probe string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		if s.accepts(ctx, engines) {
+		if s.accepts(ctx, probe) {
 			return nil
 		}
 		select {
@@ -121,17 +180,17 @@ func (s *server) ready(ctx context.Context, engines bool) error {
 		case err := <-s.done:
 			s.done <- err
 			return fmt.Errorf("ended at its start: %w", err)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-func (s *server) accepts(ctx context.Context, engines bool) bool {
-	if !engines {
+func (s *server) accepts(ctx context.Context, probe string) bool {
+	if probe == "" {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", s.addr.String())
 		return err == nil && conn.Close() == nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+s.addr.String()+"/udp/239.0.0.1:5000", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+s.addr.String()+probe, nil)
 	if err != nil {
 		return false
 	}
@@ -140,7 +199,25 @@ func (s *server) accepts(ctx context.Context, engines bool) bool {
 	return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
-func (s *server) pids() ([]int, error) { return family(s.cmd.Process.Pid) }
+// pids are the server's processes with all that descend from them.
+func (s *server) pids() ([]int, error) {
+	var pids []int
+	for _, cmd := range s.commands() {
+		some, err := family(cmd.Process.Pid)
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, some...)
+	}
+	return pids, nil
+}
+
+func (s *server) commands() []*exec.Cmd {
+	if s.cmd == nil {
+		return nil
+	}
+	return append([]*exec.Cmd{s.cmd}, s.beside...)
+}
 
 // Close ends the server and all its processes: TERM, and after 15 seconds KILL.
 func (s *server) Close() error {
@@ -149,35 +226,41 @@ func (s *server) Close() error {
 	if err != nil {
 		return err
 	}
-	_ = s.cmd.Process.Signal(unix.SIGTERM) // it may have ended by itself
-	select {
-	case <-s.done:
-		return nil
-	case <-time.After(15 * time.Second):
+	for _, cmd := range s.commands() {
+		_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended by itself
 	}
-	for _, pid := range pids {
-		_ = unix.Kill(pid, unix.SIGKILL)
+	late := time.AfterFunc(15*time.Second, func() {
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	})
+	if s.cmd != nil {
+		<-s.done
 	}
-	<-s.done
-	return errors.New("the server did not end within 15 s of TERM and was killed")
+	for _, cmd := range s.beside {
+		_ = cmd.Wait() // killed or not, it has ended
+	}
+	if !late.Stop() {
+		return errors.New("the server did not end within 15 s of TERM and was killed")
+	}
+	return nil
 }
 
 func onLoopback(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 }
 
-// freePorts finds two ports; nobody else takes ports in this namespace.
-func freePorts() (a, b int, err error) {
-	var ports [2]int
+// freePorts finds three ports; nobody else takes ports in this namespace.
+func freePorts() (ports [3]int, err error) {
 	for i := range ports {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
-			return 0, 0, fmt.Errorf("find a free port: %w", err)
+			return ports, fmt.Errorf("find a free port: %w", err)
 		}
 		defer l.Close()
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
-	return ports[0], ports[1], nil
+	return ports, nil
 }
 
 // tailSize is how much a tail keeps at least, in bytes: minutes of a busy server.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"net/netip"
 )
 
 // The shape of the stream. One video elementary stream; a frame is thirty
@@ -216,4 +217,12 @@ func crc32MPEG(b []byte) uint32 {
 		}
 	}
 	return crc
+}
+
+// port is where every group is sent: groups that share a port must not mix.
+const port = 5000
+
+// groupAddr is the address of the n-th group of a set; sets never share a group.
+func groupAddr(set, n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{239, byte(10 + set), byte(n >> 8), byte(n)}), port)
 }

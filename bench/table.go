@@ -47,6 +47,10 @@ var figures = [...]figure{
 	cpuPerGB, serverBusy, loadBusy, ageP50, ageP99, crowdLag, gaps, overflown, delivered, pace, packetsPerGB, segmentsOfGB,
 	warmPacket, warmPicture, coldPacket, slowPacket, zapPictures, zapDelay,
 	clientMemory, clientTCP, baseMemory, baseTCP, channelExtra,
+	headRate, headP99, streamRate, streamP99, refusalRate, refusalP99,
+	loadTime, reloadTime, loadMemory,
+	htmlFresh, htmlCached, xmlFresh, xmlCached, jsonFresh, jsonCached,
+	warmP99, pausedPacket, startTime, offChannel, offClient, offClockP99, offClockMost,
 }
 
 // measured is what one run gave.

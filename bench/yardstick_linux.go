@@ -46,12 +46,20 @@ func runYardstick(args []string) error {
 	rate := flags.Int64("rate", 8_000_000, "bits a second")
 	sendfile := flags.Bool("sendfile", false, "send from a memfd instead of plain writes")
 	bare := flags.Bool("bare-relay", false, "relay groups that are asked for, every 20 ms")
+	answer := flags.Bool("answer", false, "accept, write once, close")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	addr, err := netip.ParseAddrPort(*listen)
 	if err != nil {
 		return fmt.Errorf("-listen: %w", err)
+	}
+	if *answer {
+		a, err := newAnswers(addr)
+		if err != nil {
+			return err
+		}
+		return a.run()
 	}
 	if *bare {
 		r, err := newBareRelay(addr)
