@@ -306,7 +306,7 @@ func TestPumpedClientLeaves(t *testing.T) {
 
 // TestPumpedClientStalls: who takes nothing is ended, and its engine sees it.
 func TestPumpedClientStalls(t *testing.T) {
-	overTLS(t, Config{Stall: 100 * time.Millisecond}, func(t *testing.T, h *house, client *http.Client) {
+	overTLS(t, Config{Stall: 500 * time.Millisecond}, func(t *testing.T, h *house, client *http.Client) {
 		e := h.engine("1")
 		answer := h.fetch(client, "GET", path1)
 		f := e.begin("first")
@@ -314,7 +314,7 @@ func TestPumpedClientStalls(t *testing.T) {
 		if err := flood(f); !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("the engine sees %v", err)
 		}
-		h.log.wait("client cut off", "it took nothing for 100ms")
+		h.log.wait("client cut off", "it took nothing for 500ms")
 		f.Close()
 		if _, err := io.Copy(io.Discard, r.Body); err == nil {
 			t.Error("the client takes that for the end of the stream")

@@ -34,9 +34,9 @@ func (s *Server) newUserServer(ctx context.Context) *http.Server {
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
-	// What a stream of HTTP/2 waits for is its own client (pump); this is for a connection
-	// that takes nothing of any of its streams.
-	server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: c.Stall}
+	// A pump judges its own stream, in time to say why it ends; this is for a connection that
+	// takes nothing of any of its streams.
+	server.HTTP2 = &http.HTTP2Config{WriteByteTimeout: 2 * c.Stall}
 	server.BaseContext = func(l net.Listener) context.Context {
 		return context.WithValue(ctx, aliasKey{}, l.(*entrance).alias)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -97,41 +98,76 @@ func TestReloadUnderLoad(t *testing.T) {
 		ch.Pinned = i == 0
 		configs[i] = Config{Lineup: lineupOf(t, nil, ch), Routes: []Route{routeTo("r", tagA, uint16(i+1), false)}}
 	}
-	h := open(t, configs[0], func(s *Server) { s.pinning = time.Millisecond })
+	h := open(t, configs[0], func(s *Server) { s.pinning = time.Hour })
 	e := h.engine("1")
 	first := h.ask("GET /$news HTTP/1.0\r\n\r\n")
 	a, f := e.start()
+	clients := e.sort()
 
-	done := make(chan struct{})
+	ctx, done := context.WithCancel(t.Context())
 	var all sync.WaitGroup
 	all.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-			}
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ctx.Err() == nil; i++ {
 			if err := h.server.Reload(configs[i%2]); err != nil {
 				t.Error(err)
 			}
+			h.server.sendPins(time.Now().Add(time.Hour))
+			h.server.sendRoutes(time.Now().Add(time.Hour))
+			<-tick.C
 		}
 	})
 	for range 50 {
 		client := h.ask("GET /$news HTTP/1.0\r\n\r\n")
-		a := e.serve("news")
+		a := <-clients
+		e.write(a.file, string(a.Head)+"news")
+		a.file.Close()
+		e.send(handoff.Started{ID: a.ID})
 		n := a.Channel.Sources[0][0].Addr.Addr().As4()[3]
 		if got := h.all(client); !strings.Contains(got, fmt.Sprintf("\r\nContent-Type: video/x%d\r\n", n)) || !strings.HasSuffix(got, "\r\n\r\nnews") {
 			t.Errorf("source %d: %q", n, got)
 		}
 		e.send(handoff.ClientEnd{ID: a.ID})
 	}
-	close(done)
+	done()
 	all.Wait()
 	e.write(f, "to the end")
 	f.Close()
 	if got := h.all(first); !strings.HasPrefix(got, string(a.Head)) || !strings.HasSuffix(got, "\r\n\r\nto the end") {
 		t.Errorf("who watched throughout got %q", got)
 	}
+	h.stop()
+	for range clients { // to its end
+	}
+}
+
+// attached is a client that an engine has got.
+type attached struct {
+	handoff.Attach
+	file *os.File
+}
+
+// sort reads all that e is told, until the end of the connection: clients come out, routes
+// are refused, the rest is dropped.
+func (e *peer) sort() <-chan attached {
+	clients := make(chan attached)
+	go func() {
+		defer close(clients)
+		for {
+			m, fd, err := e.conn.Recv()
+			if err != nil {
+				return
+			}
+			switch a, is := m.(handoff.Attach); {
+			case is && a.Target == nil:
+				clients <- attached{a, os.NewFile(uintptr(fd), a.Peer)}
+			case is:
+				_ = e.conn.Send(handoff.Refused{ID: a.ID, Code: 503, Reason: "test"}) // Run may have ended
+			}
+		}
+	}()
+	return clients
 }
 
 // TestAcceptance30: with fewer engines than there have to be nobody is served, at once; 31:
