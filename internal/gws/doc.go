@@ -1,9 +1,17 @@
-// Package gws is the web service: it takes the clients' requests, decides, and hands
-// the client's socket to an engine. No byte of a stream passes it.
+// Package gws is the web service: it takes the clients' requests, decides, and has the
+// client carried to an engine.
 //
 //	request ─► admit (who, what) ─► enter (is there room) ─► pick an engine ─► hand over ─┬─ Started: the engine's
 //	 user.go        user.go               limits.go              pick.go       attach.go   ├─ Refused: answer the code
 //	                                                                                       └─ engine gone: the next one
+//
+// # How a client is carried
+//
+// A plain TCP connection is handed over, and no byte of its stream passes gws. What cannot
+// be handed over (TLS, HTTP/2) is pumped: the engine writes into a pair of sockets, gws
+// copies from there in the goroutine of the request. A session whose bytes go elsewhere has
+// nothing to hand over: the engine opens its target, the client gets a line. These three
+// are carriers (carrier.go); who is asked, and how often, is the same for all (attach.go).
 //
 // # One answer
 //
@@ -13,7 +21,9 @@
 // written to the socket tells whether it had begun to answer: if not, another engine
 // is asked, each at most once; else the connection is closed. An engine whose
 // connection gws itself closes (it talked nonsense, did not read, did not answer) may be
-// alive and about to write: its waiting clients are cut off.
+// alive and about to write: its waiting clients are cut off. Where gws answers itself, what
+// an engine has written reaches nobody before Started: there the next engine can be asked
+// always, and who is cut off is told why.
 //
 // # Belief
 //
@@ -30,9 +40,21 @@
 // will take of the uplink is what its channel delivers now, as the engines tell; a
 // channel that nobody has received yet counts as nothing until it does.
 //
-// # Pinned channels
+// # Channels of one's own
+//
+// Everybody who asks for a file by its path gets all of it, so such a channel is not shared:
+// its number makes it another one (session.go).
+//
+// # Pinned channels and routes
 //
 // Each pinned channel of the lineup is at one engine (pins.go): at the one that has it,
 // or at one that is picked when engines have neither come nor gone for a moment. Where a
 // second engine turns out to have it, or the lineup has it no more, the pin is taken back.
+// Routes (routes.go) are sessions of the configuration and are kept likewise; in a report
+// they are the clients that nobody has asked for.
+//
+// # Configuration
+//
+// What holds can be exchanged at any time (reload.go), as a whole; a request looks once
+// (Server.config) and holds on to it.
 package gws
