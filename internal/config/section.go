@@ -51,9 +51,12 @@ func synonyms() []synonym {
 }
 
 func milliseconds(text string) (string, error) {
-	n, err := strconv.ParseUint(text, 10, 31)
+	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil {
 		return "", fmt.Errorf("bad number %q: want milliseconds, without a unit", text)
+	}
+	if n > uint64(maxTime/time.Millisecond) {
+		return "", fmt.Errorf("bad number %q: want %d milliseconds at most", text, maxTime/time.Millisecond)
 	}
 	return (time.Duration(n) * time.Millisecond).String(), nil
 }

@@ -32,6 +32,7 @@ func maskPart(s string, addresses bool) string {
 	}
 	at := strings.LastIndexByte(base, '@')
 	switch {
+	case at >= 0 && strings.TrimSpace(base[:at]) == "": // @include of a configuration
 	case at >= 0 && !(addresses && !strings.ContainsFunc(base[:at], notOfAddresses)):
 		base = "-" + base[at:]
 	case at < 0 && strings.Contains(query, "@"): // a question mark in a password, maybe
