@@ -32,6 +32,8 @@ type product struct {
 	dir     string // run directory
 	user    string // address of the user port
 	admin   string
+	secure  string // address of the user port over TLS; "" = there is none
+	web     *http.Client
 	engines int
 	config  string   // path
 	args    []string // beside those that product sets
@@ -45,6 +47,8 @@ type settings struct {
 	config  string // YAML
 	args    []string
 	through []string
+	user    string     // address of the user port; if empty, a free one
+	tls     *authority // of a second user port, and of the admin port; if nil, there is no TLS
 }
 
 // run starts the program. At the end of the test it is stopped and must leave nothing
@@ -53,8 +57,15 @@ func run(t *testing.T, s settings) *product {
 	t.Helper()
 	dir := shortDir(t)
 	p := &product{
-		t: t, dir: filepath.Join(dir, "run"), user: freePort(t), admin: freePort(t),
+		t: t, dir: filepath.Join(dir, "run"), user: s.user, admin: freePort(t), web: http.DefaultClient,
 		engines: max(s.engines, 1), config: filepath.Join(dir, "sluice.yaml"), args: s.args, through: s.through,
+	}
+	if p.user == "" {
+		p.user = freePort(t)
+	}
+	if s.tls != nil {
+		p.secure, p.web = freePort(t), s.tls.client()
+		s.config += s.tls.config()
 	}
 	if err := os.WriteFile(p.config, []byte(s.config), 0o600); err != nil {
 		t.Fatal(err)
@@ -80,7 +91,7 @@ func (p *product) start() {
 	p.t.Helper()
 	args := append(slices.Clone(p.through), []string{
 		program(), "run", "-C", p.config, "--run-dir", p.dir,
-		"--listen", p.user, "--admin", p.admin, "--engines", strconv.Itoa(p.engines),
+		"--listen", p.doors(), "--admin", strings.TrimPrefix(p.adminURL(""), "http://"), "--engines", strconv.Itoa(p.engines),
 	}...)
 	args = append(args, p.args...)
 	p.proc = testkit.Start(p.t, args[0], args[1:]...)
@@ -182,9 +193,25 @@ func (p *product) lockedPIDs() []int {
 
 func (p *product) url(path string) string { return "http://" + p.user + path }
 
+// doors are the addresses for users, as the setting listen has them.
+func (p *product) doors() string {
+	if p.secure != "" {
+		return p.user + ",secure=https://" + p.secure
+	}
+	return p.user
+}
+
+// adminURL is the URL of something at the admin port.
+func (p *product) adminURL(path string) string {
+	if p.secure != "" {
+		return "https://" + p.admin + path
+	}
+	return "http://" + p.admin + path
+}
+
 func (p *product) tryStatus() (report.Status, error) {
 	var st report.Status
-	resp, err := http.Get("http://" + p.admin + "/status?format=json")
+	resp, err := p.web.Get(p.adminURL("/status?format=json"))
 	if err != nil {
 		return st, err
 	}

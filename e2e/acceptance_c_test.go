@@ -1,0 +1,14 @@
+//go:build e2e
+
+package e2e
+
+// acceptance_c is ends of every kind, sessions and redirection.
+func acceptance_c() []line {
+	return []line{
+		// acceptance_c_ends_test.go
+		{47, testPairIsGroup, false},
+		{49, testFileSource, false},
+		{50, testFileTarget, false},
+		{54, testEveryEndIntoEvery, false},
+	}
+}
