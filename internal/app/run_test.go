@@ -48,7 +48,13 @@ func runDirOf(t *testing.T) string {
 
 func sluice(t *testing.T, args ...string) *testkit.Proc {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
+	return sluiceAt(t, os.Args[0], args...)
+}
+
+// sluiceAt is sluice for a copy of the program.
+func sluiceAt(t *testing.T, path string, args ...string) *testkit.Proc {
+	t.Helper()
+	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), asSluice+"=1", "GORACE=atexit_sleep_ms=0")
 	return testkit.StartCommand(t, cmd)
 }

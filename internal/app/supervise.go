@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -65,36 +66,40 @@ type modules struct {
 }
 
 // newModules prepares the processes; run starts them. What is in d stays the caller's.
-func newModules(ctx context.Context, c config.Config, d *doors, log *slog.Logger) (m *modules, err error) {
+func newModules(c config.Config, d *doors, log *slog.Logger) (*modules, error) {
 	c.RunDir = c.RunDirectory()
-	m = &modules{conf: c, doors: d, log: log, pass: make(chan syscall.Signal)}
-	if m.lock, err = enter(c.RunDir, filepath.Join(c.RunDir, supervisorLock), nameRun); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			m.close()
-		}
-	}()
-	if err := awaitOrphan(ctx, c.RunDir); err != nil {
-		return nil, err
-	}
-	if err := d.openHandoff(&c); err != nil {
-		return nil, err
-	}
-	if err := writeSettings(c); err != nil {
-		return nil, err
-	}
-	if m.pipe[0], m.pipe[1], err = os.Pipe(); err != nil {
-		return nil, fmt.Errorf("lifeline: %w", err)
-	}
-	front, err := m.gwsUnit()
+	lock, err := enter(c.RunDir, filepath.Join(c.RunDir, supervisorLock), nameRun)
 	if err != nil {
 		return nil, err
 	}
-	engines, err := engineUnits(&c)
+	m := &modules{conf: c, doors: d, lock: lock, log: log, pass: make(chan syscall.Signal)}
+	if err := m.prepare(); err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *modules) prepare() (err error) {
+	if err := usable(&m.conf); err != nil {
+		return err
+	}
+	if err := m.doors.openHandoff(&m.conf); err != nil {
+		return err
+	}
+	if err := writeSettings(m.conf); err != nil {
+		return err
+	}
+	if m.pipe[0], m.pipe[1], err = os.Pipe(); err != nil {
+		return fmt.Errorf("lifeline: %w", err)
+	}
+	front, err := m.gwsUnit()
+	if err != nil {
+		return err
+	}
+	engines, err := engineUnits(&m.conf)
 	m.stages = [][]process.Unit{engines, {front}}
-	return m, err
+	return err
 }
 
 // close lets go of what newModules has taken.
@@ -246,6 +251,9 @@ func roleUnit(c *config.Config, name string, args ...string) (process.Unit, erro
 	self, err := os.Executable()
 	if err != nil {
 		return process.Unit{}, fmt.Errorf("find our own program: %w", err)
+	}
+	if _, err := exec.LookPath(self); err != nil {
+		return process.Unit{}, fmt.Errorf("run our own program: %w%s", err, ownHint(err, "must be able to run it"))
 	}
 	return process.Unit{
 		Name:      name,

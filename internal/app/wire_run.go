@@ -42,10 +42,7 @@ func runAll(ctx context.Context, s *settings) error {
 
 // superviseAll supervises, and passes on what signals ask.
 func superviseAll(c config.Config, d *doors, p *self, again reread) error {
-	if err := usable(&c); err != nil {
-		return err
-	}
-	m, err := newModules(p.asked.Stop, c, d, p.log)
+	m, err := newModules(c, d, p.log)
 	if err != nil {
 		return err
 	}
