@@ -45,8 +45,11 @@ type listing struct {
 	line func(n int) string
 }
 
-// of is a list of n channels, the first of which is number 0.
+// of is a list of n channels, the first of which is number 0; of none it is empty.
 func (l listing) of(n int) string {
+	if n == 0 {
+		return ""
+	}
 	var b strings.Builder
 	b.WriteString(l.head)
 	for i := range n {

@@ -13,7 +13,7 @@ import (
 // filmLength is how much is sent of a film.
 const filmLength = 6 * time.Second
 
-// film is a file of a constant bit rate.
+// filmFile is a stream of a constant bit rate.
 const filmFile = "film.ts"
 
 // filmOf is sluice with a film that it may send to groups.
@@ -58,7 +58,7 @@ func (s *scenario) filePace(ctx context.Context, c contestant, _ options) (m mea
 	wanted := len(c.files[filmFile]) / datagramSize
 	off := offClock(arrived, due)
 	return measured{
-		gaps:         float64(wanted - len(arrived)),
+		gaps:         float64(max(wanted-len(arrived), len(arrived)-wanted)),
 		offClockP99:  float64(percentile(off, 99)) / 1e6,
 		offClockMost: float64(percentile(off, 100)) / 1e6,
 	}, nil

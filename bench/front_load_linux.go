@@ -4,32 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// The files in which listsOf has its channels.
-const (
-	confFile = "channels.conf"
-	m3uFile  = "channels.m3u"
-	yamlFile = "sluice.yaml"
-)
+// list is a file of channels as it is to become.
+type list struct {
+	file, content string
+	probe         string // HEAD of this path is answered with 200 from then on
+}
 
 // listsOf are sluice with many channels, in each form, and with none.
 func listsOf(_, sluice string) ([]contestant, error) {
-	_, last := listed(manyChannels - 1)
-	all := []contestant{
-		configured("sluice", sluice, "channels_file: [\"{DIR}/"+confFile+"\"]\n", map[string]string{confFile: confListing().of(manyChannels)}),
-		configured("no channels", sluice, "", nil),
-		configured("M3U", sluice, "playlists: [\"{DIR}/"+m3uFile+"\"]\n", map[string]string{m3uFile: m3uListing().of(manyChannels)}),
-		configured(yamlFile, sluice, yamlListing().of(manyChannels), nil),
+	const yamlFile = "sluice.yaml" // what configured calls it
+	of := func(name, config, file string, l listing, n int) contestant {
+		c := configured(name, sluice, config, map[string]string{file: l.of(n)})
+		c.probe = anyGroup
+		if n > 0 {
+			_, c.probe = listed(n - 1)
+		}
+		_, added := listed(n)
+		c.longer = list{file, l.of(n + 1), added}
+		return c
 	}
-	for i := range all {
-		all[i].probe = last
-	}
-	all[1].probe, all[1].yardstick = anyGroup, true
-	return all, nil
+	none := of("no channels", "", yamlFile, yamlListing(), 0)
+	none.yardstick = true
+	return []contestant{
+		of("sluice", "channels_file: [\"{DIR}/channels.conf\"]\n", "channels.conf", confListing(), manyChannels),
+		none,
+		of("M3U", "playlists: [\"{DIR}/channels.m3u\"]\n", "channels.m3u", m3uListing(), manyChannels),
+		of(yamlFile, "", yamlFile, yamlListing(), manyChannels),
+	}, nil
 }
 
 // load measures the start with a list of channels, what it occupies, and how long a list
@@ -52,27 +57,16 @@ func (s *scenario) load(ctx context.Context, c contestant, _ options) (m measure
 		}
 		m[loadMemory] += float64(bytes) / (1 << 20)
 	}
-	longer := map[string]func() (file, content string){
-		"sluice":      func() (string, string) { return confFile, confListing().of(manyChannels + 1) },
-		"no channels": func() (string, string) { return yamlFile, yamlListing().of(1) },
-		"M3U":         func() (string, string) { return m3uFile, m3uListing().of(manyChannels + 1) },
-		yamlFile:      func() (string, string) { return yamlFile, yamlListing().of(manyChannels + 1) },
-	}
-	if err := server.put(longer[c.name]()); err != nil {
+	if err := server.put(c.longer.file, c.longer.content); err != nil {
 		return nil, err
-	}
-	added := manyChannels
-	if c.yardstick {
-		added = 0
 	}
 	begin := clock()
 	if err := server.cmd.Process.Signal(unix.SIGHUP); err != nil {
 		return nil, fmt.Errorf("have the configuration read again: %w", err)
 	}
-	_, path := listed(added)
-	if err := server.ready(ctx, path); err != nil {
+	if err := server.until(ctx, server.addr, c.longer.probe); err != nil {
 		return nil, fmt.Errorf("after HUP: %w: %s", err, server.errs)
 	}
-	m[reloadTime] = float64(time.Duration(clock()-begin)) / 1e6
+	m[reloadTime] = float64(clock()-begin) / 1e6
 	return m, nil
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// ages of a report.
+// The values of the parameter cached.
 const (
-	reportFresh  = 0 // of the parameter cached
+	reportFresh  = 0
 	reportCached = 1
 )
 

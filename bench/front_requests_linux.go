@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ func doorsOf(self, sluice string) ([]contestant, error) {
 		return nil, err
 	}
 	signed := path(0, 0)
-	secret := []byte(strings.Repeat(frontToken, 4))
+	secret := []byte("a secret of thirty-two letters ..")
 	query := auth.Sign(secret, signed, time.Now().Add(time.Hour), netip.Addr{})
 	// Who was denied is asked about again: it is the helper that is measured.
 	asks := func(n int, command string) string {
@@ -42,24 +43,19 @@ func doorsOf(self, sluice string) ([]contestant, error) {
 		configured("sluice", sluice, openDoor, nil),
 		answerer(self),
 		configured("tokens", sluice, openDoor+"auth: {tokens: \"{DIR}/tokens\"}\n", map[string]string{"tokens": "tv " + frontToken + "\n"}),
-		configured("signed", sluice, openDoor+"auth: {secrets: \"{DIR}/secrets\"}\n", map[string]string{"secrets": string(secret) + "\n"}),
+		configured("signed", sluice, openDoor+"auth: {secrets: \"{DIR}/secrets\"}\n", map[string]string{"secrets": hex.EncodeToString(secret) + "\n"}),
 		configured("1 helper", sluice, asks(1, binary), nil),
 		configured("8 helpers", sluice, asks(8, binary), nil),
 		configured("8 of helper.sh", sluice, asks(8, strconv.Quote(script)+", \"{DIR}/tokens\""), map[string]string{"tokens": "tv " + frontToken + "\n"}),
 	}
-	queries := [][2]string{ // what lets in and what does not
-		{}, {},
-		{"token=" + frontToken, "token=wrong"},
-		{query, strings.Replace(query, "sign=", "sign=00", 1)},
-	}
-	for i := range all {
+	// What lets in and what does not; two need nothing.
+	queries := [][2]string{2: {"token=" + frontToken, "token=wrong"}, 3: {query, strings.Replace(query, "sign=", "sign=00", 1)}}
+	for i := 2; i < len(all); i++ {
 		q := [2]string{"auth=" + frontToken, "auth=wrong"}
 		if i < len(queries) {
 			q = queries[i]
 		}
-		if q[0] != "" {
-			all[i].probe, all[i].refused = signed+"?"+q[0], signed+"?"+q[1]
-		}
+		all[i].probe, all[i].refused = signed+"?"+q[0], signed+"?"+q[1]
 	}
 	return all, nil
 }

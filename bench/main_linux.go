@@ -270,9 +270,10 @@ func (s *scenario) contestants(self, sluice string) ([]contestant, error) {
 
 // present prints the table and writes the file.
 func present(o options, on string, all []*results) error {
-	d := document{Machine: fmt.Sprintf("%s, lo MTU %d", on, o.mtu), Runs: o.runs, Seconds: int(o.length().Seconds())}
+	d := document{Machine: fmt.Sprintf("%s, lo MTU %d", on, o.mtu), Runs: o.runs}
 	fmt.Printf("%s, medians of %d runs", d.Machine, d.Runs)
-	if o.names != frontName { // whose runs last as long as each scenario says
+	if o.seconds > 0 || slices.ContainsFunc(all, func(r *results) bool { return !r.ownLength }) {
+		d.Seconds = int(o.length().Seconds())
 		fmt.Printf(" of %d s", d.Seconds)
 	}
 	fmt.Print("\n\n")
@@ -288,7 +289,7 @@ func present(o options, on string, all []*results) error {
 // run measures the contestants in turn, as many rounds as there are runs. Who failed
 // once is left out of the later rounds.
 func (s *scenario) run(ctx context.Context, contestants []contestant, o options) *results {
-	r := &results{scenario: s.name, targets: s.targets, runs: map[string][]measured{}, failures: map[string]error{}}
+	r := &results{scenario: s.name, targets: s.targets, ownLength: s.field != nil, runs: map[string][]measured{}, failures: map[string]error{}}
 	for _, c := range contestants {
 		r.names = append(r.names, c.name)
 		if c.yardstick && r.yardstick == "" {

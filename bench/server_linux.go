@@ -29,7 +29,8 @@ type contestant struct {
 	port      int               // where it is asked, if its configuration says so; 0 is {PORT}
 	probe     string            // HEAD of this path is answered with 200 once it serves; "" = the port accepts
 	refused   string            // GET of this path is answered with 403; "" = there is none
-	face      face              // what front-tls asks
+	face      face              // front-tls: how streams are asked for
+	longer    list              // front-load: what the list becomes
 	yardstick bool
 }
 
@@ -95,7 +96,7 @@ func (c contestant) start(ctx context.Context) (*server, error) {
 	if err := s.launch(c); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.name, err), s.Close())
 	}
-	if err := s.ready(ctx, c.probe); err != nil {
+	if err := s.ready(ctx, c); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w: %s", c.name, err, s.errs), s.Close())
 	}
 	s.served = time.Duration(clock() - s.begun)
@@ -166,17 +167,29 @@ func (s *server) startOne(words []string) (*exec.Cmd, error) {
 	return cmd, startOn(cmd, serverCore)
 }
 
-// ready waits until the port accepts and, with a probe, until HEAD of it is answered with 200.
-func (s *server) ready(ctx context.Context, probe string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+// ready waits until the contestant can be asked.
+func (s *server) ready(ctx context.Context, c contestant) error {
+	err := s.until(ctx, s.addr, c.probe)
+	if err == nil && c.face != plainFace {
+		err = s.until(ctx, s.tls, "")
+	}
+	return err
+}
+
+// startPatience is how long a server may take to start, or to serve what is new.
+const startPatience = 30 * time.Second
+
+// until waits until a port accepts and, with a probe, until HEAD of it is answered with 200.
+func (s *server) until(ctx context.Context, addr netip.AddrPort, probe string) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	for {
-		if s.accepts(ctx, probe) {
+		if accepts(ctx, addr, probe) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for port %d: %w", s.addr.Port(), ctx.Err())
+			return fmt.Errorf("wait for port %d: %w", addr.Port(), ctx.Err())
 		case err := <-s.done:
 			s.done <- err
 			return fmt.Errorf("ended at its start: %w", err)
@@ -185,12 +198,12 @@ func (s *server) ready(ctx context.Context, probe string) error {
 	}
 }
 
-func (s *server) accepts(ctx context.Context, probe string) bool {
+func accepts(ctx context.Context, addr netip.AddrPort, probe string) bool {
 	if probe == "" {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", s.addr.String())
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", addr.String())
 		return err == nil && conn.Close() == nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+s.addr.String()+probe, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+addr.String()+probe, nil)
 	if err != nil {
 		return false
 	}

@@ -65,6 +65,7 @@ type results struct {
 	names     []string // contestants in order
 	runs      map[string][]measured
 	failures  map[string]error // contestants that could not run
+	ownLength bool             // a measurement lasts as long as the scenario says
 }
 
 // target is what sluice is held to: at most (or at least) limit, times the
@@ -216,15 +217,15 @@ func (r *results) judge(one row) (targets, verdict string) {
 // writeTable writes all results as one Markdown table, a line a figure.
 func writeTable(w io.Writer, all []*results) error {
 	var b strings.Builder
-	b.WriteString("| scenario | figure | sluice | yardstick | ratio | target | verdict | others |\n")
-	b.WriteString("|---|---|---:|---:|---:|---|---|---|\n")
+	b.WriteString("| scenario | figure | sluice | its runs | yardstick | ratio | target | verdict | others |\n")
+	b.WriteString("|---|---|---:|---|---:|---:|---|---|---|\n")
 	for _, r := range all {
 		for _, one := range r.rows() {
 			b.WriteString("| " + strings.Join(one.cells(), " | ") + " |\n")
 		}
 		for _, name := range r.names {
 			if err := r.failures[name]; err != nil {
-				fmt.Fprintf(&b, "| %s | could not run: %s | | | | | | %s |\n", r.scenario, name, oneCell(err.Error()))
+				fmt.Fprintf(&b, "| %s | could not run: %s | | | | | | | %s |\n", r.scenario, name, oneCell(err.Error()))
 			}
 		}
 	}
@@ -233,29 +234,40 @@ func writeTable(w io.Writer, all []*results) error {
 }
 
 func (one row) cells() []string {
-	cells := []string{one.Scenario, string(one.Figure), "", "", "", one.Target, one.Verdict, ""}
+	cells := []string{one.Scenario, string(one.Figure), "", "", "", "", one.Target, one.Verdict, ""}
 	if one.Sluice != nil {
-		cells[2] = number(*one.Sluice)
+		cells[2], cells[3] = number(*one.Sluice), one.spread()
 	}
 	if one.Yardstick != nil {
-		cells[3] = number(*one.Yardstick) + " (" + one.Measure + ")"
+		cells[4] = number(*one.Yardstick) + " (" + one.Measure + ")"
 	}
 	if one.Ratio != nil {
-		cells[4] = number(*one.Ratio)
+		cells[5] = number(*one.Ratio)
 	}
 	var others []string
 	for _, o := range one.Others {
 		others = append(others, o.Name+" "+number(o.Value))
 	}
-	cells[7] = strings.Join(others, ", ")
+	cells[8] = strings.Join(others, ", ")
 	return cells
+}
+
+// spread is the least and the most that sluice's runs gave, as far as they differ: what is
+// smaller than that is noise.
+func (one row) spread() string {
+	runs := one.Runs["sluice"]
+	least, most := number(slices.Min(runs)), number(slices.Max(runs))
+	if least == most {
+		return ""
+	}
+	return least + " … " + most
 }
 
 // document is what -json writes.
 type document struct {
 	Machine  string            `json:"machine"` // what the figures depend on
 	Runs     int               `json:"runs"`
-	Seconds  int               `json:"seconds"` // of each measurement
+	Seconds  int               `json:"seconds,omitempty"` // of each measurement; 0 = as long as each scenario says
 	Rows     []row             `json:"rows"`
 	Failures map[string]string `json:"failures,omitempty"` // "scenario: contestant" that could not run, and why
 }

@@ -78,12 +78,12 @@ func TestTable(t *testing.T) {
 	if err := writeTable(&b, []*results{r}); err != nil {
 		t.Fatal(err)
 	}
-	want := `| scenario | figure | sluice | yardstick | ratio | target | verdict | others |
-|---|---|---:|---:|---:|---|---|---|
-| relay-200 | CPU s/GB | 0.50 | 0.40 (write 13 KiB) | 1.25 | ≤ 1.30 × yardstick, ≤ 0.40 | missed | udpxy 4.95 |
-| relay-200 | gaps | 2 | 0 (write 13 KiB) |  | ≤ 0 | missed |  |
-| relay-200 | delivered % | 99.5 |  |  | ≥ 99 | held |  |
-| relay-200 | could not run: other | | | | | | no \| such file |
+	want := `| scenario | figure | sluice | its runs | yardstick | ratio | target | verdict | others |
+|---|---|---:|---|---:|---:|---|---|---|
+| relay-200 | CPU s/GB | 0.50 | 0.30 … 0.60 | 0.40 (write 13 KiB) | 1.25 | ≤ 1.30 × yardstick, ≤ 0.40 | missed | udpxy 4.95 |
+| relay-200 | gaps | 2 | 0 … 2 | 0 (write 13 KiB) |  | ≤ 0 | missed |  |
+| relay-200 | delivered % | 99.5 | 99 … 100 |  |  | ≥ 99 | held |  |
+| relay-200 | could not run: other | | | | | | | no \| such file |
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
