@@ -88,11 +88,11 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "Stream relay: multicast in, any number of HTTP clients out",
-		Long: `sluice takes MPEG-TS from UDP or RTP multicast and serves it to any number of HTTP
-clients: set-top boxes, VLC, ffmpeg, browsers.
+		Long: `sluice takes MPEG-TS from UDP or RTP multicast, TCP, HTTP and files and serves it to any
+number of HTTP clients: set-top boxes, VLC, ffmpeg, browsers; or sends it on to others.
 
 A client asks for http://HOST:4046/udp/GROUP:PORT, and the group is joined for the
-first one who does and left after the last.`,
+first one who does and left after the last. sluice(1) has all the other requests.`,
 		Example: `  sluice demo                      a channel made here, to try it out
   sluice run                       serve every group to private networks
   sluice probe http://localhost:4046/udp/239.1.1.1:5000

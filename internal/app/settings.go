@@ -3,6 +3,8 @@ package app
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,11 +64,25 @@ func addSettings(cmd *cobra.Command, role config.Role, keys ...string) *settings
 	for _, key := range append(keys, "run_dir") {
 		s.add(f, key, aboutKeys()[key])
 	}
-	f.StringVarP(&s.file, "config", "C", "", "configuration `FILE`, - for standard input (default: the first of "+
-		strings.Join(config.SearchPaths(role), ", ")+")")
+	f.StringVarP(&s.file, "config", "C", "", "configuration `FILE`, - for standard input (default: "+searched(role)+")")
 	f.CountVarP(&s.verbose, "verbose", "v", "log more: -v informative lines, -vv those for finding faults as well")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "log warnings and errors only")
 	return s
+}
+
+// searched says where a role looks for its configuration.
+func searched(role config.Role) string {
+	var names, dirs []string
+	for _, path := range config.SearchPaths(role) {
+		dir, name := filepath.Split(path)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		if dir = filepath.Clean(dir); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return fmt.Sprintf("the first of %s, each in %s", strings.Join(names, ", "), strings.Join(dirs, ", "))
 }
 
 // add adds a flag for a key.
