@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"sluice/internal/uri"
 )
 
 //go:generate go test . -run TestManualHasTheOptions -update
@@ -94,6 +96,29 @@ func TestManualHasTheCommands(t *testing.T) {
 		use := strings.TrimSuffix(cmd.UseLine(), " [flags]")
 		if !strings.Contains(string(text), "\n"+use) && !strings.Contains(string(text), "\n"+strings.TrimPrefix(use, "sluice ")) {
 			t.Errorf("the synopsis of %s is missing: %s", cmd.Name(), use)
+		}
+	}
+}
+
+// TestManualHasTheTags: the tags that sluice(1) shows are those that ends have.
+func TestManualHasTheTags(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "sluice.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("`([A-Z]+://[^`]*)`").FindAllStringSubmatch(strings.ReplaceAll(string(text), `\|`, "|"), -1)
+	if len(shown) < 15 {
+		t.Fatalf("only %q were found: this test does not see what it should", shown)
+	}
+	written := strings.NewReplacer("UDP:", "udp:", "TCP:", "tcp:", "HTTP:", "http:", "HTTPS:", "https:", "FILE:", "file:", "~6cfa2cd39e90", "?kk=yy", "~3", "")
+	for _, m := range shown {
+		tag := strings.TrimSuffix(m[1], "~3") // the number of a copy is no part of an end
+		if tag == "HTTPS://" {
+			continue
+		}
+		source, err := uri.ParseSource(written.Replace(m[1]))
+		if err != nil || source.Tag() != tag {
+			t.Errorf("%s is the tag of nothing: %v, %v", tag, source.Tag(), err)
 		}
 	}
 }
