@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"sluice/internal/endpoint"
 	"sluice/internal/netx"
@@ -116,11 +118,29 @@ func (c *caller) get(ctx context.Context, u *url.URL) (*http.Response, error) {
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,
 	}
-	answer, err := transport.RoundTrip(request)
-	if err != nil && ctx.Err() != nil {
+	var begun atomic.Bool // the answer
+	trace := &httptrace.ClientTrace{GotFirstResponseByte: func() { begun.Store(true) }}
+	answer, err := transport.RoundTrip(request.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	switch {
+	case err == nil:
+		return answer, nil
+	case ctx.Err() != nil:
 		return nil, errors.New("the request was given up")
 	}
-	return answer, err
+	return nil, noAnswer(err, begun.Load())
+}
+
+// noAnswer says why there is no answer. One that is not understood is not repeated: whoever
+// may name sources would read in our words what services say that are none.
+func noAnswer(err error, begun bool) error {
+	var network net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the upstream closed the connection without an answer")
+	case begun && !errors.As(err, &network):
+		return fmt.Errorf("the upstream answered something that is not HTTP, or with a head of more than %d KiB", maxHeader>>10)
+	}
+	return err
 }
 
 // newRequest makes a request for u, with its credentials.
