@@ -205,6 +205,9 @@ func (c *Config) Mandatory(daemon bool) error {
 			}
 		}
 	}
+	if o := c.origins["log.file"]; o.Place.Line != 0 { // it is said to be empty
+		place = o.Place
+	}
 	if c.file == "" {
 		return errors.New("log.file is not set: a daemon needs a log file (no configuration file was found; -l FILE, or -T to stay in the foreground)")
 	}

@@ -128,6 +128,8 @@ func testMandatory(t *testing.T) {
 	}{
 		{"a.yaml", "engines: 1\n", GWS, "a.yaml: log.file is not set: a daemon needs a log file"},
 		{"a.yaml", "engines: 1\nlog: {level: info}\n", GWS, "a.yaml:2:1: log.file is not set"},
+		{"a.yaml", "log:\n  level: info\n  file: \"\"\n", GWS, "a.yaml:3:3: log.file is not set"},
+		{"a.conf", "ng : {\n  log : {\n    file = \"\"; }; };\n", GNG, "a.conf:3:5: ng.log.file is not set"},
 		{"a.conf", "ws : {};\nng : {};\n", GNG, "a.conf:2:1: ng.log.file is not set"},
 		{"a.conf", "ws : {\n  log : {};\n};\n", GWS, "a.conf:2:3: ws.log.file is not set"},
 		{"a.conf", "log : {};\nws : {};\n", GWS, "a.conf:1:1: log.file is not set"},
