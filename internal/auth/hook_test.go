@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -225,7 +226,7 @@ func TestAllAgree(t *testing.T) {
 
 	// The Guard of another Config, which is never run, answers what it can.
 	c.Helper = nil
-	still, err := New(c, logs.New(out, "gws", 0))
+	still, err := New(c, logs.New(out, "gws", slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}
