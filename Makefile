@@ -14,12 +14,12 @@ LINT = bin/tools/golangci-lint
 # Packages with tests behind the build tag e2e: they need other programs (make setup).
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -rn1 dirname | sort -u)
 
-.PHONY: help run build check test fuzz bench soak docs setup fmt lint cross unit e2e clean
+.PHONY: help run build check test fuzz bench bench-front soak docs setup fmt lint cross unit e2e clean
 
 help: ## this text
 	@echo "sluice: multicast in, any number of HTTP clients out"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make fuzz FUZZTIME=5m    longer        make bench BENCH='-runs 1'    options of ./bench"
 	@echo "  make soak SOAK='-seconds 86400'    a day"
@@ -42,6 +42,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 bench: build ## what a relayed gigabyte costs, beside a yardstick of the same run
 	$(GO) run ./bench -sluice bin/sluice $(BENCH)
+
+bench-front: build ## what gws, lists of channels, reports and TLS cost (four minutes)
+	$(GO) run ./bench -sluice bin/sluice -scenario front $(BENCH)
 
 soak: build ## half an hour of churn, loss and restarts, with a verdict
 	$(GO) run ./bench -sluice bin/sluice -scenario soak $(SOAK)
