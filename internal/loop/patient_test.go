@@ -244,7 +244,8 @@ func TestEagerSource(t *testing.T) {
 	}
 }
 
-// TestEmptySource: who waits for a source that ends without a byte is refused.
+// TestEmptySource: who waits for a source that ends without a byte is refused, and the
+// channel has failed.
 func TestEmptySource(t *testing.T) {
 	b := newBench(t, history.Limits{})
 	defer b.close()
@@ -254,7 +255,7 @@ func TestEmptySource(t *testing.T) {
 	s.finish()
 	b.pass(100 * time.Millisecond)
 	v.read(1)
-	if o := b.of(1); o.refused != 1 || !errors.Is(o.err, errEmpty) || o.reason != channel.SourceEnded || len(v.got) > 0 || !v.eof {
+	if o := b.of(1); o.refused != 1 || !errors.Is(o.err, errEmpty) || o.reason != channel.SourceFailed || len(v.got) > 0 || !v.eof {
 		t.Errorf("%+v, %q", o, v.got)
 	}
 	if b.failed != 0 || len(b.l.all) != 0 {

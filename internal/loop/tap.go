@@ -175,6 +175,8 @@ func (l *Loop) look(ch *live, now time.Duration) {
 	case reason == channel.None:
 	case reason == channel.SourceFailed && ch.err != nil:
 		l.endChannel(ch, reason, ch.err, now)
+	case reason == channel.SourceEnded && ch.History().Head() == 0: // a channel that has nothing is not to be had
+		l.endChannel(ch, channel.SourceFailed, errEmpty, now)
 	case reason == channel.SourceEnded:
 		l.endChannel(ch, reason, errEmpty, now)
 	default:
