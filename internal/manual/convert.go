@@ -13,7 +13,7 @@ const date = "2026-11-22"
 
 // Convert makes the page of its Markdown. It knows the part of Markdown that docs has:
 // headings, paragraphs, lists with dashes, tables, code in fences or indented by four
-// spaces, and in a line code, bold, links and escapes. The title is dropped; what stands
+// spaces, and in a line code, bold, italics and links. The title is dropped; what stands
 // before the first heading is the description. Of a table the first column becomes the
 // terms and the others what is said of them, each with its title before it if there are
 // several. An error names the line that is none of this.
@@ -232,8 +232,8 @@ func cells(line string) []string {
 	return list
 }
 
-// inlines is what is more than text inside of a line: code, bold, or a link.
-var inlines = regexp.MustCompile("(?s)``? ?(.+?) ?``?|\\*\\*(.+?)\\*\\*|\\[([^]]+)\\]\\([^)]*\\)")
+// inlines is what is more than text inside of a line: code, bold, italics, or a link.
+var inlines = regexp.MustCompile("(?s)``? ?(.+?) ?``?|\\*\\*(.+?)\\*\\*|\\*(\\w.*?)\\*|\\[([^]]+)\\]\\([^)]*\\)")
 
 // inline is text with fonts.
 func (w *writer) inline(s string) string {
@@ -250,8 +250,10 @@ func (w *writer) inline(s string) string {
 			b.WriteString(`\fB` + code(s[m[2]:m[3]]) + `\fR`)
 		case m[4] >= 0:
 			b.WriteString(`\fB` + text(s[m[4]:m[5]]) + `\fR`)
+		case m[6] >= 0:
+			b.WriteString(`\fI` + text(s[m[6]:m[7]]) + `\fR`)
 		default:
-			b.WriteString(w.inline(s[m[6]:m[7]]))
+			b.WriteString(w.inline(s[m[8]:m[9]]))
 		}
 		s = s[m[1]:]
 	}
