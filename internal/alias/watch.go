@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"sync"
 	"time"
 )
 
@@ -47,16 +48,16 @@ func NewWatcher(places []Place, poll, refresh time.Duration, failed func(where s
 	return &Watcher{places: places, poll: poll, refresh: refresh, failed: failed, kept: make([]kept, len(places))}
 }
 
-// Load reads all places, and returns their lists in the order of the places. The error is
+// Load reads all places at once, and returns their lists in the order of the places. The error is
 // that of all that could not be read, whose lists are empty.
 func (w *Watcher) Load(ctx context.Context) ([]List, error) {
-	var all []error
+	all := make([]error, len(w.places))
+	var loading sync.WaitGroup
 	for i := range w.places {
 		w.kept[i].file = stamp(w.places[i].Where) // before it is read: what changes meanwhile is seen later
-		if _, err := w.load(ctx, i); err != nil {
-			all = append(all, err)
-		}
+		loading.Go(func() { _, all[i] = w.load(ctx, i) })
 	}
+	loading.Wait()
 	return w.lists(), errors.Join(all...)
 }
 

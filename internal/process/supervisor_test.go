@@ -145,10 +145,9 @@ func TestSupervisorGivesItsUnits(t *testing.T) {
 	defer f.Close()
 	u := testUnit("a", "facts")
 	u.Env = append(u.Env, "GIVEN=env")
-	u.Input = []byte("input")
 	u.Files = []*os.File{f}
 	v := supervise(t, &Supervisor{Stages: [][]Unit{{u}}})
-	want := `facts in=input file=file env=env listen="" group=true`
+	want := `facts in= file=file env=env listen="" group=true`
 	if line := v.next("facts"); line != want {
 		t.Errorf("got  %s\nwant %s", line, want)
 	}
@@ -208,6 +207,17 @@ func TestSupervisorEndsWhatItTookOver(t *testing.T) {
 		v.stop()
 		out.pid("down", "holder")
 		must(t, held.Wait())
+		<-v.done
+	})
+	t.Run("by the signal that tells it", func(t *testing.T) {
+		lock := filepath.Join(t.TempDir(), "engine.lock")
+		held, out := hold(t, "lock", lock)
+		v := supervise(t, &Supervisor{Stages: [][]Unit{{{Name: "engine", Lock: lock, Found: true, TakenOver: syscall.SIGTERM}}}})
+		v.next("taken over")
+		out.pid("down", "holder")
+		must(t, held.Wait())
+		v.next("process=engine", "not started again")
+		v.stop()
 		<-v.done
 	})
 	t.Run("by force", func(t *testing.T) {

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +15,6 @@ type Unit struct {
 	Args  []string   // its arguments, without the program's name
 	Env   []string   // beside our own environment, which loses its LISTEN_ variables
 	Files []*os.File // the process has them as descriptors 3, 4, …
-	Input []byte     // its standard input; none if nil
 
 	// Lock is the lock file that the process holds for its life. When somebody holds
 	// it, that process is taken over and none is started. None if empty.
@@ -61,17 +59,14 @@ func (u *Unit) begin(output *os.File) (running, error) {
 	return p, nil
 }
 
-// start runs the process in a process group of its own: a Ctrl-C at the terminal
-// reaches the supervisor alone.
+// start runs the process, without a standard input, in a process group of its own: a
+// Ctrl-C at the terminal reaches the supervisor alone.
 func (u *Unit) start(output *os.File) (*child, error) {
 	cmd := exec.Command(u.Path, u.Args...)
 	cmd.Env = append(withoutListen(os.Environ()), u.Env...)
 	cmd.ExtraFiles = u.Files
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if u.Input != nil {
-		cmd.Stdin = bytes.NewReader(u.Input)
-	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
