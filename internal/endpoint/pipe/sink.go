@@ -62,10 +62,10 @@ func connOf(fd int) (*net.UnixConn, error) {
 	return c.(*net.UnixConn), nil
 }
 
-// run delivers. Why the loop finds its end broken is known before.
+// run delivers. When its end is known the loop's end is broken, and the other way round.
 func (s *Sink) run(ctx context.Context, deliver Delivery) {
-	defer s.from.Close()
 	defer close(s.done)
+	defer s.from.Close()
 	defer context.AfterFunc(ctx, func() { _ = s.from.Close() })()
 	if s.err = deliver(ctx, s.from); s.err != nil && ctx.Err() != nil {
 		s.err = errGivenUp

@@ -150,9 +150,9 @@ func TestPacedFile(t *testing.T) {
 // by the loop and however far the sender's clock is off; and what was bunched is spread.
 func TestPacedLive(t *testing.T) {
 	for _, burst := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond} {
-		for _, ppm := range []float64{0, 1500, -1500} {
-			s := &broadcast{rate: 600_000}
-			log, err := play(t, &pacer{}, live(s, 2*time.Minute, burst, ppm))
+		for _, ppm := range []float64{0, 3000, -3000} {
+			s := &broadcast{rate: 400_000}
+			log, err := play(t, &pacer{}, live(s, time.Minute, burst, ppm))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func TestPacedLive(t *testing.T) {
 
 // TestPacedHiccup: a live stream that was held up once is soon in time again.
 func TestPacedHiccup(t *testing.T) {
-	s := &broadcast{rate: 4_000_000}
+	s := &broadcast{rate: 1_000_000}
 	all := live(s, 80*time.Second, 10*time.Millisecond, 0)
 	for i := range all {
 		if at := all[i].at; at > 30*time.Second && at < 30*time.Second+400*time.Millisecond {

@@ -159,7 +159,7 @@ func (a *answer) read(conn net.Conn, request *http.Request, from *net.UnixConn) 
 // status says what is wrong with the answer; those before the final one are passed over.
 func status(in *bufio.Reader, request *http.Request) error {
 	for {
-		res, err := http.ReadResponse(in, request)
+		res, err := http.ReadResponse(in, request) //nolint:bodyclose // that would read it to its end; the connection is closed
 		var broken net.Error
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
