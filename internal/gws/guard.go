@@ -51,11 +51,21 @@ func endOfSource(target string) int {
 }
 
 // authorize asks the guard, if there is one, and waits no longer than a request may take
-// to be read. It notes the name of the user.
+// to be read. It notes the name of the user. Who is denied loses the connection; in HTTP/2
+// others may have streams on it.
 func authorize(conf *Config, r *http.Request, v *visit, q auth.Question) *refusal {
 	if conf.Guard == nil {
 		return nil
 	}
+	no := decide(conf, r, v, q)
+	if no != nil && r.ProtoMajor == 1 {
+		no.header = append(no.header, [2]string{"Connection", "close"})
+	}
+	return no
+}
+
+// decide is authorize for an answer of any kind.
+func decide(conf *Config, r *http.Request, v *visit, q auth.Question) *refusal {
 	ctx, cancel := context.WithTimeout(r.Context(), conf.Request)
 	defer cancel()
 	a := conf.Guard.Ask(ctx, q)

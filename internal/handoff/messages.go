@@ -107,7 +107,7 @@ type Refused struct {
 // ClientEnd says that a started client is gone, engine to gws.
 type ClientEnd struct {
 	ID     uint64
-	Bytes  uint64
+	Bytes  uint64 // of the stream that it was sent, without the head of the answer
 	Reason string
 }
 

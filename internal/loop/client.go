@@ -26,6 +26,7 @@ type client struct {
 
 	pre     []byte // response head, the rest of a cut packet, tables: sent before off
 	tables  int    // how many bytes of pre, at its end, are the tables for off
+	head    int    // how many bytes of pre, at its beginning, are the response head
 	off     int64  // next byte of the history
 	turn    int    // index in the ring, then among those who leave
 	seat    int    // index among the viewers of the channel
@@ -36,7 +37,7 @@ type client struct {
 
 	since    time.Time
 	progress time.Duration // when it last took something, or had everything
-	sent     uint64
+	sent     uint64        // bytes of the stream, without the response head
 	skips    uint64
 	skipped  uint64
 	meter    meter
@@ -44,8 +45,9 @@ type client struct {
 
 // advance takes n sent bytes off what is to be sent.
 func (c *client) advance(n int) {
-	c.sent += uint64(n)
-	k := min(n, len(c.pre))
+	h, k := min(n, c.head), min(n, len(c.pre))
+	c.head -= h
+	c.sent += uint64(n - h)
 	if c.pre = c.pre[k:]; len(c.pre) == 0 {
 		c.pre, c.tables = nil, 0
 	}
@@ -74,6 +76,7 @@ func (c *client) place(m history.Mark, before ...[]byte) {
 
 // begin puts c on m and sends it what is there.
 func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
+	c.head = len(c.pre)
 	c.place(m, c.pre)
 	c.progress, c.since = now, time.Now()
 	c.meter = meter{at: now}

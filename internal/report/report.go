@@ -131,7 +131,7 @@ type Client struct {
 	Tag     string    `json:"tag"`  // TCP://192.0.2.7:50905
 	Addr    string    `json:"addr"` // 192.0.2.7:50905
 	Since   time.Time `json:"since"`
-	Bytes   uint64    `json:"bytes"`
+	Bytes   uint64    `json:"bytes"`         // of the stream, without the head of the answer
 	Rate    uint64    `json:"rate_bps"`      // bits a second, over the last second
 	Lag     uint64    `json:"lag_bytes"`     // behind the newest byte of the channel
 	Skips   uint64    `json:"skips"`         // times it fell out of the history and was put on a key frame
