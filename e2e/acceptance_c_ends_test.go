@@ -197,8 +197,9 @@ type origin struct {
 	open func(t *testing.T, m *matrix) outflow
 }
 
-// outflow is an open source: its URL, by which its tag in reports is known. first has it
-// deliver its beginning once it was asked for, rest the rest and its end.
+// outflow is an open source: its URL, and by what its tag in reports is known. One that waits
+// for nobody has its beginning sent by first, once it was asked for, and the rest by rest,
+// once that was answered.
 type outflow struct {
 	url, known  string
 	first, rest func()

@@ -43,44 +43,20 @@ var fromUDP = origin{"udp", func(t *testing.T, m *matrix) outflow {
 	}
 }}
 
-// inTwo writes the stream in two parts: the beginning is what a client of a channel that
-// flows begins with.
-func (m *matrix) inTwo(write func([]byte)) (first, rest, serve func()) {
-	go1 := make(chan struct{})
-	return nothing, func() { close(go1) }, func() {
-		write(m.stream[:groupBytes])
-		<-go1
-		write(m.stream[groupBytes:])
-	}
-}
-
 var fromTCP = origin{"tcp", func(t *testing.T, m *matrix) outflow {
-	var conn net.Conn
-	first, rest, serve := m.inTwo(func(b []byte) { _, _ = conn.Write(b) })
-	addr := listen(t, func(c net.Conn) {
-		conn = c
-		serve()
-	})
-	return outflow{url: "tcp://" + addr, known: addr, first: first, rest: rest}
+	addr := listen(t, func(c net.Conn) { _, _ = c.Write(m.stream) })
+	return outflow{url: "tcp://" + addr, known: addr, first: nothing, rest: nothing}
 }}
 
 var (
-	fromHTTP  = origin{"http", func(_ *testing.T, m *matrix) outflow { return m.fromWeb(httptest.NewServer) }}
-	fromHTTPS = origin{"https", func(_ *testing.T, m *matrix) outflow { return m.fromWeb(m.ca.server) }}
+	fromHTTP  = origin{"http", func(t *testing.T, m *matrix) outflow { return m.fromWeb(t, httptest.NewServer) }}
+	fromHTTPS = origin{"https", func(t *testing.T, m *matrix) outflow { return m.fromWeb(t, m.ca.server) }}
 )
 
-func (m *matrix) fromWeb(server func(http.Handler) *httptest.Server) outflow {
-	var answer http.ResponseWriter
-	first, rest, serve := m.inTwo(func(b []byte) {
-		_, _ = answer.Write(b)
-		_ = http.NewResponseController(answer).Flush()
-	})
-	s := server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		answer = w
-		serve()
-	}))
-	m.p.t.Cleanup(s.Close)
-	return outflow{url: s.URL + "/live.ts", known: s.Listener.Addr().String(), first: first, rest: rest}
+func (m *matrix) fromWeb(t *testing.T, server func(http.Handler) *httptest.Server) outflow {
+	s := server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(m.stream) }))
+	t.Cleanup(s.Close)
+	return outflow{url: s.URL + "/live.ts", known: s.Listener.Addr().String(), first: nothing, rest: nothing}
 }
 
 // channelLike finds a channel by a part of its tag.

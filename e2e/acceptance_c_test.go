@@ -10,5 +10,14 @@ func acceptance_c() []line {
 		{49, testFileSource, false},
 		{50, testFileTarget, false},
 		{54, testEveryEndIntoEvery, false},
+		// acceptance_c_chain_test.go
+		{51, testInnerURL, false},
+		{52, testNestedPairs, false},
+		{53, testDaisyChain, false},
+		// acceptance_c_redirect_test.go
+		{72, testRedirect, false},
+		{73, testRedirectToItself, false},
+		{74, testRedirectOfNames, false},
+		{75, testUnavailable, false},
 	}
 }
