@@ -1,12 +1,13 @@
 // Package app is the command: it reads the command line and the configuration, and
-// joins the rooms into what was asked for. wire.go has one function for each role.
+// joins the rooms into what was asked for. wire_run.go, wire_gws.go and wire_gng.go have one
+// function for each role.
 //
 //	sluice run ─┬─ supervises ─► sluice gws           the web service
 //	            └─ supervises ─► sluice gng --id 1 …  the engines
 //
-// The supervised processes are the same program. They get the settings that hold as
-// a configuration on their standard input, so that one which is started again later
-// does not meet a file that has changed in between.
+// The supervised processes are the same program. They read the settings that hold from a
+// file in the run directory, so that one which is started again later does not meet a file
+// that has changed in between; and they read it again at HUP (reload.go).
 //
 // Exit codes: 0 done, 1 it did not work, 2 it was not understood. Either failure says
 // one line on standard error that begins with "sluice:".

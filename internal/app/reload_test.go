@@ -388,8 +388,12 @@ func TestRunAsAnotherUser(t *testing.T) {
 	if code, said := once(t, args...); code != 1 || !strings.Contains(said, "permission denied (user 65534 must be able to run it)") {
 		t.Errorf("a program that nobody may run but root: exit %d, %s", code, said)
 	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	p := sluiceAt(t, everybodys(t, dir), args...)
 	log := testLog(t, own("log/sluice.log"))
+	log.wait(`WARN  run: configuration cannot be read again: this user has no right to it file=` + file)
 	log.wait(`NORM  gws: engine attached engine=1`)
 	for _, lock := range []string{supervisorLock, gwsLock, "engine-1.lock"} {
 		pid, err := process.Holder(filepath.Join(own("run"), lock))
@@ -400,6 +404,11 @@ func TestRunAsAnotherUser(t *testing.T) {
 		if err != nil || !strings.Contains(string(status), "\nUid:\t65534\t65534\t65534\t65534\n") {
 			t.Errorf("%s is held by %d, which is not nobody: %s, %v", lock, pid, status, err)
 		}
+	}
+	p.Signal(syscall.SIGHUP)
+	log.wait(`ERROR run: ` + readNot + `.*permission denied`)
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
 	}
 	p.Signal(syscall.SIGHUP)
 	log.wait(`NORM  gng: ` + readAgain)

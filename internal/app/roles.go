@@ -24,7 +24,9 @@ func newRun() *cobra.Command {
 		Short: "Serve streams: the web service and its engines",
 		Long: `run starts the web service (gws) and the engines (gng) and keeps them running: one
 that crashes is started again. It stays in the foreground; TERM or Ctrl-C ends
-everything in good order, a second one at once.
+everything in good order, a second one at once. HUP reads the configuration again and
+disturbs no stream, USR1 rotates the logs, USR2 drops all channels and clients. Started
+by root it goes on as the user that the configuration names, if there is one.
 
 Without a configuration file every multicast group is served to private and loopback
 addresses; others get 403 until "allow" in the file says otherwise. The file also gives

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -178,7 +179,12 @@ func logSource(log *slog.Logger, c *config.Config) {
 		logs.Normal(log, "configuration read", logs.File, c.File())
 	}
 	tellWarnings(log, c)
+	if syscall.Access(c.File(), mayRead) == syscall.EACCES { // root has read it
+		log.Warn("configuration cannot be read again: this user has no right to it", logs.File, c.File())
+	}
 }
+
+const mayRead = 4 // R_OK of access(2)
 
 func tellWarnings(log *slog.Logger, c *config.Config) {
 	for _, w := range c.Warnings() {
