@@ -19,5 +19,9 @@ func acceptance_c() []line {
 		{73, testRedirectToItself, false},
 		{74, testRedirectOfNames, false},
 		{75, testUnavailable, false},
+		// acceptance_c_safety_test.go
+		{107, testFilesAreKept, false},
+		{108, testNetworksAreKept, false},
+		{110, testLimitsOfSessions, false},
 	}
 }
