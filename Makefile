@@ -4,17 +4,20 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS  = -s -w -X sluice/internal/app.version=$(VERSION)
 
+PROGRAM   ?= bin/sluice
 FUZZTIME  ?= 30s
 BENCH     ?=
 SOAK      ?=
 PLATFORMS  = linux/amd64 linux/arm64 linux/arm linux/mipsle freebsd/amd64
+
+export DESTDIR PREFIX SYSCONFDIR LOCALSTATEDIR # of install
 
 LINT = bin/tools/golangci-lint
 
 # Packages with tests behind the build tag e2e: they need other programs (make setup).
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -rn1 dirname | sort -u)
 
-.PHONY: help run build check test fuzz bench bench-front soak docs setup fmt lint cross unit e2e clean
+.PHONY: help run build check test fuzz bench bench-front soak docs install setup fmt lint cross unit e2e clean
 
 help: ## this text
 	@echo "sluice: multicast in, any number of HTTP clients out"
@@ -51,6 +54,9 @@ soak: build ## half an hour of churn, loss and restarts, with a verdict
 
 docs: ## make the reference, the tables of options and the manual pages (docs/man) anew
 	$(GO) generate ./internal/config ./internal/app ./internal/manual
+
+install: ## install bin/sluice (make build first) with its scripts and manual pages; DESTDIR=, PREFIX=/usr/local
+	@scripts/install.sh $(PROGRAM)
 
 setup: ## install what the tests need, or say what is missing
 	@scripts/setup.sh

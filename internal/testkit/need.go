@@ -3,6 +3,7 @@ package testkit
 import (
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +39,17 @@ func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		leaveOut(t, "only root can do this")
+	}
+}
+
+// NeedUsers is Need for the right to start programs as other users: in a user namespace
+// there may be none but root.
+func NeedUsers(t testing.TB) {
+	t.Helper()
+	cmd := exec.Command("true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if err := cmd.Run(); err != nil {
+		leaveOut(t, "a program cannot be started as another user: "+err.Error())
 	}
 }
 

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Installs a program that was built and what belongs to it: `make install`. In the
+# environment stand DESTDIR, PREFIX (/usr/local), SYSCONFDIR (/etc) and LOCALSTATEDIR
+# (/var). With DESTDIR, as for a package, nothing is done outside of it; else the account
+# of the daemons is made, too, if root calls. A configuration that is there stays.
+set -eu
+
+program=${1:?usage: install.sh PROGRAM}
+user=sluice
+destdir=${DESTDIR:-}
+prefix=${PREFIX:-/usr/local}
+etc=$destdir${SYSCONFDIR:-/etc}
+log=$destdir${LOCALSTATEDIR:-/var}/log/$user
+share=$destdir$prefix/share
+cd "$(dirname "$0")/.."
+[ -x "$program" ] || {
+	echo "install.sh: there is no program $program (make build)" >&2
+	exit 1
+}
+
+# put MODE DIRECTORY FILE...: installs files, with the path of the program in them made right.
+put() {
+	mode=$1 dir=$2
+	shift 2
+	install -d "$dir"
+	for file; do
+		install -m "$mode" "$file" "$dir"
+		sed "s,/usr/local/bin/,$prefix/bin/,g" "$file" >"$dir/${file##*/}"
+	done
+}
+
+install -d "$destdir$prefix/bin"
+install -m 755 "$program" "$destdir$prefix/bin/sluice"
+for module in gws gng; do
+	ln -sf sluice "$destdir$prefix/bin/$module"
+done
+put 755 "$share/sluice" dist/sluice.sh dist/auth/helper.sh dist/auth/helper.py
+put 644 "$share/doc/sluice/examples" dist/sluice.yaml dist/sluice.conf dist/channels.conf dist/logrotate
+put 644 "$destdir$prefix/lib/systemd/system" dist/*.service
+for section in 1 5; do
+	put 644 "$share/man/man$section" docs/man/man$section/*
+done
+[ -e "$etc/sluice.yaml" ] || put 644 "$etc" dist/sluice.yaml
+install -d "$log"
+
+[ -z "$destdir" ] && [ "$(id -u)" = 0 ] || exit 0
+if ! id -u "$user" >/dev/null 2>&1; then
+	if command -v pw >/dev/null; then # FreeBSD
+		pw useradd "$user" -d /var/run/sluice -s /usr/sbin/nologin
+	else
+		useradd --system --home-dir /run/sluice --no-create-home --shell /usr/sbin/nologin "$user"
+	fi
+fi
+chown "$user" "$log"
