@@ -510,3 +510,35 @@ func TestEndsWithClientsWaiting(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGwsComes: an engine that was there first does not wait for its next attempt.
+func TestGwsComes(t *testing.T) {
+	o := &office{t: t, path: filepath.Join(t.TempDir(), "handoff.socket")}
+	t.Cleanup(o.close)
+	failed := make(seen, 1)
+	e, err := engine.New(engine.Config{ID: "1", Socket: o.path, ReconnectDelay: time.Hour}, slog.New(slog.NewTextHandler(failed, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	<-failed
+	o.open()
+	o.admit()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// seen takes the first line of a log.
+type seen chan string
+
+func (s seen) Write(line []byte) (int, error) {
+	select {
+	case s <- string(line):
+	default:
+	}
+	return len(line), nil
+}

@@ -48,10 +48,35 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 		if attached && time.Since(began) > e.conf.ReconnectDelay {
 			continue // the next one may be there already
 		}
-		select {
-		case <-time.After(e.conf.ReconnectDelay):
-		case <-live.Done():
+		if !e.pause(live) {
 			return nil
+		}
+	}
+}
+
+// lookEvery is how often an engine that waits looks whether gws has come.
+const lookEvery = 25 * time.Millisecond
+
+// pause waits ReconnectDelay, or until another socket stands where that of gws is to be. It
+// reports false when ctx ends.
+func (e *Engine) pause(ctx context.Context) bool {
+	late := time.NewTimer(e.conf.ReconnectDelay)
+	defer late.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	before, _ := os.Stat(e.conf.Socket) // an error is no socket
+	for came := false; ; {
+		select {
+		case <-look.C:
+			if came { // and had the time to listen
+				return true
+			}
+			now, err := os.Stat(e.conf.Socket)
+			came = err == nil && (before == nil || !os.SameFile(before, now))
+		case <-late.C:
+			return true
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
