@@ -72,6 +72,9 @@ func (p place) writable(how endpoint.Write) error {
 	return nil
 }
 
+// errThere is for who may not have known that a file is there.
+var errThere = fmt.Errorf("%w: write=append goes on at its end, write=truncate empties it first", fs.ErrExist)
+
 // free says what is in the way of a new file.
 func (p place) free() error {
 	_, err := p.lstat()
@@ -81,7 +84,7 @@ func (p place) free() error {
 	case err != nil:
 		return err
 	}
-	return fs.ErrExist
+	return errThere
 }
 
 func (p place) lstat() (fs.FileInfo, error) {
