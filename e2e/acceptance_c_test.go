@@ -23,5 +23,9 @@ func acceptance_c() []line {
 		{107, testFilesAreKept, false},
 		{108, testNetworksAreKept, false},
 		{110, testLimitsOfSessions, false},
+		// acceptance_c_session_test.go
+		{122, testSessions, false},
+		{123, testFileThatIsThere, false},
+		{124, testGroupsNeverMix, true},
 	}
 }
