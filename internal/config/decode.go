@@ -42,7 +42,6 @@ func (d *decoder) decode(top *tree.Node) {
 			d.member(m, sc)
 		}
 	}
-	d.fallbacks()
 	for _, m := range top.Members {
 		switch m.Name {
 		case channelsKey:

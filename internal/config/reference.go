@@ -64,17 +64,14 @@ In libconfig a name before = has letters, digits, -, _ and * only. For other nam
 ## The sections of gigapxy
 
 In a file whose name ends with .conf, what is known of gigapxy's own settings is read as well: the section ` + "`ws`" + ` by gws, ` + "`ng`" + `
-by gng, both by sluice run. A key of ours beside it counts. A setting that nobody knows is a warning.
+by gng, both by sluice run. A key of ours beside it counts. A setting that nobody knows is a warning. What is not
+said is as without the section; that is gigapxy's default, but for the socket, which is in ` + "`run_dir`" + `.
 
-| gigapxy | sluice | without it |
-|---|---|---|
+| gigapxy | sluice |
+|---|---|
 `)
 	for _, s := range synonyms() {
-		fallback := "as without the section"
-		if s.fallback != "" {
-			fallback = "`" + s.fallback + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", s.name, s.key, fallback)
+		fmt.Fprintf(&b, "| `%s` | `%s` |\n", s.name, s.key)
 	}
 	return b.Bytes()
 }

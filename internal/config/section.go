@@ -14,28 +14,28 @@ import (
 // Files of gigapxy have a section for each module, ws for gws and ng for gng. What is
 // known of it is read with its names, defaults and meanings; each is another name for a
 // key of ours, which overrules it.
+//
+// One default is not kept: gigapxy's modules find each other at /var/run/gpx-ngcomm.socket,
+// where no process can make or remove a socket that has given up root, and nobody else asks
+// for it there. Where nothing is said ours holds, whichever sections there are.
 
 // synonym is a setting of gigapxy's.
 type synonym struct {
-	name     string                       // with its section: ws.ng.socket_path
-	key      string                       // of ours
-	convert  func(string) (string, error) // to the text of the key; nil = as it is
-	fallback string                       // what it is where the section does not say; "" = as without the section
+	name    string                       // with its section: ws.ng.socket_path
+	key     string                       // of ours
+	convert func(string) (string, error) // to the text of the key; nil = as it is
 }
-
-// gigapxySocket is where modules of gigapxy find each other.
-const gigapxySocket = "/var/run/gpx-ngcomm.socket"
 
 func synonyms() []synonym {
 	list := []synonym{
-		{name: "ws.ng.socket_path", key: "socket", fallback: gigapxySocket},
+		{name: "ws.ng.socket_path", key: "socket"},
 		{name: "ws.ng.force_shutdown", key: "force_shutdown"},
 		{name: "ws.ng.pick_method", key: "spread"},
 		{name: "ws.ng.accept_min_attached", key: "min_engines"},
 		{name: "ws.split_channels", key: "split_channels"},
 		{name: "ws.report.cache_timeout_ms", key: "report.cache", convert: milliseconds},
 		{name: "ws.auth.aux_params", key: "auth.listener_alias", convert: listenerAlias},
-		{name: "ng.ng_socket_path", key: "socket", fallback: gigapxySocket},
+		{name: "ng.ng_socket_path", key: "socket"},
 	}
 	for _, section := range []string{"ws", "ng"} {
 		list = append(
@@ -172,22 +172,6 @@ func joined(n *tree.Node) (string, error) {
 func (d *decoder) overrule(key string, place tree.Place) {
 	if said := d.config.origins[key]; said.Place.Line > 0 {
 		d.warn(said.Place, "this is left out: %s is set in %s", key, place)
-	}
-}
-
-// fallbacks sets what gigapxy's modules take where their section does not say.
-func (d *decoder) fallbacks() {
-	for _, s := range synonyms() {
-		section, _, _ := strings.Cut(s.name, ".")
-		there, ok := d.config.origins[section]
-		if _, said := d.config.origins[s.key]; !ok || said || s.fallback == "" {
-			continue
-		}
-		own, _ := d.config.settings().find(s.key)
-		if err := own.value.Set(s.fallback); err != nil {
-			d.fail(there.Place, "%s: %s", s.name, err)
-		}
-		d.config.note(s.key, there)
 	}
 }
 

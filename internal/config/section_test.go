@@ -78,17 +78,14 @@ func TestAcceptance(t *testing.T) {
 	})
 	t.Run("8 defaults", func(t *testing.T) {
 		for text, want := range map[string]string{
-			"ws : {};": gigapxySocket,
-			"ng : {};": "",
+			"ws : {};": "", "ng : {};": "", "ws : {}; ng : {};": "", // both modules find the same place
 			"ws : { split_channels = true; }; socket = \"/s\";": "/s",
-			"engines = 1;": "",
 		} {
-			if c := conf(t, text, GWS); c.Socket != want {
-				t.Errorf("%s: socket %q, want %q", text, c.Socket, want)
+			for _, role := range []Role{GWS, GNG, Run} {
+				if c := conf(t, text, role); c.Socket != want {
+					t.Errorf("%s: socket %q, want %q", text, c.Socket, want)
+				}
 			}
-		}
-		if c := conf(t, "ng : {};", GNG); c.Socket != gigapxySocket || c.Origin("socket").String() != "gigapxy.conf:1" {
-			t.Errorf("gng: socket %q of %s", c.Socket, c.Origin("socket"))
 		}
 	})
 	t.Run("8 lists", func(t *testing.T) {
