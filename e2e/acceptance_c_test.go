@@ -27,5 +27,7 @@ func acceptance_c() []line {
 		{122, testSessions, false},
 		{123, testFileThatIsThere, false},
 		{124, testGroupsNeverMix, true},
+		// acceptance_c_secure_test.go
+		{125, testSecureDoors, false},
 	}
 }
