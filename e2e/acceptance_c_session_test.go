@@ -24,7 +24,7 @@ import (
 // with its source, with its target or by an order. Some are in the configuration.
 func testSessions(t *testing.T) {
 	t.Run("asked for", func(t *testing.T) { t.Parallel(); testSessionsEnd(t) })
-	t.Run("routes", func(t *testing.T) { t.Parallel(); testRoutes(t) })
+	t.Run("routes", func(t *testing.T) { t.Parallel(); testSessionsOfRoutes(t) })
 }
 
 func testSessionsEnd(t *testing.T) {
@@ -121,9 +121,9 @@ func testSessionsEnd(t *testing.T) {
 	})
 }
 
-// testRoutes: sessions of the configuration begin at boot, and again when they have ended if
+// testSessionsOfRoutes: sessions of the configuration begin at boot, and again when they have ended if
 // they are to; a gws that is killed changes nothing about them.
-func testRoutes(t *testing.T) {
+func testSessionsOfRoutes(t *testing.T) {
 	dir, group := t.TempDir(), newGroup()
 	out, datagrams := udpTarget(t, net.IPv4(127, 0, 0, 1), noHeader)
 	conns := make(chan *net.TCPConn, 10)

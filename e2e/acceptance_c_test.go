@@ -29,5 +29,7 @@ func acceptance_c() []line {
 		{124, testGroupsNeverMix, true},
 		// acceptance_c_secure_test.go
 		{125, testSecureDoors, false},
+		// acceptance_c_proxy_test.go
+		{126, testTrustedProxies, false},
 	}
 }
