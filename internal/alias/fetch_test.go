@@ -38,7 +38,7 @@ func provider(t *testing.T) *httptest.Server {
 		}
 		http.Redirect(w, r, to, http.StatusFound)
 	})
-	mux.HandleFunc("/below/list", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "two.ts\n") })
+	mux.HandleFunc("/below/list", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "#EXTINF:-1,Two\ntwo.ts\n") })
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write([]byte(strings.Repeat("#", 1<<16))); err != nil {

@@ -58,7 +58,7 @@ type playlist struct {
 	all   lineup.Settings
 
 	number   int  // of the line
-	header   bool // #EXTM3U was there
+	header   bool // #EXTM3U or #EXTINF was there: it is M3U
 	entries  int
 	warnings int            // those that are beyond maxWarnings too
 	next     lineup.Listing // what was said of the next entry
@@ -85,6 +85,7 @@ func (p *playlist) read(line string) error {
 	case strings.HasPrefix(line, "#EXTM3U"):
 		p.header = true
 	case strings.HasPrefix(line, "#EXTINF:"):
+		p.header = true
 		p.info(line[len("#EXTINF:"):])
 	case strings.HasPrefix(line, "#EXTGRP:"):
 		if p.next.Group == "" { // else group-title has said it
@@ -229,6 +230,8 @@ func (p *playlist) resolve(line string) (string, error) {
 	switch {
 	case absolute.MatchString(line):
 		return line, nil
+	case !p.header: // a page that says that something is wrong has such lines, too
+		return "", errors.New("a relative URL, and neither #EXTM3U nor #EXTINF before it")
 	case isURL(p.base):
 		base, err := url.Parse(p.base)
 		if err != nil {

@@ -86,7 +86,7 @@ func TestRelative(t *testing.T) {
 		"https://other.example/a": "https://other.example:443/a",
 		"udp://@239.1.1.1:5000":   "udp://239.1.1.1:5000",
 	} {
-		got, err := ParsePlaylist(where, []byte(line), lineup.Defaults())
+		got, err := ParsePlaylist(where, []byte("#EXTM3U\n"+line), lineup.Defaults())
 		if err != nil || len(got.Channels) != 1 || got.Channels[0].Sources[0].String() != want {
 			t.Errorf("%s: %+v, %v; want %s", line, got, err, want)
 		}
@@ -141,15 +141,12 @@ func TestNoPlaylist(t *testing.T) {
 		"":                      "no channel in it",
 		"#EXTM3U\n":             "no channel in it",
 		"<html>\n<p>404</p>\n":  "is it M3U at all",
-		"#EXTM3U\nrtmp://h/x\n": "no channel in it can be used: /x/y.m3u: line 2: left out: unsupported scheme",
+		"#EXTM3U\nrtmp://h/x\n": "/x/y.m3u: line 2: left out: unsupported scheme",
 	} {
-		where := "/x/y.m3u"
-		if strings.HasPrefix(text, "<") {
-			where = "http://h:1/x" // where everything is a file's name, a page is a list
-			text = strings.ReplaceAll(text, "<", "rtmp://")
-		}
-		if got, err := ParsePlaylist(where, []byte(text), lineup.Defaults()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %+v, %v; want %s", text, got, err, want)
+		for _, where := range []string{"/x/y.m3u", "http://h:1/x/y.m3u"} {
+			if got, err := ParsePlaylist(where, []byte(text), lineup.Defaults()); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %q: %+v, %v; want %s", where, text, got, err, want)
+			}
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (s *Server) admit(conf *Config, r *http.Request, v *visit) (*client, *refus
 	var bad *request.Error
 	switch {
 	case errors.As(err, &bad):
-		return nil, &refusal{code: bad.Status, text: bad.Text}
+		return nil, &refusal{code: bad.Status, text: bad.Text, hint: bad.Logged}
 	case err != nil:
 		return nil, &refusal{code: http.StatusInternalServerError, text: err.Error()}
 	}

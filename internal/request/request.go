@@ -79,7 +79,8 @@ type Request struct {
 // Error says why a URL is no request.
 type Error struct {
 	Status int    // the HTTP status to answer with: 400 or 404
-	Text   string // one line for the client
+	Text   string // one line for the client; of a parameter of the session it may repeat the value
+	Logged string // the same for logs, without the value; "" = Text
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -95,7 +96,7 @@ const (
 // Parse reads the target of a request line, path and query as the client has encoded them;
 // a proxy's client writes http://HOST before it, which is not looked at. An error is an
 // *Error: 404 for a path of another form, 400 for an address, a name or a parameter that
-// is none. It repeats no query and no credentials.
+// is none. It repeats no credentials, and of a query nothing but what Error says.
 func Parse(target string) (Request, error) {
 	target = originForm(target)
 	if strings.ContainsFunc(target, notPrintable) {
@@ -186,8 +187,10 @@ func withQuery(s, query string) string {
 
 func notPrintable(r rune) bool { return r <= ' ' || r == 0x7f }
 
-func notFound(text string) error { return &Error{http.StatusNotFound, text + ": " + forms} }
+func notFound(text string) error {
+	return &Error{Status: http.StatusNotFound, Text: text + ": " + forms}
+}
 
 func bad(format string, args ...any) error {
-	return &Error{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+	return &Error{Status: http.StatusBadRequest, Text: fmt.Sprintf(format, args...)}
 }

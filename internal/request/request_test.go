@@ -2,6 +2,7 @@ package request
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
@@ -443,6 +444,20 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	} {
 		if r, err := Parse(target); err == nil || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%s: %+v, %v", target, r, err)
+		}
+	}
+}
+
+// TestLogged: what logs are told of a bad parameter has nothing of its value.
+func TestLogged(t *testing.T) {
+	for _, target := range []string{
+		"/udp/239.1.1.1:5000?start=SECRET", "/udp/239.1.1.1:5000?slow=SECRET", "/$news?start=%zzSECRET",
+		"/src/$news/dst/file:///a?write=SECRET", "/src/$news/dst/http://h/a?method=SECRET", "/src/$news/dst/udp://10.0.0.1:5000?bitrate=SECRET",
+	} {
+		_, err := Parse(target)
+		var bad *Error
+		if !errors.As(err, &bad) || bad.Status != http.StatusBadRequest || bad.Logged == "" || strings.Contains(bad.Logged, "SECRET") {
+			t.Errorf("%s: %+v", target, err)
 		}
 	}
 }

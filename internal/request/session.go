@@ -28,7 +28,7 @@ func (r *Request) session(query string) (string, error) {
 		value, err := url.QueryUnescape(escaped)
 		switch {
 		case err != nil:
-			return "", bad("%v in the parameter %s", err, key)
+			return "", badValue(key, err)
 		case len(value) > maxValue:
 			return "", bad("parameter %s of %d characters: want at most %d", key, len(value), maxValue)
 		case slices.Contains(seen, key):
@@ -36,10 +36,17 @@ func (r *Request) session(query string) (string, error) {
 		}
 		seen = append(seen, key)
 		if err := set(value); err != nil {
-			return "", bad("parameter %s: %v", key, err)
+			return "", badValue(key, err)
 		}
 	}
 	return strings.Join(others, "&"), nil
+}
+
+// badValue is for a parameter of ours; err may repeat its value, which logs must not.
+func badValue(key string, err error) error {
+	return &Error{
+		Status: http.StatusBadRequest, Text: fmt.Sprintf("parameter %s: %v", key, err), Logged: "bad value of the parameter " + key,
+	}
 }
 
 // setter is what a parameter of ours does; nil for others.
