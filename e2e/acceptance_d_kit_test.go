@@ -3,10 +3,13 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/internal/testkit"
 )
@@ -382,4 +386,20 @@ func stopped(t *testing.T, proc *testkit.Proc) {
 	if line := alarming.FindString(proc.Output()); line != "" {
 		t.Errorf("the program said %q", line)
 	}
+}
+
+// exchangeBegin sends text as it is and returns the first line of what is answered.
+func exchangeBegin(t *testing.T, addr, text string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(testkit.Patience))
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(c).ReadString('\n') // none is told by whoever asks
+	return line
 }

@@ -260,10 +260,13 @@ var ports atomic.Uint32
 
 // freePort is a loopback address that nobody listens on. Nobody but this test's processes
 // lives in the namespace; each port is given once, and none that the system gives to
-// those who connect (net.ipv4.ip_local_port_range begins at 32768).
+// those who connect (net.ipv4.ip_local_port_range begins at 32768). Meanwhile nobody forks:
+// the child would have the socket, and hold the port, until it is a program.
 func freePort(t *testing.T) string {
 	t.Helper()
 	const first, past = 10_000, 32_768
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for {
 		port := first + ports.Add(1)
 		if port >= past {
