@@ -3,7 +3,7 @@ package gws
 import (
 	"net/http"
 	"net/netip"
-	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -40,24 +40,35 @@ func newVisit(conf *Config, r *http.Request) *visit {
 
 func cut(s string, n int) string { return s[:min(len(s), n)] }
 
+// Letters that end a secret, as they may be hidden: percent-encoded, once or several times.
+var (
+	hiddenQuery     = regexp.MustCompile("\\?|%(25)*3[fF]")
+	hiddenDelimiter = regexp.MustCompile("%(25)*(2[fF]|3[aA]|40)")
+)
+
 // masked is a URL, or the target of a request, without its secrets: a query shows as "?-",
-// credentials as "-@". Percent-encoding hides neither. What stands before an @ stays if it
-// can only be an address, as in udp://10.0.0.7@239.1.1.1:5000.
+// credentials as "-@". Percent-encoding hides neither, be it good or not. What stands before
+// an @ stays if it can only be an address, as in udp://10.0.0.7@239.1.1.1:5000.
 func masked(s string) string {
-	s, _, query := strings.Cut(s, "?")
-	if plain, err := url.PathUnescape(s); err == nil && plain != s {
-		if before, _, found := strings.Cut(plain, "?"); found || strings.Contains(plain, "@") {
-			s, query = before, query || found
-		}
+	query := hiddenQuery.FindStringIndex(s)
+	if query != nil {
+		s = s[:query[0]]
 	}
-	if strings.Contains(s, "@") {
-		segments := strings.Split(s, "/")
+	plain := hiddenDelimiter.ReplaceAllStringFunc(s, func(letter string) string {
+		return map[string]string{"2f": "/", "3a": ":", "40": "@"}[strings.ToLower(letter[len(letter)-2:])]
+	})
+	switch {
+	case !strings.Contains(plain, "@"): // it stays as it was written
+	case strings.Contains(plain, "://"): // a slash may be part of a password
+		s = uri.Mask(plain)
+	default:
+		segments := strings.Split(plain, "/")
 		for i := range segments {
 			segments[i] = maskedSegment(segments[i])
 		}
 		s = strings.Join(segments, "/")
 	}
-	if query {
+	if query != nil {
 		s += "?-"
 	}
 	return uri.Printable(s)
