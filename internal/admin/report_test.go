@@ -68,8 +68,10 @@ func TestAcceptance(t *testing.T) {
 	t.Run("92", func(t *testing.T) {
 		h := Handler(&office{status: example()}, on)
 		for _, same := range [][2]string{
-			{"type=tps&format=html", "type=traffic&format=web"}, {"type=tps&format=xml", "type=traffic&format=xml"},
-			{"format=json", "type=tps&format=json"}, {"", "format=html"},
+			{"type=tps&format=html", "type=traffic&format=web"},
+			{"type=tps&format=xml", "type=traffic&format=xml"},
+			{"format=json", "type=tps&format=json"},
+			{"", "format=html"},
 		} {
 			a, b := ask(h, "GET", "/report?"+same[0]), ask(h, "GET", "/report?"+same[1])
 			if a.Code != 200 || !bytes.Equal(a.Body.Bytes(), b.Body.Bytes()) || a.Header().Get("Content-Type") != b.Header().Get("Content-Type") {
@@ -209,8 +211,14 @@ func TestOrders(t *testing.T) {
 		method, site string
 		want         int
 	}{
-		{"GET", "", 200}, {"POST", "", 200}, {"GET", "none", 200}, {"GET", "same-origin", 200},
-		{"GET", "cross-site", 403}, {"POST", "same-site", 403}, {"HEAD", "", 405}, {"DELETE", "", 405},
+		{"GET", "", 200},
+		{"POST", "", 200},
+		{"GET", "none", 200},
+		{"GET", "same-origin", 200},
+		{"GET", "cross-site", 403},
+		{"POST", "same-site", 403},
+		{"HEAD", "", 405},
+		{"DELETE", "", 405},
 	} {
 		o := &office{status: example()}
 		h := Handler(o, on)
