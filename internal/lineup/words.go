@@ -22,7 +22,7 @@ func CheckName(name string) error {
 		return fmt.Errorf("channel name of %d bytes: want at most %d", len(name), MaxName)
 	}
 	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !InName(r) }) {
-		return fmt.Errorf("bad channel name %q: want letters, digits, dots, dashes and underscores", name)
+		return fmt.Errorf("bad channel name %q: want letters, digits, dots, dashes and underscores", uri.Shown(name))
 	}
 	return nil
 }

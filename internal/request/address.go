@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"sluice/internal/uri"
 )
 
 // separators may stand before a port, in place of the colon.
@@ -57,7 +59,7 @@ func hasPort(s string) bool { return strings.LastIndexByte(s, ':') > strings.Las
 // that was hidden.
 func checked(s string) (string, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return notPrintable(r) || r > '~' || r == '/' }) {
-		return "", bad("bad character in address %q: %s", s, forms)
+		return "", bad("bad character in address %q: %s", uri.Shown(s), forms)
 	}
 	return s, nil
 }

@@ -441,6 +441,7 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		"/src/http%3A%2F%2Fu%3ASECRET%40h%3Ax/dst/", "/src/udp://239.1.1.1:5/dst/http://u:SECRET@h:x/", "/src/udp://239.1.1.1:5/dst/x?token=SECRET",
 		"/src/$a%20b?token=SECRET/dst/", "/src/http://h/?token=SECRET", "/src/file:///x/../y?token=SECRET/dst/", "/x?SECRET", "/src/file%3A%2F%2Fx%3FSECRET/dst/",
 		"/src/http%3A%2F%2Fu%3ASECRET%40h%0a/dst/",
+		"/$news%3Ftoken=SECRET", "/$u:SECRET%40h", "/udp/http:%2F%2Fu:SECRET%40h%2F", "/udp/239.1.1.1:5000%3Ftoken=SECRET%2F", "/udp/239.1.1.1:5000%3Fa%20SECRET",
 	} {
 		if r, err := Parse(target); err == nil || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%s: %+v, %v", target, r, err)

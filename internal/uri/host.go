@@ -72,11 +72,11 @@ func parseFile(s string) (End, error) {
 	case err != nil:
 		return End{}, errors.New("a URL with a % that no two hexadecimal digits follow")
 	case !strings.HasPrefix(name, "/"):
-		return End{}, fmt.Errorf("file %q has no absolute path: want file:///DIRECTORY/FILE", shown(name))
+		return End{}, fmt.Errorf("file %q has no absolute path: want file:///DIRECTORY/FILE", Shown(name))
 	case strings.ContainsFunc(name, notOfFiles):
 		return End{}, errors.New("a file name with a control character")
 	case path.Clean(name) != name || name == "/":
-		return End{}, fmt.Errorf("bad path %q: want that of a file, without empty parts, dots and double dots", shown(name))
+		return End{}, fmt.Errorf("bad path %q: want that of a file, without empty parts, dots and double dots", Shown(name))
 	}
 	e := End{Scheme: File, Path: name}
 	return e, errIfLong(e)
@@ -94,23 +94,23 @@ func parseHost(s, port string) (string, error) {
 		host, own = s[:i], s[i+1:]
 	}
 	if own == "" || host == "" {
-		return "", fmt.Errorf("bad address %q: want HOST:PORT (IPv6 as [ADDRESS]:PORT)", shown(s))
+		return "", fmt.Errorf("bad address %q: want HOST:PORT (IPv6 as [ADDRESS]:PORT)", Shown(s))
 	}
 	if n, err := strconv.ParseUint(own, 10, 16); err != nil || n == 0 || own != strconv.FormatUint(n, 10) {
-		return "", fmt.Errorf("bad port in %q: want 1 to 65535", shown(s))
+		return "", fmt.Errorf("bad port in %q: want 1 to 65535", Shown(s))
 	}
 	if inside, ok := strings.CutPrefix(host, "["); ok {
 		a, err := netip.ParseAddr(strings.TrimSuffix(inside, "]"))
 		switch {
 		case err != nil || !a.Is6() || !strings.HasSuffix(inside, "]"):
-			return "", fmt.Errorf("bad address %q: want IPv6 in brackets", shown(s))
+			return "", fmt.Errorf("bad address %q: want IPv6 in brackets", Shown(s))
 		case a.Zone() != "":
 			return "", errZone(s)
 		}
 		return net.JoinHostPort(a.Unmap().String(), own), nil
 	}
 	if strings.Contains(host, ":") {
-		return "", fmt.Errorf("bad address %q: want IPv6 as [ADDRESS]:PORT", shown(s))
+		return "", fmt.Errorf("bad address %q: want IPv6 as [ADDRESS]:PORT", Shown(s))
 	}
 	host = strings.ToLower(host)
 	if err := checkHostName(host); err != nil {
@@ -123,7 +123,7 @@ func parseHost(s, port string) (string, error) {
 // addresses of IPv4.
 func checkHostName(s string) error {
 	if s == "" || len(s) > 253 || strings.ContainsFunc(s, notOfHosts) || strings.ContainsRune("-.", rune(s[0])) || strings.Contains(s, "..") {
-		return fmt.Errorf("bad host name %q: want letters, digits, dots and dashes", shown(s))
+		return fmt.Errorf("bad host name %q: want letters, digits, dots and dashes", Shown(s))
 	}
 	return nil
 }

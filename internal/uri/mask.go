@@ -53,9 +53,9 @@ func namesDatagrams(text string) bool {
 // maxShown is how much of a text an error repeats, in bytes.
 const maxShown = 80
 
-// shown is one URL, or a part of one, as an error may repeat it: its query does not end at
+// Shown is one URL, or a part of one, as an error may repeat it: its query does not end at
 // a blank.
-func shown(s string) string {
+func Shown(s string) string {
 	base, query, found := strings.Cut(s, "?")
 	if found {
 		base += "?" + strings.Join(strings.Fields(query), "")

@@ -40,7 +40,7 @@ func ParseSourceAddr(scheme Scheme, s string) (Source, error) {
 func parseLegs(s string, parse func(string) (End, error)) (Source, error) {
 	legs := strings.Split(s, legSeparator)
 	if len(legs) > MaxLegs {
-		return nil, fmt.Errorf("%d legs in %q: at most %d can be merged", len(legs), shown(s), MaxLegs)
+		return nil, fmt.Errorf("%d legs in %q: at most %d can be merged", len(legs), Shown(s), MaxLegs)
 	}
 	source := make(Source, 0, len(legs))
 	for _, leg := range legs {
@@ -51,7 +51,7 @@ func parseLegs(s string, parse func(string) (End, error)) (Source, error) {
 		case len(legs) > 1 && !e.Datagrams():
 			return nil, fmt.Errorf("%s cannot be merged with another leg: want udp or rtp", e.Tag())
 		case slices.ContainsFunc(source, func(other End) bool { return other.Tag() == e.Tag() }):
-			return nil, fmt.Errorf("%s is named twice in %q", e.Tag(), shown(s))
+			return nil, fmt.Errorf("%s is named twice in %q", e.Tag(), Shown(s))
 		}
 		source = append(source, e)
 	}

@@ -73,11 +73,11 @@ func Parse(s string) (End, error) {
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || scheme == "" || strings.ContainsFunc(scheme, notOfSchemes) {
-		return End{}, fmt.Errorf("%q is no URL: want such as udp://GROUP:PORT", shown(s))
+		return End{}, fmt.Errorf("%q is no URL: want such as udp://GROUP:PORT", Shown(s))
 	}
 	known := Scheme(strings.ToLower(scheme))
 	if slices.Contains([]Scheme{UDP, RTP, TCP, File}, known) && strings.ContainsAny(rest, "?#") {
-		return End{}, fmt.Errorf("a query or fragment in %q: only http and https have one; in a file's name ? is %%3F and # is %%23", shown(s))
+		return End{}, fmt.Errorf("a query or fragment in %q: only http and https have one; in a file's name ? is %%3F and # is %%23", Shown(s))
 	}
 	switch known {
 	case UDP:
@@ -93,7 +93,7 @@ func Parse(s string) (End, error) {
 	case File:
 		return parseFile(rest)
 	}
-	return End{}, fmt.Errorf("%w %q: want udp, rtp, tcp, http, https or file", ErrScheme, shown(scheme))
+	return End{}, fmt.Errorf("%w %q: want udp, rtp, tcp, http, https or file", ErrScheme, Shown(scheme))
 }
 
 func errLength(n int) error {
@@ -118,7 +118,7 @@ func ParseAddr(scheme Scheme, s string) (End, error) {
 		return End{}, addrError(addr)
 	}
 	if e.Addr.Port() == 0 {
-		return End{}, fmt.Errorf("port 0 in %q: want 1 to 65535", shown(addr))
+		return End{}, fmt.Errorf("port 0 in %q: want 1 to 65535", Shown(addr))
 	}
 	if e.Addr.Addr().Zone() != "" {
 		return End{}, errZone(addr)
@@ -158,7 +158,7 @@ func ifAddress(s string) string {
 	if strings.ContainsFunc(s, notOfAddresses) {
 		return ""
 	}
-	return fmt.Sprintf("%q ", shown(s))
+	return fmt.Sprintf("%q ", Shown(s))
 }
 
 func notOfAddresses(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.[]", r) }
@@ -167,13 +167,13 @@ func notOfAddresses(r rune) bool { return !strings.ContainsRune("0123456789abcde
 // with a colon: 10.0.0.7:239.1.1.1:5000.
 func addrError(s string) error {
 	if strings.Count(s, ":") == 2 && !strings.Contains(s, "[") || strings.Contains(s, "]:[") {
-		return fmt.Errorf("bad address %q: use @ between a source and its group, SOURCE@GROUP:PORT", shown(s))
+		return fmt.Errorf("bad address %q: use @ between a source and its group, SOURCE@GROUP:PORT", Shown(s))
 	}
-	return fmt.Errorf("bad address %q: want ADDRESS:PORT (IPv6 as [ADDRESS]:PORT)", shown(s))
+	return fmt.Errorf("bad address %q: want ADDRESS:PORT (IPv6 as [ADDRESS]:PORT)", Shown(s))
 }
 
 func errZone(s string) error {
-	return fmt.Errorf("zone in %q: the interface is a setting, not part of the address", shown(s))
+	return fmt.Errorf("zone in %q: the interface is a setting, not part of the address", Shown(s))
 }
 
 // String is the URL that Parse reads back, credentials and query included: for
@@ -208,7 +208,7 @@ func (e End) String() string {
 //
 // Two ends that deliver the same bytes have the same tag, and no others. What an HTTP
 // server sends may depend on the query and on who asks: then twelve digits behind a tilde
-// stand for both, the beginning of their SHA-256.
+// stand for both, the beginning of their SHA-256, and for the path if that has credentials.
 func (e End) Tag() string {
 	switch {
 	case e.Datagrams():
@@ -218,9 +218,16 @@ func (e End) Tag() string {
 	case e.Scheme == TCP:
 		return "TCP://" + e.Host
 	}
-	tag := strings.ToUpper(string(e.Scheme)) + "://" + e.Host + tagPath(e.Path)
-	if e.User != "" || e.Query != "" {
-		sum := sha256.Sum256([]byte(e.User + "@" + e.Query))
+	path, hidden := e.Path, e.User+"@"+e.Query
+	if strings.Contains(path, "://") { // a relay is asked for an end with credentials of its own, maybe
+		path = Mask(path)
+	}
+	if path != e.Path {
+		hidden += "@" + e.Path
+	}
+	tag := strings.ToUpper(string(e.Scheme)) + "://" + e.Host + tagPath(path)
+	if hidden != "@" {
+		sum := sha256.Sum256([]byte(hidden))
 		tag += "~" + hex.EncodeToString(sum[:6])
 	}
 	return tag

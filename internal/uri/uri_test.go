@@ -30,23 +30,25 @@ func TestTag(t *testing.T) {
 		"tcp://[FD00:0::7]:7000":      "TCP://[fd00::7]:7000",
 		"tcp://[::ffff:10.0.0.7]:700": "TCP://10.0.0.7:700",
 
-		"http://tv.example":                                    "HTTP://tv.example:80/",
-		"http://tv.example/a/b.ts":                             "HTTP://tv.example:80/a/b.ts",
-		"https://TV.example":                                   "HTTPS://tv.example:443/",
-		"https://tv.example:8443/x":                            "HTTPS://tv.example:8443/x",
-		"http://[fd00::7]/x":                                   "HTTP://[fd00::7]:80/x",
-		"http://[fd00::7]:81/x":                                "HTTP://[fd00::7]:81/x",
-		"http://10.0.1.12:4056/udp/224.0.2.26:4033?kk=yy":      "HTTP://10.0.1.12:4056/udp/224.0.2.26:4033~6cfa2cd39e90",
-		"http://tv.example?kk=yy":                              "HTTP://tv.example:80/~6cfa2cd39e90",
-		"https://user:secret@tv.example/live.ts":               "HTTPS://tv.example:443/live.ts~206f1b8704b1",
-		"https://us@er:sec%2Fret@tv.example/live.ts":           "HTTPS://tv.example:443/live.ts~2e6cb974c47f",
-		"http://tv.example/a~b":                                "HTTP://tv.example:80/a%7Eb",
-		"http://tv.example/a%20b":                              "HTTP://tv.example:80/a%20b",
-		"http://tv.example/ä":                                  "HTTP://tv.example:80/%C3%A4",
-		"http://tv.example/src/udp://239.1.1.1:5/dst/":         "HTTP://tv.example:80/src/udp://239.1.1.1:5/dst/",
-		"http://tv.example/@handle":                            "HTTP://tv.example:80/@handle",
-		"http://" + strings.Repeat("a.", 126) + "b/":           "HTTP://" + strings.Repeat("a.", 126) + "b:80/",
-		"http://host_with_underscore:8080/index.ts?a=%zz&b=/?": "HTTP://host_with_underscore:8080/index.ts~b61113d3c5a2",
+		"http://tv.example":                                     "HTTP://tv.example:80/",
+		"http://tv.example/a/b.ts":                              "HTTP://tv.example:80/a/b.ts",
+		"https://TV.example":                                    "HTTPS://tv.example:443/",
+		"https://tv.example:8443/x":                             "HTTPS://tv.example:8443/x",
+		"http://[fd00::7]/x":                                    "HTTP://[fd00::7]:80/x",
+		"http://[fd00::7]:81/x":                                 "HTTP://[fd00::7]:81/x",
+		"http://10.0.1.12:4056/udp/224.0.2.26:4033?kk=yy":       "HTTP://10.0.1.12:4056/udp/224.0.2.26:4033~6cfa2cd39e90",
+		"http://tv.example?kk=yy":                               "HTTP://tv.example:80/~6cfa2cd39e90",
+		"https://user:secret@tv.example/live.ts":                "HTTPS://tv.example:443/live.ts~206f1b8704b1",
+		"https://us@er:sec%2Fret@tv.example/live.ts":            "HTTPS://tv.example:443/live.ts~2e6cb974c47f",
+		"http://tv.example/a~b":                                 "HTTP://tv.example:80/a%7Eb",
+		"http://tv.example/a%20b":                               "HTTP://tv.example:80/a%20b",
+		"http://tv.example/ä":                                   "HTTP://tv.example:80/%C3%A4",
+		"http://tv.example/src/udp://239.1.1.1:5/dst/":          "HTTP://tv.example:80/src/udp://239.1.1.1:5/dst/",
+		"http://tv.example/src/udp://10.0.0.7@232.1.1.1:5/dst/": "HTTP://tv.example:80/src/udp://10.0.0.7@232.1.1.1:5/dst/",
+		"http://tv.example/src/http://u:p@h/x/dst/":             "HTTP://tv.example:80/src/http://-@h/x/dst/~7611aa28e2f1",
+		"http://tv.example/@handle":                             "HTTP://tv.example:80/@handle",
+		"http://" + strings.Repeat("a.", 126) + "b/":            "HTTP://" + strings.Repeat("a.", 126) + "b:80/",
+		"http://host_with_underscore:8080/index.ts?a=%zz&b=/?":  "HTTP://host_with_underscore:8080/index.ts~b61113d3c5a2",
 
 		"file:///srv/media/film.ts":     "FILE:///srv/media/film.ts",
 		"FILE:///srv/My%20Film.ts":      "FILE:///srv/My%20Film.ts",
@@ -75,7 +77,7 @@ func TestTagsDiffer(t *testing.T) {
 	seen := make(map[string]string)
 	for _, in := range []string{
 		"http://h/x", "https://h/x", "http://h:81/x", "http://h/x/", "http://h/X",
-		"http://h/x?a=1", "http://h/x?a=2", "http://u@h/x", "http://v@h/x", "http://u@h/x?a=1",
+		"http://h/http://u:p@g/x", "http://h/http://u:q@g/x", "http://h/http://-@g/x", "http://h/x?a=1", "http://h/x?a=2", "http://u@h/x", "http://v@h/x", "http://u@h/x?a=1",
 		"http://h/x%3Fa=1", "http://h/x~0123456789ab", "tcp://h:80", "file:///x", "file:///x~1", "file:///x%257E1",
 	} {
 		e, err := uri.Parse(in)
@@ -212,21 +214,21 @@ func TestErrorsKeepSecrets(t *testing.T) {
 
 func TestMask(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                                  "",
-		"no URL at all":                     "no URL at all",
-		"udp://239.1.1.1:5000":              "udp://239.1.1.1:5000",
-		"udp://10.0.0.7@239.1.1.1:5000":     "udp://10.0.0.7@239.1.1.1:5000",
-		"udp://[fd00::7]@[ff35::1]:5000":    "udp://[fd00::7]@[ff35::1]:5000",
-		"udp://me:pw@239.1.1.1:5000":        "udp://-@239.1.1.1:5000",
-		"http://cafe:beef@h/x":              "http://-@h/x", // though it looks like an address
-		"http://u:p@h/x?token=1":            "http://-@h/x?-",
-		"http://h/x?token=1":                "http://h/x?-",
-		"http://u:p/w@h/x":                  "http://-@h/x",
-		"http://u:p?w@h/x":                  "http://-?-",
-		"news  http://u:p@h/?a=b http://h?": "news  http://-@h/?- http://h?-",
+		"":                                               "",
+		"no URL at all":                                  "no URL at all",
+		"udp://239.1.1.1:5000":                           "udp://239.1.1.1:5000",
+		"udp://10.0.0.7@239.1.1.1:5000":                  "udp://10.0.0.7@239.1.1.1:5000",
+		"udp://[fd00::7]@[ff35::1]:5000":                 "udp://[fd00::7]@[ff35::1]:5000",
+		"udp://me:pw@239.1.1.1:5000":                     "udp://-@239.1.1.1:5000",
+		"http://cafe:beef@h/x":                           "http://-@h/x", // though it looks like an address
+		"http://u:p@h/x?token=1":                         "http://-@h/x?-",
+		"http://h/x?token=1":                             "http://h/x?-",
+		"http://u:p/w@h/x":                               "http://-@h/x",
+		"http://u:p?w@h/x":                               "http://-?-",
+		"news  http://u:p@h/?a=b http://h?":              "news  http://-@h/?- http://h?-",
 		"udp://10.0.0.7@232.1.1.1:5 tcp://u:p@h:5 x?y z": "udp://10.0.0.7@232.1.1.1:5 tcp://-@h:5 x?- z",
-		"http:/u:p@h/x":           "-@h/x",
-		"  @include \"one.conf\"": "  @include \"one.conf\"",
+		"http:/u:p@h/x":                                  "-@h/x",
+		"  @include \"one.conf\"":                        "  @include \"one.conf\"",
 	} {
 		if got := uri.Mask(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
