@@ -104,10 +104,10 @@ func (o *observer) ChannelOpened(tag string) {
 	o.queue.event(handoff.ChannelOpen{Tag: tag})
 }
 
-func (o *observer) ChannelEnded(tag string, reason channel.Reason) {
-	o.log.Debug("channel ended", logs.Channel, tag, logs.Reason, reason.String())
+func (o *observer) ChannelEnded(tag string, bytes uint64, reason channel.Reason) {
+	o.log.Debug("channel ended", logs.Channel, tag, "bytes", bytes, logs.Reason, reason.String())
 	failed := reason == channel.NoData || reason == channel.SourceFailed
-	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String(), Failed: failed})
+	o.queue.event(handoff.ChannelEnd{Tag: tag, Reason: reason.String(), Failed: failed, Bytes: bytes})
 }
 
 func (o *observer) SourceFailed(tag, source string, err error) {

@@ -48,8 +48,8 @@ func (e *ends) all() string {
 	return fmt.Sprint(e.notes)
 }
 
-func (e *ends) ChannelOpened(string)                    {}
-func (e *ends) ChannelEnded(_ string, r channel.Reason) { e.note("channel: %s", r) }
+func (e *ends) ChannelOpened(string)                              {}
+func (e *ends) ChannelEnded(_ string, _ uint64, r channel.Reason) { e.note("channel: %s", r) }
 
 func (e *ends) SourceFailed(_, _ string, err error)             { e.note("source: %v", err) }
 func (e *ends) Switched(string, string, string, channel.Reason) { e.note("switched") }

@@ -151,13 +151,13 @@ func (s *Server) recordOpenLocked(e *engine, tag string) {
 
 // recordEndLocked tells that e does not receive a channel any more; of one that was never
 // open there is nothing to tell.
-func (s *Server) recordEndLocked(e *engine, tag, reason string) {
+func (s *Server) recordEndLocked(e *engine, tag string, bytes uint64, reason string) {
 	h := e.channels[tag]
 	if h == nil || h.since.IsZero() || s.stopping {
 		return
 	}
 	s.record(logs.AccessEntry{
-		Event: logs.ChannelDown, Channel: tag, Engine: e.hello.Engine, Duration: time.Since(h.since), Reason: reason,
+		Event: logs.ChannelDown, Bytes: bytes, Channel: tag, Engine: e.hello.Engine, Duration: time.Since(h.since), Reason: reason,
 	})
 	h.since = time.Time{}
 }

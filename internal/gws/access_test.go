@@ -107,9 +107,9 @@ func TestAcceptance105AccessLog(t *testing.T) {
 	h.answer(getOf(5001))
 	diary.wait("Event:client_deny", "Request:GET /udp/239.1.1.1:5001 HTTP/1.1", "Status:503", "limits.clients is 1")
 	e.send(handoff.ClientEnd{ID: a.ID, Bytes: 188_000, Reason: "client gone"})
-	e.send(handoff.ChannelEnd{Tag: tag, Reason: "unused"})
+	e.send(handoff.ChannelEnd{Tag: tag, Reason: "unused", Bytes: 376_000})
 	diary.wait("Event:client_close", "Request:GET /udp/239.1.1.1:5000?- HTTP/1.1", "Status:200", "Bytes:188000", "Reason:client gone", me)
-	diary.wait("Event:channel_close", "Channel:"+tag, "Engine:1", "Reason:unused")
+	diary.wait("Event:channel_close", "Bytes:376000", "Channel:"+tag, "Engine:1", "Reason:unused")
 
 	client = h.ask(getOf(5001))
 	e.refuses(504, "the source delivers no data")

@@ -87,7 +87,7 @@ func (s *Server) onChannelEnd(e *engine, m handoff.ChannelEnd) {
 	if m.Failed {
 		s.failures.note(m.Tag, time.Now())
 	}
-	s.endedLocked(e, m.Tag, m.Reason)
+	s.endedLocked(e, m.Tag, m.Bytes, m.Reason)
 	s.unpinnedLocked(m.Tag, time.Now())
 	s.log.Info("channel ended", logs.Channel, m.Tag, logs.Engine, e.hello.Engine, logs.Reason, m.Reason)
 }
@@ -167,7 +167,7 @@ func (s *Server) replaceChannelsLocked(e *engine, told []report.Channel) {
 	}
 	for tag := range e.channels {
 		if !there[tag] {
-			s.endedLocked(e, tag, eventsLost)
+			s.endedLocked(e, tag, 0, eventsLost)
 		}
 	}
 }
@@ -223,8 +223,8 @@ func (s *Server) holdLocked(e *engine, tag string) *holding {
 }
 
 // endedLocked notes that e does not receive a channel any more.
-func (s *Server) endedLocked(e *engine, tag, reason string) {
-	s.recordEndLocked(e, tag, reason)
+func (s *Server) endedLocked(e *engine, tag string, bytes uint64, reason string) {
+	s.recordEndLocked(e, tag, bytes, reason)
 	if h := e.channels[tag]; h != nil {
 		h.open, h.pinned = false, false
 		s.setRateLocked(tag, h, 0)

@@ -195,7 +195,7 @@ func (s *Server) lose(e *engine, err error) {
 		s.forgetLocked(e, id, 0, out.reason)
 	}
 	for tag := range e.channels {
-		s.endedLocked(e, tag, out.reason)
+		s.endedLocked(e, tag, 0, out.reason)
 	}
 	for id, q := range e.queries {
 		delete(e.queries, id)

@@ -70,6 +70,7 @@ func (m *ChannelEnd) fields(c *coder) {
 	c.string(&m.Tag)
 	c.string(&m.Reason)
 	c.bool(&m.Failed)
+	c.uint(&m.Bytes)
 }
 
 func (m *Query) fields(c *coder) { c.uint(&m.ID) }

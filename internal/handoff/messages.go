@@ -119,7 +119,8 @@ type ChannelOpen struct{ Tag string }
 type ChannelEnd struct {
 	Tag    string
 	Reason string
-	Failed bool // it could not be had, or broke: its sources failed or were silent
+	Failed bool   // it could not be had, or broke: its sources failed or were silent
+	Bytes  uint64 // that were received
 }
 
 // Query asks for a Report, gws to engine. Query IDs start at 1.

@@ -140,7 +140,7 @@ func (l *Loop) endChannel(ch *live, reason channel.Reason, err error, now time.D
 	ch.reason = reason
 	delete(l.channels, ch.Tag())
 	l.tune(ch, now)
-	l.conf.Observer.ChannelEnded(ch.Tag(), reason)
+	l.conf.Observer.ChannelEnded(ch.Tag(), uint64(ch.History().Head()), reason)
 	l.refuseWaiting(ch, reason, err, now)
 	for i := len(ch.viewers.all) - 1; i >= 0; i-- {
 		if c := ch.viewers.all[i]; !l.serve(c, now) && l.ring.has(c) {

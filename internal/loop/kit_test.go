@@ -114,9 +114,9 @@ func (b *bench) ChannelOpened(tag string) {
 		b.opened <- tag
 	}
 }
-func (b *bench) ChannelEnded(string, channel.Reason) {}
-func (b *bench) SourceFailed(string, string, error)  { b.failed++ }
-func (b *bench) Rates(r []Rate)                      { b.rates = append(b.rates[:0], r...) }
+func (b *bench) ChannelEnded(string, uint64, channel.Reason) {}
+func (b *bench) SourceFailed(string, string, error)          { b.failed++ }
+func (b *bench) Rates(r []Rate)                              { b.rates = append(b.rates[:0], r...) }
 func (b *bench) Switched(tag, from, to string, _ channel.Reason) {
 	b.switches = append(b.switches, from+" > "+to)
 }

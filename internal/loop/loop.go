@@ -58,7 +58,7 @@ type Observer interface {
 	// ChannelOpened: the first of its sources is open.
 	ChannelOpened(tag string)
 	// ChannelEnded: also of a channel that was never opened.
-	ChannelEnded(tag string, reason channel.Reason)
+	ChannelEnded(tag string, bytes uint64, reason channel.Reason)
 	// SourceFailed: one of the channel's sources could not be opened, or broke.
 	SourceFailed(channel, source string, err error)
 	// Switched: another source of the channel is on air.
