@@ -214,6 +214,9 @@ func (p *pacer) due(at int64) time.Duration {
 // scan looks for ticks in what was added. What the loop sends of a transport stream begins
 // with a packet and has only whole ones.
 func (p *pacer) scan() {
+	if p.seen < p.at { // a part of a packet was sent as it came: the rest is not one
+		p.seen = (p.at + ts.PacketSize - 1) / ts.PacketSize * ts.PacketSize
+	}
 	for end := p.at + int64(len(p.queue)); p.seen+ts.PacketSize <= end; p.seen += ts.PacketSize {
 		packet := ts.Packet(p.queue[p.seen-p.at:][:ts.PacketSize])
 		if packet[0] != ts.SyncByte {

@@ -279,6 +279,21 @@ func TestNoClock(t *testing.T) {
 	}
 }
 
+// TestOddPieces: what is no transport stream is sent as it comes, however it is cut.
+func TestOddPieces(t *testing.T) {
+	for _, size := range []int{1, 187, 189, 1000, 1315, 1317, 4000} {
+		var all []arrival
+		for i := range 40 {
+			b := bytes.Repeat([]byte{ts.SyncByte, byte(i)}, size)[:size]
+			all = append(all, arrival{time.Duration(i) * 150 * time.Millisecond, b})
+		}
+		log, err := play(t, &pacer{}, all)
+		if err != nil || len(log) < len(all) {
+			t.Errorf("pieces of %d bytes: %d datagrams, %v", size, len(log), err)
+		}
+	}
+}
+
 // TestLateClock: a clock that comes late is followed from then on.
 func TestLateClock(t *testing.T) {
 	s := &broadcast{rate: 4_000_000, mute: true}
