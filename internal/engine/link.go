@@ -34,11 +34,10 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 		if live.Err() != nil {
 			return nil
 		}
-		failures++
 		if attached {
-			failures = 1
+			failures = 0
 			e.logLost(err)
-		} else if failures == 1 {
+		} else if failures++; failures == 1 {
 			e.log.Warn("gws cannot be reached, trying again", logs.Error, err,
 				"attempts", e.conf.ReconnectAttempts, logs.Delay, e.conf.ReconnectDelay)
 		}
