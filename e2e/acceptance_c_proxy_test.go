@@ -166,12 +166,8 @@ func exchangeFrom(t *testing.T, from, addr, text string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = c.Write([]byte(text)) // who is refused at the beginning may be cut off by then
+	_ = c.(*net.TCPConn).CloseWrite()
 	got := &catch{}
 	_ = got.take(c) // a reset is an end, too
 	b, _, _ := got.now()

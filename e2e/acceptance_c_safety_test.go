@@ -206,6 +206,7 @@ func testLimitsOfSessions(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s from %s: %v", path, from, err)
 		}
+		t.Cleanup(func() { k.conn.Close() })
 		return k
 	}
 	out := func(path, from string, counts func(report.Refused) uint64) {

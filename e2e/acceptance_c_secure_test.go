@@ -27,6 +27,7 @@ func testSecureDoors(t *testing.T) {
 	p := run(t, settings{config: config + "no_data: 1h\n", tls: ca})
 	group := newGroup()
 	send(t, h264, "udp", group)
+	watch(t, p.url("/udp/"+group)).untilStart()
 	url := p.secureURL("/udp/" + group)
 	t.Run("clients", func(t *testing.T) {
 		for name, read := range map[string]func(*testing.T){
