@@ -57,7 +57,7 @@ type pacer struct {
 
 	clock ts.Pace
 	seen  int64  // offset up to which packets were looked at
-	ticks []tick // the last two that are behind, and those of the queue
+	ticks []tick // the last three that are behind, and those of the queue
 
 	state state
 	began time.Duration // when the first byte came
@@ -73,6 +73,11 @@ type pacer struct {
 type tick struct {
 	at  int64
 	due time.Duration
+}
+
+// perByte is the time of a byte between t and next, in nanoseconds.
+func (t tick) perByte(next tick) float64 {
+	return float64(next.due-t.due) / float64(next.at-t.at)
 }
 
 type state uint8
@@ -92,6 +97,9 @@ func (p *pacer) add(b []byte, now time.Duration) {
 		p.began = now
 	}
 	first, starved := p.at+int64(len(p.queue)), len(p.queue) < sinkPayload
+	if starved {
+		p.goOn(first, now)
+	}
 	p.queue = append(p.queue, b...)
 	p.fresh = now
 	p.scan()
@@ -104,6 +112,18 @@ func (p *pacer) add(b []byte, now time.Duration) {
 		early = 0
 	}
 	p.least = min(p.least, max(early, 0))
+}
+
+// goOn takes note of a pause in what came before first. That is made up for here: the clock,
+// which may have gone on meanwhile, is not to tell of it once more.
+func (p *pacer) goOn(first int64, now time.Duration) {
+	if p.state != paced {
+		return
+	}
+	if late := now - p.zero - p.due(first); late > clockPatience {
+		p.zero += late
+		p.clock.Gap()
+	}
 }
 
 // end says that nothing comes any more.
@@ -208,12 +228,29 @@ func (p *pacer) due(at int64) time.Duration {
 		i++
 	}
 	a, b := p.ticks[i-1], p.ticks[i]
-	return a.due + time.Duration(float64(b.due-a.due)*float64(at-a.at)/float64(b.at-a.at))
+	if at > b.at {
+		return b.due + time.Duration(p.perByte()*float64(at-b.at))
+	}
+	return a.due + time.Duration(a.perByte(b)*float64(at-a.at))
+}
+
+// perByte is the time of a byte behind the last tick, in nanoseconds: that of the faster of
+// the two spans before it. A span over a splice may have hardly any bytes.
+func (p *pacer) perByte() float64 {
+	last := p.ticks[max(0, len(p.ticks)-3):]
+	least := last[0].perByte(last[1])
+	if len(last) > 2 {
+		least = min(least, last[1].perByte(last[2]))
+	}
+	return least
 }
 
 // scan looks for ticks in what was added. What the loop sends of a transport stream begins
 // with a packet and has only whole ones.
 func (p *pacer) scan() {
+	for p.seen < p.at { // what has no clock is sent in parts of packets, too
+		p.seen += ts.PacketSize
+	}
 	if p.seen < p.at { // a part of a packet was sent as it came: the rest is not one
 		p.seen = (p.at + ts.PacketSize - 1) / ts.PacketSize * ts.PacketSize
 	}
@@ -231,7 +268,7 @@ func (p *pacer) scan() {
 
 // forget drops the ticks that are no longer needed.
 func (p *pacer) forget() {
-	for len(p.ticks) > 2 && p.ticks[1].at <= p.at {
+	for len(p.ticks) > 3 && p.ticks[2].at <= p.at {
 		p.ticks = p.ticks[1:]
 	}
 }

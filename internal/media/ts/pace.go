@@ -19,6 +19,7 @@ type Pace struct {
 	last  int64 // PCR
 	step  int64 // the last that was taken at its word, in ticks of 27 MHz
 	now   int64 // ticks since the first PCR
+	gap   bool  // something is missing before the next
 
 	other      uint16 // the PID that ticked first since the last of pid
 	strays     int    // how often it has
@@ -37,7 +38,7 @@ func (c *Pace) Tick(p Packet) (due time.Duration, ok bool) {
 	case !c.known:
 	case pid == c.pid:
 		step := mod(pcr-c.last, wrapPCR)
-		if step > maxPaceStep || p.Discontinuity() {
+		if step > maxPaceStep || p.Discontinuity() || c.gap {
 			step = c.step
 		}
 		c.step = step
@@ -45,7 +46,7 @@ func (c *Pace) Tick(p Packet) (due time.Duration, ok bool) {
 	case !c.follow(pid, pcr):
 		return 0, false
 	}
-	c.known, c.pid, c.last, c.strays = true, pid, pcr, 0
+	c.known, c.pid, c.last, c.strays, c.gap = true, pid, pcr, 0, false
 	return time.Duration(c.now/ClockRate)*time.Second + time.Duration(c.now%ClockRate*1000/27), true
 }
 
@@ -66,6 +67,9 @@ func (c *Pace) follow(pid uint16, pcr int64) bool {
 	}
 	return true
 }
+
+// Gap says that something may be missing before the next packet: the next tick is a splice.
+func (c *Pace) Gap() { c.gap = true }
 
 // Steady says that the pace is known: the time has gone on between two ticks.
 func (c *Pace) Steady() bool { return c.step > 0 }

@@ -54,6 +54,15 @@ func TestPace(t *testing.T) {
 			}
 		})
 	}
+	var missed Pace
+	for i, want := range []time.Duration{0, 10, 20, 25} {
+		if i == 2 {
+			missed.Gap()
+		}
+		if due, ok := missed.Tick(at([]int64{0, 10, 3000, 3005}[i] * ms)); !ok || due != want*time.Millisecond {
+			t.Errorf("tick %d, with a gap before the third, is due at %v, want %v ms", i, due, int(want))
+		}
+	}
 	var pace Pace
 	for i, want := range []bool{false, false, true} {
 		pace.Tick(at([]int64{7, 7, 8}[i]))
