@@ -55,11 +55,11 @@ func LoadPlaylist(ctx context.Context, where string, all lineup.Settings) (List,
 	if err != nil {
 		return List{}, fmt.Errorf("playlist %s: %w", uri.Mask(where), err)
 	}
-	text, base, err := fetch(ctx, from)
+	got, err := fetch(ctx, from)
 	if err != nil {
 		return List{}, fmt.Errorf("playlist %s: %w", uri.Mask(where), err)
 	}
-	return parsePlaylist(where, base, text, all)
+	return parsePlaylist(where, got, all)
 }
 
 // readFile reads a regular file of at most MaxBytes.

@@ -38,7 +38,13 @@ func provider(t *testing.T) *httptest.Server {
 		}
 		http.Redirect(w, r, to, http.StatusFound)
 	})
-	mux.HandleFunc("/below/list", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "#EXTINF:-1,Two\ntwo.ts\n") })
+	mux.HandleFunc("/below/list", func(w http.ResponseWriter, r *http.Request) {
+		if r.Referer() != "" { // which would have the key of the one before
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		fmt.Fprint(w, "#EXTINF:-1,Two\ntwo.ts\n")
+	})
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write([]byte(strings.Repeat("#", 1<<16))); err != nil {
@@ -62,7 +68,7 @@ func TestLoadPlaylistFromURL(t *testing.T) {
 	if s := got.Channels[1].Sources[0].String(); s != "http://me:p%2Fw@"+host+"/one/two.ts" {
 		t.Errorf("relative to %s", s)
 	}
-	got, err = LoadPlaylist(t.Context(), "http://"+host+"/moved/5", lineup.Defaults())
+	got, err = LoadPlaylist(t.Context(), "http://"+host+"/moved/5?key=SECRET", lineup.Defaults())
 	if err != nil || got.Channels[0].Sources[0].String() != "http://"+host+"/below/two.ts" {
 		t.Errorf("after redirects: %+v, %v", got, err)
 	}

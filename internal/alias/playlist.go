@@ -17,16 +17,21 @@ import (
 // ParsePlaylist reads a playlist in M3U; where is the file or URL that it is from, to which
 // relative URLs in it relate. See LoadPlaylist.
 func ParsePlaylist(where string, text []byte, all lineup.Settings) (List, error) {
-	return parsePlaylist(where, where, text, all)
+	from := origin{text: text, base: where}
+	if isURL(where) {
+		end, err := uri.Parse(where)
+		from.foreign = err != nil || !isLocal(end)
+	}
+	return parsePlaylist(where, from, all)
 }
 
-func parsePlaylist(where, base string, text []byte, all lineup.Settings) (List, error) {
+func parsePlaylist(where string, from origin, all lineup.Settings) (List, error) {
 	p := playlist{
-		where: where, base: base, list: List{Name: uri.Mask(where)}, all: all,
+		where: where, origin: from, list: List{Name: uri.Mask(where)}, all: all,
 		names: names{taken: make(map[string]bool), next: make(map[string]int)},
 		tags:  make(map[string]int),
 	}
-	s := strings.TrimPrefix(string(text), "\ufeff")
+	s := strings.TrimPrefix(string(from.text), "\ufeff")
 	if !utf8.ValidString(s) {
 		p.warn("not in UTF-8: letters are lost")
 		s = strings.ToValidUTF8(s, "\ufffd")
@@ -54,8 +59,8 @@ func parsePlaylist(where, base string, text []byte, all lineup.Settings) (List, 
 // playlist reads line by line.
 type playlist struct {
 	where string // as it is configured
-	base  string // what relative URLs relate to
-	all   lineup.Settings
+	origin
+	all lineup.Settings
 
 	number   int  // of the line
 	header   bool // #EXTM3U or #EXTINF was there: it is M3U
@@ -163,7 +168,7 @@ func (p *playlist) entry(line string) {
 		p.warn("line %d: more than %d entries: left out", p.number, MaxEntries)
 		return
 	}
-	ch := lineup.Channel{Trusted: true, Settings: p.all, Listing: p.next}
+	ch := lineup.Channel{Trusted: true, NotLocal: p.foreign, Settings: p.all, Listing: p.next}
 	if ch.Title == "" {
 		ch.Title = p.tvgName
 	}
@@ -261,24 +266,24 @@ func (p *playlist) permit(e uri.End) error {
 	if e.Web() && strings.HasSuffix(strings.ToLower(e.Path), ".m3u8") {
 		return errors.New("a playlist of HLS, which cannot be relayed")
 	}
-	if !isURL(p.where) {
-		return nil
-	}
-	from, err := uri.Parse(p.where)
 	switch {
-	case err != nil:
-		return err
-	case e.Scheme == uri.File:
+	case isURL(p.where) && e.Scheme == uri.File:
 		return errors.New("a list from the net cannot name files of this machine")
-	case isLocal(e) && !isLocal(from):
+	case p.foreign && isLocal(e):
 		return errors.New("a list from the net cannot name addresses of this machine")
 	}
 	return nil
 }
 
-// isLocal says whether an end is on this machine or link only, as far as its name tells.
+// isLocal says whether an end is on this machine or link only, as far as its name tells;
+// what a name stands for shows when it is asked for (lineup.Channel.NotLocal).
 func isLocal(e uri.End) bool {
 	host, _, _ := strings.Cut(e.Host, ":")
+	host = strings.TrimSuffix(host, ".")
 	a := e.IP()
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || a != netip.Addr{} && (a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified())
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || isLocalAddr(a)
+}
+
+func isLocalAddr(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsValid() && a.IsUnspecified()
 }

@@ -113,6 +113,7 @@ func TestLeftOut(t *testing.T) {
 		{remote, "http://[::ffff:127.0.0.1]:4047/status", "addresses of this machine"},
 		{remote, "http://LocalHost:4047/status", "addresses of this machine"},
 		{remote, "http://a.localhost/status", "addresses of this machine"},
+		{remote, "http://localhost.:4047/status", "addresses of this machine"},
 		{remote, "tcp://0.0.0.0:22", "addresses of this machine"},
 		{remote, "http://169.254.169.254/latest/meta-data", "addresses of this machine"},
 		{remote, "udp://127.0.0.1:5000", "addresses of this machine"},
@@ -133,6 +134,25 @@ func TestLeftOut(t *testing.T) {
 		if got, err := ParsePlaylist("http://localhost/list.m3u", []byte(own), lineup.Defaults()); err != nil || len(got.Warnings) != 0 {
 			t.Errorf("%s: %+v, %v", own, got, err)
 		}
+	}
+}
+
+// TestNotLocal: what a name stands for shows later, so a channel of a list from the net takes
+// with it that it is not to be this machine.
+func TestNotLocal(t *testing.T) {
+	host := strings.TrimPrefix(provider(t).URL, "http://")
+	here, err := LoadPlaylist(t.Context(), "http://"+host+"/below/list", lineup.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for where, want := range map[string]bool{"http://tv.example/list.m3u": true, "http://localhost/list.m3u": false, "/srv/list.m3u": false} {
+		got, err := ParsePlaylist(where, []byte("http://name.example/x\n"), lineup.Defaults())
+		if err != nil || got.Channels[0].NotLocal != want || !got.Channels[0].Trusted {
+			t.Errorf("%s: %+v, %v", where, got, err)
+		}
+	}
+	if here.Channels[0].NotLocal {
+		t.Errorf("of this machine's own list: %+v", here)
 	}
 }
 

@@ -62,6 +62,25 @@ func TestLists(t *testing.T) {
 	}
 }
 
+// TestListsKeepTrust: how far the word of a list goes is with its channels to the end.
+func TestListsKeepTrust(t *testing.T) {
+	c, err := Parse("a.yaml", []byte("playlists: http://tv.example/list.m3u\n"), Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := alias.ParsePlaylist("http://tv.example/list.m3u", []byte("http://name.example/x\n"), c.Settings)
+	if err == nil {
+		err = c.SetLists([]alias.List{list})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := c.lineup()
+	if err != nil || !l.Channels()[0].NotLocal {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
 func names(c Config) string {
 	var list []string
 	for _, ch := range c.Channels {

@@ -155,5 +155,6 @@ type Channel struct {
 	Backup []uri.Source // in the order of preference
 	lineup.Settings
 	lineup.Listing
-	List string // the channels file or playlist that it is from; "" = the configuration itself
+	List     string // the channels file or playlist that it is from; "" = the configuration itself
+	NotLocal bool   // see lineup.Channel
 }

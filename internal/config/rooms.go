@@ -120,7 +120,7 @@ func (c *Config) lineup() (*lineup.Lineup, error) {
 
 func (ch Channel) lineup() lineup.Channel {
 	return lineup.Channel{
-		Name: ch.Name, Sources: append([]uri.Source{ch.Source}, ch.Backup...), Trusted: true,
+		Name: ch.Name, Sources: append([]uri.Source{ch.Source}, ch.Backup...), Trusted: true, NotLocal: ch.NotLocal,
 		Settings: ch.Settings, Listing: ch.Listing,
 	}
 }
@@ -129,6 +129,6 @@ func (ch Channel) lineup() lineup.Channel {
 func fromLineup(ch lineup.Channel, list string) Channel {
 	return Channel{
 		Name: ch.Name, Source: ch.Sources[0], Backup: slices.Clone(ch.Sources[1:]),
-		Settings: ch.Settings, Listing: ch.Listing, List: list,
+		Settings: ch.Settings, Listing: ch.Listing, List: list, NotLocal: ch.NotLocal,
 	}
 }

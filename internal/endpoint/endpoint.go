@@ -25,6 +25,7 @@ type Opener interface {
 type Want struct {
 	Source   uri.Source
 	Trusted  bool          // the operator's: the lists for what clients name do not apply
+	NotLocal bool          // but nothing of this machine, or of this link only
 	Growth   time.Duration // how long the end of a file is waited at for more; 0 = not at all
 	Paced    bool          // a file is delivered at the speed of its own clock, over and over, as a broadcast would be; else as fast as it is taken, once
 	Patience time.Duration // how long a peer may take to connect and to begin an answer; 0 = DefaultPatience

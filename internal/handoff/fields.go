@@ -105,6 +105,7 @@ func (c *coder) lineup(ch *lineup.Channel) {
 	copies := uint64(ch.Copy)
 	ch.Copy = uint32(c.limited(copies, math.MaxUint32))
 	c.bool(&ch.Trusted)
+	c.bool(&ch.NotLocal)
 	c.duration(&ch.NoData)
 	c.duration(&ch.Linger)
 	c.bool(&ch.Pinned)

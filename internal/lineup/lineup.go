@@ -33,6 +33,10 @@ type Channel struct {
 	// what a request may name do not apply to them.
 	Trusted bool
 
+	// NotLocal channels were named by a list from the net: whatever the names in their sources
+	// stand for, it is nothing of this machine, or of this link only.
+	NotLocal bool
+
 	Settings
 	Listing
 }

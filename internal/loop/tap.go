@@ -73,7 +73,7 @@ func (l *Loop) openSource(ctx context.Context, t *tap, want endpoint.Want) {
 // want is the source of t as its opener is told.
 func (t *tap) want() endpoint.Want {
 	return endpoint.Want{
-		Source: t.ch.Sources[t.index], Trusted: t.ch.Trusted,
+		Source: t.ch.Sources[t.index], Trusted: t.ch.Trusted, NotLocal: t.ch.NotLocal,
 		Growth: t.ch.Growth, Paced: t.ch.Copy == 0, Patience: t.ch.NoData,
 	}
 }

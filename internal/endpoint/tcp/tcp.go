@@ -27,7 +27,7 @@ type Opener struct {
 // a connection that is reset is an error.
 func (o *Opener) Open(ctx context.Context, want endpoint.Want) (endpoint.Source, error) {
 	end := want.Source[0]
-	conn, err := dial(ctx, netx.Dialer{Allow: o.Allow, Any: want.Trusted}, end, cmp.Or(want.Patience, endpoint.DefaultPatience))
+	conn, err := dial(ctx, netx.Dialer{Allow: o.Allow, Any: want.Trusted, NotLocal: want.NotLocal}, end, cmp.Or(want.Patience, endpoint.DefaultPatience))
 	if err != nil {
 		return nil, err
 	}

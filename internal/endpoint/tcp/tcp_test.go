@@ -144,6 +144,9 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want status %d", name, err, c.status)
 		}
 	}
+	if _, err := (&tcp.Opener{}).Open(t.Context(), endpoint.Want{Source: p.source(t), Trusted: true, NotLocal: true}); err == nil {
+		t.Error("a list from the net has led to this machine")
+	}
 	src, err := (&tcp.Opener{}).Open(t.Context(), endpoint.Want{Source: p.source(t), Trusted: true})
 	if err != nil {
 		t.Fatalf("the operator's: %v", err)

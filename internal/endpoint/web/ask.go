@@ -29,7 +29,7 @@ const (
 // ask sends the request, follows where it is sent, and returns the stream in the answer.
 // Its errors name no address.
 func (o *Opener) ask(ctx context.Context, want endpoint.Want) (io.ReadCloser, error) {
-	c := &caller{opener: o, trusted: want.Trusted, dialer: netx.Dialer{Allow: o.Allow, Any: want.Trusted}}
+	c := &caller{opener: o, trusted: want.Trusted, dialer: netx.Dialer{Allow: o.Allow, Any: want.Trusted, NotLocal: want.NotLocal}}
 	at := address(want.Source[0])
 	for range maxRedirects + 1 {
 		answer, err := c.get(ctx, at)

@@ -111,6 +111,21 @@ func TestSuite(t *testing.T) {
 	}
 }
 
+// TestNotLocal: a list from the net leads to nothing of this machine, by whatever name.
+func TestNotLocal(t *testing.T) {
+	p := serve(t, false)
+	for _, url := range []string{p.URL, strings.Replace(p.URL, "127.0.0.1", "localhost", 1)} {
+		src, err := (&web.Opener{}).Open(t.Context(), endpoint.Want{Source: source(t, url+"/"), Trusted: true, NotLocal: true})
+		if err == nil {
+			src.Close()
+			t.Fatalf("%s: opened", url)
+		}
+		if !strings.Contains(err.Error(), "not permitted") {
+			t.Error(err)
+		}
+	}
+}
+
 // TestUntrustedServer: a certificate that nobody vouches for is refused.
 func TestUntrustedServer(t *testing.T) {
 	p := serve(t, true)
