@@ -481,3 +481,28 @@ func TestLaterSettings(t *testing.T) {
 		t.Error("the channel did not linger as long as the later order says")
 	}
 }
+
+// TestSlowTail: who takes little at a time still gets all that had come of a stream that
+// waited for him, also when it has broken.
+func TestSlowTail(t *testing.T) {
+	for name, breaks := range map[string]error{"ended": nil, "broken": errors.New("reset by peer")} {
+		b := newBench(t, history.Limits{})
+		s := newStream(t)
+		s.breaks = breaks
+		b.plays(s)
+		v := b.join(1, 1, 0)
+		whole := packets(0, 2<<20/packetSize)
+		for rest := whole; len(rest) > 0; b.pass(SlotTime) {
+			rest = s.offer(rest)
+		}
+		s.finish()
+		for i := 0; i < 200 && !v.eof; i++ {
+			b.pass(time.Second)
+			v.read(32 << 10)
+		}
+		if _, next, gaps, err := v.stream(); err != nil || next != len(whole)/packetSize || gaps != 0 || !v.eof {
+			t.Errorf("%s: %d packets of %d, %d gaps, %v, eof %v, %+v", name, next, len(whole)/packetSize, gaps, err, v.eof, b.of(1))
+		}
+		b.close()
+	}
+}

@@ -224,6 +224,18 @@ func (ch *live) anyBeyond(off int64) bool {
 	return slices.ContainsFunc(ch.viewers.all, func(c *client) bool { return c.off >= off })
 }
 
+// owesAll says that clients may take as long as they like over what is left of an ended
+// channel: its source has waited for them, and no order has ended it.
+func (ch *live) owesAll() bool {
+	switch ch.reason {
+	case channel.SourceEnded:
+		return true
+	case channel.NoData, channel.SourceFailed:
+		return ch.patient
+	}
+	return false
+}
+
 // retireOne lets the oldest segment of ch go. Whoever still stands in it is put on the
 // newest start point first, or sent away, as its policy says: a slow client never holds
 // up the channel.
@@ -249,7 +261,7 @@ func (l *Loop) housekeep(now time.Duration) {
 	for i := len(l.all) - 1; i >= 0; i-- {
 		ch := l.all[i]
 		l.look(ch, now)
-		if ch.reason != channel.SourceEnded && ch.EndedFor(now) >= l.conf.Stall { // time enough to take what was left
+		if !ch.owesAll() && ch.EndedFor(now) >= l.conf.Stall { // time enough to take what was left
 			l.finishViewers(ch, ch.reason, now)
 		}
 	}
