@@ -60,7 +60,7 @@ type broadcast struct {
 	framer ts.Framer
 	clock  ts.Pace
 	began  time.Time
-	told   bool          // the file has told the time since its beginning
+	told   bool          // the time has gone on since the beginning of the file
 	held   []byte        // the part behind the last tick
 	due    time.Duration // of that part
 	out    []byte
@@ -107,7 +107,8 @@ func (b *broadcast) deliver(ctx context.Context, w io.Writer) error {
 			if err := b.flush(ctx, w); err != nil {
 				return err
 			}
-			b.due, b.told = due, true
+			b.told = b.told || due > b.due
+			b.due = due
 		}
 		if b.held = append(b.held, p...); len(b.held) > findBytes {
 			return errNoClock

@@ -90,6 +90,16 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
+// short takes so many bytes.
+type short int
+
+func (s *short) Write(b []byte) (int, error) {
+	if *s -= short(len(b)); *s < 0 {
+		return 0, io.ErrShortWrite
+	}
+	return len(b), nil
+}
+
 // TestBroadcastEnds: when nobody wants it any more, at once; and when the file was written
 // over with what tells no time.
 func TestBroadcastEnds(t *testing.T) {
@@ -102,14 +112,15 @@ func TestBroadcastEnds(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 	})
-	for _, b := range [][]byte{nil, []byte("text"), bytes.Repeat([]byte("text"), 1<<20), film(1)[ts.PacketSize:]} {
+	for _, b := range [][]byte{nil, []byte("text"), bytes.Repeat([]byte("text"), 1<<20), film(1)[ts.PacketSize:], film(1), bytes.Repeat(film(1), 9)} {
 		if err := os.WriteFile(f.Name(), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := rewind(f); err != nil {
 			t.Fatal(err)
 		}
-		if err := (&broadcast{file: f}).pump(t.Context(), io.Discard); !errors.Is(err, errNoClock) {
+		room := short(8 << 20)
+		if err := (&broadcast{file: f}).pump(t.Context(), &room); !errors.Is(err, errNoClock) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
 	}
