@@ -54,6 +54,7 @@ func (o *SinkOpener) OpenSink(_ context.Context, to endpoint.Target) (endpoint.S
 	s := newSender(conn, to)
 	sink, err := pipe.NewSink(func(ctx context.Context, from *net.UnixConn) error {
 		defer conn.Close()
+		defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // an interface may stand still
 		if err := s.deliver(ctx, from); err != nil {
 			return fmt.Errorf("%s: %w", to.End.Tag(), err)
 		}
