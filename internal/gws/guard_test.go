@@ -73,6 +73,8 @@ func TestAcceptance77Questions(t *testing.T) {
 		{"/src/udp://239.1.1.1:5000/dst/tcp://10.0.0.7:1", "udp://239.1.1.1:5000", "tcp://10.0.0.7:1", "/src/udp://239.1.1.1:5000/dst/tcp://10.0.0.7:1"},
 		{"/src/udp://239.1.1.1:5000/dst/http://10.0.0.7/\xff?b=c", "udp://239.1.1.1:5000", "http://10.0.0.7:80/%FF?b=c", "/src/udp://239.1.1.1:5000/dst/http://10.0.0.7/\xff"},
 		{"/playlist.m3u?auth=ef03", "/playlist.m3u?auth=ef03", "", "/playlist.m3u"},
+		{"/playlist.m3u?plus=a+b", "/playlist.m3u?plus=a+b", "", "/playlist.m3u"},
+		{"http://h/udp/224.0.2.12:5011|224.0.2.13:5011", "udp://224.0.2.12:5011|224.0.2.13:5011", "", "/udp/224.0.2.12:5011|224.0.2.13:5011"},
 		{"/status/", "/status", "", "/status/"},
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
@@ -90,7 +92,7 @@ func TestAcceptance77Questions(t *testing.T) {
 					t.Errorf("%s: %q is no field of a line", c.target, text)
 				}
 			}
-			for key, value := range map[string]string{"auth": "ef03", "key": "BF09"} {
+			for key, value := range map[string]string{"auth": "ef03", "key": "BF09", "plus": "a+b"} {
 				if strings.Contains(c.target, key+"=") && q.Query.Get(key) != value {
 					t.Errorf("%s: parameters %v", c.target, q.Query)
 				}

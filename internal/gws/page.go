@@ -2,22 +2,21 @@ package gws
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
 	"sluice/internal/auth"
+	"sluice/internal/request"
 	"sluice/internal/uri"
 )
 
 // questionOfPage is what the guard is asked about what is no stream.
 func questionOfPage(r *http.Request, v *visit, path string) auth.Question {
 	asked, query, _ := strings.Cut(target(r), "?")
-	q := auth.Question{Peer: v.peer, Source: path, Listener: v.listener, Path: asked}
+	q := auth.Question{Peer: v.peer, Source: path, Listener: v.listener, Path: asked, Query: request.Parameters(query)}
 	if query != "" {
 		q.Source += "?" + uri.Printable(query)
 	}
-	q.Query, _ = url.ParseQuery(query) // what makes no sense is as if it were not there
 	return q
 }
 

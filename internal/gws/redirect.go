@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sluice/internal/httpx"
+	"sluice/internal/request"
 	"sluice/internal/uri"
 )
 
@@ -41,12 +42,7 @@ func redirect(to, why string) *refusal {
 
 // target is what was asked for, path and query as they were sent, also by a client that
 // believes to speak to a proxy and sends a whole URL.
-func target(r *http.Request) string {
-	if strings.HasPrefix(r.RequestURI, "/") {
-		return r.RequestURI
-	}
-	return r.URL.RequestURI()
-}
+func target(r *http.Request) string { return request.OriginForm(r.RequestURI) }
 
 // sameURL reports whether two URLs of HTTP ask the same server for the same, as far as that
 // can be seen without asking.

@@ -26,7 +26,7 @@ func byPair(s string) (Request, error) {
 	if err := r.setTarget(target); err != nil {
 		return Request{}, err
 	}
-	r.collect(query)
+	r.collectFirst(query) // the source's may be for its own server
 	others, err := r.session(query)
 	if err != nil || r.Target == nil {
 		return r, err

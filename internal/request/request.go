@@ -73,7 +73,7 @@ type Request struct {
 	// percent-encoded. In Query the rest is decoded, but a plus is a plus, as base64 has it.
 
 	Asked string     // the source as the client wrote it, its query included: udp://224.0.2.12:5011?auth=ef03, $news?key=BF09
-	Query url.Values // every parameter of the request, those of the source too
+	Query url.Values // every parameter of the request, those of the source too, behind those of the session
 }
 
 // Error says why a URL is no request.
@@ -98,7 +98,7 @@ const (
 // *Error: 404 for a path of another form, 400 for an address, a name or a parameter that
 // is none. It repeats no credentials, and of a query nothing but what Error says.
 func Parse(target string) (Request, error) {
-	target = originForm(target)
+	target = OriginForm(target)
 	if strings.ContainsFunc(target, notPrintable) {
 		return Request{}, bad("space or control character in the URL: write %%20 and the like")
 	}
@@ -123,8 +123,8 @@ func Parse(target string) (Request, error) {
 	return Request{}, notFound("no such path")
 }
 
-// originForm is the target without scheme and host (RFC 9112, 3.2.2).
-func originForm(target string) string {
+// OriginForm is the target of a request line without scheme and host (RFC 9112, 3.2.2).
+func OriginForm(target string) string {
 	scheme, rest, found := strings.Cut(target, "://")
 	if !found || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
 		return target

@@ -121,13 +121,31 @@ func parseBitrate(s string) (int64, error) {
 	return int64(n) * unit, nil
 }
 
-// collect adds the parameters of a query to r.Query.
-func (r *Request) collect(query string) {
+// collect adds the parameters of a query to r.Query, behind those that are there.
+func (r *Request) collect(query string) { r.add(Parameters(query)) }
+
+// collectFirst adds them before those that are there.
+func (r *Request) collectFirst(query string) {
+	behind := r.Query
+	r.Query = Parameters(query)
+	r.add(behind)
+}
+
+func (r *Request) add(more url.Values) {
+	for key, values := range more {
+		r.Query[key] = append(r.Query[key], values...)
+	}
+}
+
+// Parameters are those of a query, as in Request.Query.
+func Parameters(query string) url.Values {
+	all := make(url.Values)
 	for pair := range strings.SplitSeq(query, "&") {
 		if key, value, _ := strings.Cut(pair, "="); pair != "" {
-			r.Query.Add(plain(key), plain(value))
+			all.Add(plain(key), plain(value))
 		}
 	}
+	return all
 }
 
 // plain is a part of a query decoded, as far as it is printable.
