@@ -17,7 +17,7 @@ type line struct {
 
 // TestAcceptance holds that list: each line is a subtest that is called by its number.
 func TestAcceptance(t *testing.T) {
-	lines := slices.Concat(acceptance_c())
+	lines := slices.Concat(acceptance_a(), acceptance_b(), acceptance_c(), acceptance_d())
 	checkNumbers(t, lines)
 	for _, l := range lines {
 		t.Run(strconv.Itoa(l.n), func(t *testing.T) {

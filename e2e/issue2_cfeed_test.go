@@ -132,8 +132,8 @@ type feed struct {
 	p     *product
 	group string // where the channel is found in the status
 	to    []datagrams
-	rtp   bool
-	sent  []byte // the channel since its beginning
+	wrap  func(n int, payload []byte) []byte // makes datagram n; nil = it is the payload
+	sent  []byte                             // the channel since its beginning
 }
 
 // newFeed makes a channel that is sent to a group of its own. Nothing is sent yet.
@@ -171,19 +171,23 @@ func (f *feed) more(n int) {
 
 func (f *feed) sendGroup() {
 	for range groupBytes / datagramSize {
-		var header []byte
-		if f.rtp {
-			number := len(f.sent) / datagramSize
-			header = []byte{0x80, 33, byte(number >> 8), byte(number), 0, 0, 0, 0, 1, 2, 3, 4}
-		}
 		at := len(f.sent)
 		for range datagramSize / ts.PacketSize {
 			f.sent = appendNumbered(f.sent, f.packets())
 		}
+		datagram := f.sent[at:]
+		if f.wrap != nil {
+			datagram = f.wrap(at/datagramSize, datagram)
+		}
 		for _, d := range f.to {
-			d.send(append(header, f.sent[at:]...))
+			d.send(datagram)
 		}
 	}
+}
+
+// inRTP makes RTP packet n (RFC 3550, 5.1).
+func inRTP(n int, payload []byte) []byte {
+	return append([]byte{0x80, 33, byte(n >> 8), byte(n), 0, 0, 0, 0, 1, 2, 3, 4}, payload...)
 }
 
 // arrived waits until the channel has everything.

@@ -287,7 +287,7 @@ func testNames(t *testing.T) {
 	}
 
 	pair := feedTo(t, p, second, first)
-	pair.rtp = true
+	pair.wrap = inRTP
 	encoded = pair.first("/udp/" + first + "%7C" + second)
 	bar := take(p, "/udp/"+first+"|"+second, anyAddress)
 	pair.more(3)

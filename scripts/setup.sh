@@ -5,7 +5,7 @@ set -euo pipefail
 
 # program:package (Debian and its children)
 needs=(
-	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl haproxy:haproxy chromium:chromium wget:wget busybox:busybox
+	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl tcpdump:tcpdump haproxy:haproxy chromium:chromium wget:wget busybox:busybox
 	shellcheck:shellcheck logrotate:logrotate rsyslogd:rsyslog strace:strace dash:dash useradd:passwd unshare:util-linux
 	ip:iproute2 nsenter:util-linux setpriv:util-linux mandoc:mandoc openssl:openssl gcc:gcc git:git python3:python3
 )
