@@ -40,6 +40,18 @@ func TestReopened(t *testing.T) {
 	}
 }
 
+// TestCut: an only source that would begin anew is not opened again.
+func TestCut(t *testing.T) {
+	r := newRig(t, 1, lineup.Settings{})
+	r.pass(3*sec, 0)
+	r.feeds[0] = nil
+	r.c.Cut()
+	r.c.Failed(0, errRefused, r.now)
+	if due := r.c.Overdue(r.now); due != channel.SourceFailed || r.c.Wants(0, r.now) {
+		t.Errorf("due %q, wanted %v", due, r.c.Wants(0, r.now))
+	}
+}
+
 // TestReopenedInVain: a source that breaks whenever it is opened is opened once a second,
 // and the channel ends when the last byte is as old as the no-data time.
 func TestReopenedInVain(t *testing.T) {

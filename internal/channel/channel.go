@@ -145,7 +145,8 @@ func (c *Channel) EndedFor(now time.Duration) time.Duration {
 //     failed or been silent for as long, each in its turn. Never where that time is 0, and
 //     never of a copy: a file ends by itself.
 //   - SourceFailed: none is on air, and none could be opened. An only source that had
-//     delivered is tried each ReopenTime for the no-data time before.
+//     delivered, and goes on when it is opened again, is tried each ReopenTime for the no-data
+//     time before.
 //   - SourceEnded: the only source delivered all that it had.
 //   - Unused: there has been no client for the linger time. Never if pinned.
 func (c *Channel) Overdue(now time.Duration) Reason {

@@ -33,7 +33,8 @@ import (
 // An only source that breaks after it has delivered goes the same way round: it is opened
 // again at once, then each ReopenTime, as long as the last byte is not older than the
 // no-data time; once open it is given that time, as any other, and goes on air at a start.
-// One that ends in order ends the channel; among several it has failed.
+// One that ends in order ends the channel; among several it has failed. One that would begin
+// anew is not opened again.
 
 const (
 	// DefaultSwitch is the no-data time after which another source is taken where the
@@ -67,6 +68,7 @@ type search struct {
 	switches uint64                  // of the source on air, since the channel was opened
 	switched Switch                  // not told yet, if From and To differ
 	over     bool                    // the only source delivered all that it had
+	cut      bool                    // a source broke that would begin anew
 	faults   report.Health           // of those that were on air before, while they were
 }
 
@@ -153,6 +155,9 @@ func (c *Channel) Held(now time.Duration) {
 	}
 }
 
+// Cut tells that a source breaks which would begin anew; Failed follows.
+func (c *Channel) Cut() { c.cut = true }
+
 // Closed tells that source i was closed, at now, because it is not wanted.
 func (c *Channel) Closed(i int, _ time.Duration) {
 	s := &c.sources[i]
@@ -166,8 +171,8 @@ func (c *Channel) Closed(i int, _ time.Duration) {
 }
 
 // alone says that there is one source, which is opened again when it breaks. A copy is not:
-// it would begin again.
-func (c *Channel) alone() bool { return len(c.sources) == 1 && c.Copy == 0 }
+// it would begin anew.
+func (c *Channel) alone() bool { return len(c.sources) == 1 && c.Copy == 0 && !c.cut }
 
 // onAir says that f writes into the history.
 func (c *Channel) onAir(f *Feed) bool { return c.air == f.index && c.sources[c.air].feed == f }

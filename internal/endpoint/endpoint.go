@@ -50,6 +50,11 @@ func (r *Refusal) Unwrap() error { return r.Err }
 // it counts.
 var ErrEnd = errors.New("the source has ended")
 
+// ErrCut is what Drain returns, wrapped or not, when the source broke off within something
+// that has a beginning and an end: opened again it would begin anew, and who got the first
+// part would get it twice.
+var ErrCut = errors.New("what has a length is not begun again")
+
 // Source is an open source. It belongs to the loop: after Open, all methods are
 // called from one goroutine at a time.
 type Source interface {

@@ -485,7 +485,7 @@ func TestLaterSettings(t *testing.T) {
 // TestSlowTail: who takes little at a time still gets all that had come of a stream that
 // waited for him, also when it has broken.
 func TestSlowTail(t *testing.T) {
-	for name, breaks := range map[string]error{"ended": nil, "broken": errors.New("reset by peer")} {
+	for name, breaks := range map[string]error{"ended": nil, "broken": errors.New("reset by peer"), "cut": endpoint.ErrCut} {
 		b := newBench(t, history.Limits{})
 		s := newStream(t)
 		s.breaks = breaks
@@ -502,6 +502,9 @@ func TestSlowTail(t *testing.T) {
 		}
 		if _, next, gaps, err := v.stream(); err != nil || next != len(whole)/packetSize || gaps != 0 || !v.eof {
 			t.Errorf("%s: %d packets of %d, %d gaps, %v, eof %v, %+v", name, next, len(whole)/packetSize, gaps, err, v.eof, b.of(1))
+		}
+		if again := b.tries > 1; again != (name == "broken") {
+			t.Errorf("%s: opened %d times", name, b.tries)
 		}
 		b.close()
 	}

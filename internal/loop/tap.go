@@ -256,6 +256,9 @@ func (l *Loop) drain(t *tap, now time.Duration) {
 		l.finished(t, err, now)
 		return
 	case err != nil:
+		if errors.Is(err, endpoint.ErrCut) {
+			t.ch.Cut()
+		}
 		l.shut(t)
 		l.failed(t, err, now)
 		return

@@ -92,7 +92,23 @@ func stream(answer *http.Response) (io.ReadCloser, error) {
 		_ = answer.Body.Close() // prose
 		return nil, fmt.Errorf("the upstream answered %d", answer.StatusCode)
 	}
-	return withoutTitles(answer.Body, answer.Header.Get("Icy-Metaint")), nil
+	body := answer.Body
+	if answer.ContentLength >= 0 {
+		body = whole{body}
+	}
+	return withoutTitles(body, answer.Header.Get("Icy-Metaint")), nil
+}
+
+// whole is a body of known length.
+type whole struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (w whole) Read(b []byte) (int, error) {
+	n, err := w.ReadCloser.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: %w", endpoint.ErrCut, err)
+	}
+	return n, err
 }
 
 // caller makes the requests of one source.

@@ -155,6 +155,9 @@ func TestAnswers(t *testing.T) {
 			if string(body) != c.body || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%q, %v; want %q, %q", body, err, c.body, c.err)
 			}
+			if cut := errors.Is(err, endpoint.ErrCut); cut != (name == "shorter than announced") {
+				t.Errorf("%v: cut is %v", err, cut)
+			}
 			var r *endpoint.Refusal
 			if body == nil && err != nil && (!errors.As(err, &r) || r.Status != http.StatusServiceUnavailable) {
 				t.Errorf("no refusal with 503: %v", err)

@@ -37,7 +37,8 @@ type Opener struct {
 }
 
 // Open asks for the one end of want. An answer that is complete has ended in order; one
-// that breaks off before the length that it announced, or within a chunk, is an error.
+// that breaks off before the length that it announced, or within a chunk, is an error: the
+// former wraps endpoint.ErrCut.
 func (o *Opener) Open(ctx context.Context, want endpoint.Want) (endpoint.Source, error) {
 	end := want.Source[0]
 	patience := cmp.Or(want.Patience, endpoint.DefaultPatience)
