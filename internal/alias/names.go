@@ -12,18 +12,20 @@ import (
 // names makes names of titles. The same titles give the same names in the same order.
 type names struct {
 	taken map[string]bool
-	next  map[string]int // the number for the next one of that name
+	next  map[string]int // the number for the next one, by what stands before it
 }
+
+// maxNumber is how long the number is that a name may end with: there are MaxEntries.
+const maxNumber = len("-20000")
 
 // of is a name for a title that no other has: with underscores for blanks, without what no
 // name may have, and with -2, -3 and so on behind one that is taken.
 func (n *names) of(title string) string {
-	base := nameOf(title)
-	name := base
-	for i := max(n.next[base], 2); n.taken[name]; i++ {
-		suffix := fmt.Sprintf("-%d", i)
-		name = clip(base, lineup.MaxName-len(suffix)) + suffix
-		n.next[base] = i + 1
+	name := nameOf(title)
+	stem := clip(name, lineup.MaxName-maxNumber) // all that begin so share the numbers, and each is tried once
+	for i := max(n.next[stem], 2); n.taken[name]; i++ {
+		name = fmt.Sprintf("%s-%d", stem, i)
+		n.next[stem] = i + 1
 	}
 	n.taken[name] = true
 	return name

@@ -203,7 +203,7 @@ func TestLongTexts(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for i, ch := range got.Channels {
-		if suffix := fmt.Sprintf("-%d", i+1); i > 0 && !strings.HasSuffix(ch.Name, suffix) || len(ch.Name) < lineup.MaxName-4 {
+		if suffix := fmt.Sprintf("-%d", i+1); i > 0 && !strings.HasSuffix(ch.Name, suffix) || len(ch.Name) < lineup.MaxName-maxNumber {
 			t.Errorf("%s, want %s", ch.Name, suffix)
 		}
 	}
@@ -221,6 +221,22 @@ func TestNameOf(t *testing.T) {
 }
 
 // playlistOf is a playlist of n channels, a tenth of which have the same title.
+// TestNamesOnce: however titles are alike, no number is tried twice.
+func TestNamesOnce(t *testing.T) {
+	n := names{taken: make(map[string]bool), next: make(map[string]int)}
+	const titles = 2000
+	for i := range titles {
+		n.of(fmt.Sprintf("%s%05d", strings.Repeat("a", lineup.MaxName-5), i/2))
+	}
+	tried := 0
+	for _, next := range n.next {
+		tried += next
+	}
+	if len(n.taken) != titles || tried > titles {
+		t.Errorf("%d names of %d titles, %d numbers tried", len(n.taken), titles, tried)
+	}
+}
+
 func playlistOf(n int) string {
 	var b strings.Builder
 	b.WriteString("#EXTM3U\n")
