@@ -42,7 +42,7 @@ func cut(s string, n int) string { return s[:min(len(s), n)] }
 
 // Letters that end a secret, as they may be hidden: percent-encoded, once or several times.
 var (
-	hiddenQuery     = regexp.MustCompile("\\?|%(25)*3[fF]")
+	hiddenQuery     = regexp.MustCompile(`\?|%(25)*3[fF]`)
 	hiddenDelimiter = regexp.MustCompile("%(25)*(2[fF]|3[aA]|40)")
 )
 
