@@ -165,7 +165,7 @@ func (s *Server) try(e *engine, a *attempt) outcome {
 	case out := <-a.answer:
 		return out
 	case <-late:
-		if s.withdraw(e, a) {
+		if s.giveUp(e, a) {
 			if e.heard.Load() == heard {
 				e.conn.Close() // it hangs: nobody else is to wait for it; if it lives it comes back
 			}
@@ -186,6 +186,18 @@ func (e *engine) sent(err error) error {
 		e.conn.Close()
 	}
 	return err
+}
+
+// giveUp is withdraw for an attempt that was not answered in time. Who has a socket finds it
+// closed when the engine comes to it; a session with a target may yet begin.
+func (s *Server) giveUp(e *engine, a *attempt) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	took := s.withdrawLocked(e, a.id) != nil
+	if took && a.client.attach.Target != nil {
+		e.late[a.id] = a.client
+	}
+	return took
 }
 
 // withdraw takes an attempt back; it reports false when its answer is there already.

@@ -15,19 +15,26 @@ import (
 func (s *Server) onStarted(e *engine, m handoff.Started) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := e.pending[m.ID]
-	if a == nil {
+	c := e.late[m.ID]
+	switch a := e.pending[m.ID]; {
+	case a != nil:
+		c = a.client
+		s.holdLocked(e, c.tag).open = true
+		s.answerLocked(e, m.ID, outcome{verdict: started})
+	case c != nil: // counted out when it was given up
+		s.holdLocked(e, c.tag).open = true
+		s.tally.enter(c.tag, c.addr)
+		delete(e.late, m.ID)
+	default:
 		return // given up before: the engine will find the connection ended
 	}
-	s.holdLocked(e, a.client.tag).open = true
-	s.answerLocked(e, m.ID, outcome{verdict: started})
-	s.failures.forget(a.client.tag)
-	e.clients[a.id] = startedNow(a.client)
-	s.recordClientLocked(logs.ClientOpen, e, e.clients[a.id], 0, "")
-	if a.client.attach.Peer == "" {
-		e.routeRunsLocked(a.id, a.client.tag, a.client.attach.Tag())
+	s.failures.forget(c.tag)
+	e.clients[m.ID] = startedNow(c)
+	s.recordClientLocked(logs.ClientOpen, e, e.clients[m.ID], 0, "")
+	if c.attach.Peer == "" {
+		e.routeRunsLocked(m.ID, c.tag, c.attach.Tag())
 	}
-	s.log.Info("client started", logs.Channel, a.client.tag, logs.Client, a.client.attach.Tag(), logs.Engine, e.hello.Engine)
+	s.log.Info("client started", logs.Channel, c.tag, logs.Client, c.attach.Tag(), logs.Engine, e.hello.Engine)
 }
 
 func (s *Server) onRefused(e *engine, m handoff.Refused) {
@@ -41,6 +48,7 @@ func (s *Server) onRefused(e *engine, m handoff.Refused) {
 	if a := e.pending[m.ID]; a != nil && out.code == http.StatusGatewayTimeout {
 		s.failures.note(a.client.tag, time.Now()) // a 503 may be the client's own doing; ChannelEnd tells
 	}
+	delete(e.late, m.ID)
 	s.answerLocked(e, m.ID, out)
 }
 
@@ -182,7 +190,7 @@ func (s *Server) replaceClientsLocked(e *engine, told []report.Channel) {
 	for _, ch := range told {
 		for _, cl := range ch.Clients {
 			there[cl.ID] = true
-			if _, known := e.clients[cl.ID]; known || e.pending[cl.ID] != nil {
+			if _, known := e.clients[cl.ID]; known || e.pending[cl.ID] != nil || e.late[cl.ID] != nil {
 				continue
 			}
 			peer, _ := netip.ParseAddrPort(cl.Addr) // one that makes no sense counts for no address

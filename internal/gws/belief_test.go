@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"sluice/internal/endpoint"
 	"sluice/internal/handoff"
 	"sluice/internal/report"
 )
@@ -45,6 +46,7 @@ func TestBeliefIsCounted(t *testing.T) {
 			"request":     m.request,
 			"give up":     m.giveUp,
 			"started":     m.started,
+			"late":        m.late,
 			"refused":     m.refused,
 			"end":         m.end,
 			"open":        m.open,
@@ -116,6 +118,9 @@ func (m *model) request(t *rapid.T) {
 		conf: m.s.config(), tag: tag, addr: netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "host") % 3}),
 		attach: handoff.Attach{Channel: channelOf("", tag)},
 	}
+	if rapid.Bool().Draw(t, "session") {
+		c.attach.Target = new(endpoint.Target)
+	}
 	if m.s.enter(c, true) != nil {
 		t.Fatal("there is no limit")
 	}
@@ -137,10 +142,27 @@ func (m *model) waiter(t *rapid.T) int {
 
 func (m *model) giveUp(t *rapid.T) {
 	i := m.waiter(t)
-	if !m.s.withdraw(m.at[i], m.waiting[i]) {
+	if !m.s.giveUp(m.at[i], m.waiting[i]) {
 		t.Fatal("somebody else took the attempt")
 	}
 	m.decide(i, silent)
+}
+
+// late is what an engine says in the end of a session that was given up.
+func (m *model) late(t *rapid.T) {
+	e := m.engine(t)
+	for id := range e.late {
+		if rapid.Bool().Draw(t, "refused") {
+			m.s.onRefused(e, handoff.Refused{ID: id, Code: 504})
+			return
+		}
+		m.s.onStarted(e, handoff.Started{ID: id})
+		if _, runs := e.clients[id]; !runs {
+			t.Fatal("a session runs that nobody knows of")
+		}
+		return
+	}
+	t.Skip("nothing is late")
 }
 
 func (m *model) started(t *rapid.T) {
@@ -198,6 +220,9 @@ func (m *model) report(t *rapid.T) {
 		ids = append(ids, id)
 	}
 	for id := range e.pending {
+		ids = append(ids, id)
+	}
+	for id := range e.late {
 		ids = append(ids, id)
 	}
 	m.s.replaceBelief(e, report.Engine{Channels: drawReport(t, ids)})

@@ -28,6 +28,7 @@ type engine struct {
 	clients   map[uint64]belief   // started and not ended, by the ID of the Attach
 	routes    map[uint64]session  // those of the clients that nobody has asked for
 	pending   map[uint64]*attempt
+	late      map[uint64]*client // sessions that were given up, and that it may yet begin; not counted
 	queries   map[uint64]*query
 	lastQuery uint64
 	last      report.Engine // its latest whole report
@@ -130,7 +131,7 @@ func (s *Server) enroll(h handoff.Hello, c *handoff.Conn) (*engine, error) {
 	e := &engine{
 		hello: h, conn: c,
 		channels: make(map[string]*holding), clients: make(map[uint64]belief), routes: make(map[uint64]session),
-		pending: make(map[uint64]*attempt), queries: make(map[uint64]*query),
+		pending: make(map[uint64]*attempt), late: make(map[uint64]*client), queries: make(map[uint64]*query),
 	}
 	s.engines = append(s.engines, e)
 	return e, nil

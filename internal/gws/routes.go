@@ -133,6 +133,11 @@ func (s *Server) dueRoutes(now time.Time) []beginning {
 		for _, key := range e.routes {
 			running[key] = true
 		}
+		for _, c := range e.late { // or about to
+			if c.attach.Peer == "" {
+				running[sessionOf(c.tag, c.attach.Tag())] = true
+			}
+		}
 	}
 	var due []beginning
 	for _, r := range s.routes {

@@ -108,6 +108,36 @@ func TestSessionsAreLimited(t *testing.T) {
 	h.plays(e, getOf(5000))
 }
 
+// TestSessionIsLate: a session that its client has no longer waited for counts all the same,
+// and can be dropped; a route that may yet begin is not begun a second time.
+func TestSessionIsLate(t *testing.T) {
+	s := desk(Config{MaxEngines: 9})
+	s.routes = routesAfter(nil, []Route{routeTo("route", tagA, 1, true)})
+	e := s.enlist(t, "1")
+	at := time.Now().Add(time.Hour)
+	due := s.dueRoutes(at)
+	if len(due) != 1 {
+		t.Fatalf("%d routes are due", len(due))
+	}
+	_, a := s.assign(due[0].client, map[string]bool{})
+	if !s.giveUp(e, a) {
+		t.Fatal("it was answered")
+	}
+	s.decided(a.client, silent)
+	s.settle(due[0].route, outcome{verdict: silent})
+	if again := s.dueRoutes(at.Add(time.Hour)); len(again) != 0 || s.tally.clients != 0 {
+		t.Errorf("begun again: %+v; %d clients", again, s.tally.clients)
+	}
+	s.onStarted(e, handoff.Started{ID: a.id})
+	if s.tally.clients != 1 || !e.hasLocked(tagA) || len(e.routes) != 1 || len(e.late) != 0 {
+		t.Errorf("%d clients, routes %v, late %v", s.tally.clients, e.routes, e.late)
+	}
+	s.onClientEnd(e, handoff.ClientEnd{ID: a.id})
+	if s.tally.clients != 0 || len(s.dueRoutes(at.Add(2*time.Hour))) != 1 {
+		t.Errorf("%d clients after the end", s.tally.clients)
+	}
+}
+
 // TestFilesAreNotShared: each client of a file has a channel of his own, under a number that
 // is free also where gws has begun anew.
 func TestFilesAreNotShared(t *testing.T) {
