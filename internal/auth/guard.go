@@ -170,6 +170,9 @@ func (g *Guard) askOthers(ctx context.Context, q *Question) Answer {
 			g.denials.add(subject, a, time.Now())
 		}
 	}
+	if g.helpers != nil {
+		defer g.helpers.come()()
+	}
 	if g.hook != nil {
 		if a := g.hook.ask(ctx, q); a.Code != 0 {
 			remember(a)

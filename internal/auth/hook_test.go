@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -195,6 +196,36 @@ func TestHookClientGone(t *testing.T) {
 	if g.log.String() != "" {
 		t.Errorf("log: %s", g.log)
 	}
+}
+
+// TestEndDuringHook: who is with the hook when the guard is to end is still let in by a helper.
+func TestEndDuringHook(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(asked); <-answer }))
+	defer s.Close()
+	g := guard(t, Config{Hook: s.URL, Helper: sh(t.TempDir(), obedient), Helpers: 1})
+	got := g.later(question("yes"))
+	<-asked
+	ended := make(chan struct{})
+	go func() { defer close(ended); g.stop() }()
+	testkit.Eventually(t, func() error {
+		p := g.helpers
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		select {
+		case <-p.ended:
+		default:
+			if p.idle == nil {
+				return errors.New("it is not ending")
+			}
+		}
+		return nil
+	})
+	close(answer)
+	if a := <-got; a.Code != 0 {
+		t.Errorf("%+v", a)
+	}
+	<-ended
 }
 
 // TestAllAgree: in the order of the package comment, each only if those before let in.

@@ -46,7 +46,8 @@ type pool struct {
 
 	mu     sync.Mutex // guards what follows
 	asking int
-	idle   chan struct{} // closed when nobody is asking any more; nil before drain
+	coming int           // of those who are not asking: the hook is asked about them first
+	idle   chan struct{} // closed when nobody is asking or coming any more; nil before drain
 }
 
 // call is a request on its way.
@@ -153,16 +154,34 @@ func (p *pool) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asking--
-	if p.asking == 0 && p.idle != nil {
+	p.restLocked()
+}
+
+// come announces who may ask in a while, until went is called.
+func (p *pool) come() (went func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.coming++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.coming--
+		p.restLocked()
+	}
+}
+
+// restLocked tells drain when nobody is left.
+func (p *pool) restLocked() {
+	if p.asking+p.coming == 0 && p.idle != nil {
 		close(p.idle)
 		p.idle = nil
 	}
 }
 
-// drain waits until nobody is asking, for drainTime at most.
+// drain waits until nobody is asking or coming, for drainTime at most.
 func (p *pool) drain() {
 	p.mu.Lock()
-	if p.asking == 0 {
+	if p.asking+p.coming == 0 {
 		p.mu.Unlock()
 		return
 	}
