@@ -38,7 +38,9 @@ func newVisit(conf *Config, r *http.Request) *visit {
 	}
 }
 
-func cut(s string, n int) string { return s[:min(len(s), n)] }
+// cut is a copy: a visit lives as long as its stream, and is not to keep the whole head of a
+// request alive.
+func cut(s string, n int) string { return strings.Clone(s[:min(len(s), n)]) }
 
 // Letters that end a secret, as they may be hidden: percent-encoded, once or several times.
 var (

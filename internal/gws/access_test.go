@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"sluice/internal/handoff"
 	"sluice/internal/logs"
@@ -72,8 +73,15 @@ func FuzzMasked(f *testing.F) {
 	})
 }
 
-// A visit tells no more than it needs, however much was sent.
+// A visit tells no more than it needs, and keeps no more, however much was sent.
 func TestVisitIsBounded(t *testing.T) {
+	line := "GET /udp/239.1.1.1:5000 HTTP/1.1" // net/http's parts of it are parts of its memory
+	short := newVisit(&Config{}, &http.Request{Method: line[:3], RequestURI: line[4:23], Proto: line[24:], Header: http.Header{}})
+	for part, of := range map[string]string{short.method: line[:3], short.path: line[4:23], short.proto: line[24:]} {
+		if part != of || unsafe.StringData(part) == unsafe.StringData(of) {
+			t.Errorf("%q: the head of the request is kept", part)
+		}
+	}
 	long := strings.Repeat("x", 10_000)
 	r := &http.Request{
 		Method: long, RequestURI: "/" + long + "?token=secret", Proto: "HTTP/1.1", RemoteAddr: "192.0.2.7:1", TLS: new(tls.ConnectionState),
