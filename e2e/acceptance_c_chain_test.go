@@ -44,7 +44,7 @@ func newUpstream(t *testing.T, stream []byte) *upstream {
 // asked wants the next request to have been for exactly this.
 func (u *upstream) asked(t *testing.T, target string) {
 	t.Helper()
-	if got, want := <-u.lines, "GET "+target+" HTTP/1.1"; got != want {
+	if got, want := next(t, u.lines, "request to the upstream"), "GET "+target+" HTTP/1.1"; got != want {
 		t.Errorf("the upstream was asked %q, want %q", got, want)
 	}
 }
@@ -109,7 +109,7 @@ func testNestedPairs(t *testing.T) {
 		started(t, p, pair("http://"+a.addr+"/", url.PathEscape(s.URL+"/dst/x?k=1")+"?method=POST"))
 		c.ends(t)
 		c.gets(t, stream)
-		if got := <-asked; got != "POST /dst/x?k=1" {
+		if got := next(t, asked, "request to the target"); got != "POST /dst/x?k=1" {
 			t.Errorf("the target was asked %q", got)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sluice/internal/report"
@@ -67,13 +68,15 @@ func testSessionsEnd(t *testing.T) {
 			_, _ = c.Write(madeUp(1))
 			<-more
 		})
+		end := sync.OnceFunc(func() { close(more) })
+		t.Cleanup(end) // before the listener waits
 		target, c := tcpTarget(t)
 		channel, client := started(t, p, pair(from, target))
 		c.gets(t, madeUp(1))
 		if _, err := session(p.status(), channel, client); err != nil {
 			t.Error(err)
 		}
-		close(more)
+		end()
 		c.ends(t)
 		p.over(channel, client)
 		closed(client, "source ended")
@@ -157,7 +160,7 @@ routes:
 	joined(t, group) // nobody has asked
 	f := feedTo(t, p, group)
 	f.more(1)
-	up := <-conns
+	up := next(t, conns, "connection to the target of a route")
 	defer up.Close()
 	stream := &catch{}
 	go func() { _ = stream.take(up) }()
@@ -193,7 +196,7 @@ routes:
 	if err := errors.Join(up.SetLinger(0), up.Close()); err != nil {
 		t.Fatal(err)
 	}
-	again := <-conns
+	again := next(t, conns, "second connection to the target of a route")
 	defer again.Close()
 	p.eventually(func(st report.Status) error {
 		_, err := session(st, channel, targets[2])

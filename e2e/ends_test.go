@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sluice/internal/report"
 	"sluice/internal/testkit"
@@ -94,6 +95,20 @@ func (c *catch) ends(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// next waits for what comes next out of c.
+func next[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	limit := time.NewTimer(testkit.Patience)
+	defer limit.Stop()
+	select {
+	case v := <-c:
+		return v
+	case <-limit.C:
+		t.Fatalf("there is no %s", what)
+		panic("not reached")
+	}
 }
 
 // equal says where bytes are not those that were wanted.
