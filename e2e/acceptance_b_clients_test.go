@@ -336,10 +336,10 @@ func testFlushBeforeClose(t *testing.T) {
 			}
 			path, had := pair(s.url, "?start=1h"), make(chan result, 1)
 			go func() {
-				got, err := body(p, path)
+				k, err := knock(p, path, anyAddress)
 				var b []byte
 				if err == nil {
-					b, err = io.ReadAll(got)
+					b, err = k.rest()
 				}
 				had <- result{b, err}
 			}()
@@ -355,12 +355,19 @@ func testFlushBeforeClose(t *testing.T) {
 			if err := slow.head(); err != nil {
 				t.Fatal(err)
 			}
-			b, err := io.ReadAll(slow.stream)
+			b, err := slow.rest()
 			if err := errors.Join(err, equal(b, stream)); err != nil {
 				t.Errorf("who reads late: %v", err)
 			}
 		})
 	}
+}
+
+// rest reads to the end of the stream.
+func (k *taker) rest() ([]byte, error) {
+	defer k.conn.Close()
+	_ = k.conn.SetReadDeadline(time.Now().Add(testkit.Patience))
+	return io.ReadAll(k.stream)
 }
 
 // stopping is a source that stops when it has sent all of its stream: begin sends what a

@@ -100,6 +100,7 @@ func testManyEngines(t *testing.T) {
 	h.attached(most - 1)
 	h.engine("extra")
 	h.attached(most)
+	stopped(t, h.gws) // and with it the engines, all at once
 }
 
 // testRoundRobin: four new channels over two engines make two each.
@@ -107,9 +108,10 @@ func testRoundRobin(t *testing.T) {
 	p := run(t, settings{engines: 2, config: "spread: round-robin\nno_data: 1h\n"})
 	var takers []*taker
 	for range 4 {
-		_, k := p.opened()
-		takers = append(takers, k)
-		takers = append(takers, takeMany(p, k.name, len(takers))...) // no engine has the same number of clients
+		f, k := p.opened()
+		more := takeMany(p, f.path(), len(takers)) // the engines have different numbers of clients
+		f.delivered(more...)
+		takers = append(append(takers, k), more...)
 	}
 	if got := channelsOf(p.status()); !slices.Equal(got, []int{2, 2}) {
 		t.Errorf("channels of the engines: %v, want 2 and 2", got)

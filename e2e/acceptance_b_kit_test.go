@@ -108,7 +108,9 @@ func killed(t *testing.T, p *testkit.Proc) {
 func (p *product) opened() (*feed, *taker) {
 	p.t.Helper()
 	f := newFeed(p.t, p)
-	return f, f.first(f.path())
+	k := f.first(f.path())
+	f.delivered(k)
+	return f, k
 }
 
 // channelsOf is how many channels each engine has, the fewest first.
