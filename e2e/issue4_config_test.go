@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/testkit"
 )
@@ -146,11 +147,13 @@ func testRoutes(t *testing.T) {
 	up, once := "TCP://"+l.Addr().String(), "FILE://"+dir+"/once.ts"
 	arrives := func() net.Conn {
 		t.Helper()
+		_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(testkit.Patience))
 		conn, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(testkit.Patience))
 		if _, err := io.ReadFull(conn, make([]byte, 10*188)); err != nil {
 			t.Fatal(err)
 		}
