@@ -151,7 +151,8 @@ func (e *Engine) introduce(ctx context.Context, conn *handoff.Conn) error {
 // speak serves one connection until it breaks, or until the queue was closed and
 // everything in it is sent. When it is this engine that breaks it off, the clients that
 // nothing was written to are given up first: gws will see the end, and give them to
-// another engine.
+// another engine. Sessions with a target that wait for the first byte are given up in any
+// case: the next gws does not hear of them, and would begin a route once more.
 func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) error {
 	defer conn.Close()
 	queries := make(chan uint64, 16)
@@ -171,7 +172,11 @@ func (e *Engine) speak(ctx context.Context, conn *handoff.Conn, seen *recent) er
 	if first := <-told; errors.Is(err, os.ErrDeadlineExceeded) {
 		err = first
 	}
-	if err != nil && !endedByGws(err) {
+	switch {
+	case err == nil:
+	case endedByGws(err):
+		e.loop.AbandonAway()
+	default:
 		e.loop.Abandon()
 	}
 	return err
@@ -260,7 +265,7 @@ func (e *Engine) give(m handoff.Attach, fd int) error {
 		return err
 	}
 	return e.loop.Attach(m.Channel, loop.Client{
-		ID: m.ID, FD: fd, Addr: m.Peer, Tag: m.Tag(), Head: m.Head, Start: startOf(m), Slow: m.Slow,
+		ID: m.ID, FD: fd, Addr: m.Peer, Tag: m.Tag(), Away: m.Target != nil, Head: m.Head, Start: startOf(m), Slow: m.Slow,
 	})
 }
 

@@ -395,6 +395,26 @@ func TestOpeningEndsWithGws(t *testing.T) {
 	}
 }
 
+// TestWaitingEndsWithGws: a session that waits for its first byte is given up when gws goes:
+// the next gws knows nothing of it, and would begin it a second time.
+func TestWaitingEndsWithGws(t *testing.T) {
+	dir := t.TempDir()
+	o := openOffice(t)
+	o.noData = time.Hour
+	start(t, engine.Config{Socket: o.path, WriteTo: []string{dir}, ReconnectDelay: time.Millisecond, ReconnectAttempts: 10_000})
+	o.admit()
+	o.order(1, "udp://239.6.1.10:5000", "file://"+dir+"/a.ts", endpoint.WriteNew)
+	expect[handoff.ChannelOpen](o)
+	o.close()
+	o.open()
+	o.admit()
+	o.order(2, "udp://239.6.1.10:5000", "file://"+dir+"/b.ts", endpoint.WriteNew)
+	onAir(t, "239.6.1.10:5000")
+	if s := expect[handoff.Started](o); s.ID != 2 {
+		t.Errorf("session %d has begun", s.ID)
+	}
+}
+
 // TestSessionEndsWithEngine: a target gets what was written to it before the engine is gone.
 func TestSessionEndsWithEngine(t *testing.T) {
 	dir := t.TempDir()

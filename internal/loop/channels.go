@@ -197,13 +197,19 @@ func (l *Loop) reset(now time.Duration) {
 	}
 }
 
-// abandon refuses everybody that nothing was written to.
-func (l *Loop) abandon(now time.Duration) {
+// abandon refuses those that nothing was written to, of which the gws is gone.
+func (l *Loop) abandon(which func(*client) bool, now time.Duration) {
 	for _, ch := range l.all {
-		l.refuseWaiting(ch, channel.Shutdown, errAbandoned, now)
+		for _, c := range slices.Clone(ch.waiting) {
+			if which(c) {
+				l.unwait(c)
+				l.leave(c, now)
+				l.refuse(c, channel.Shutdown, errAbandoned)
+			}
+		}
 	}
 	for i := len(l.ring.all) - 1; i >= 0; i-- {
-		if c := l.ring.all[i]; !c.started {
+		if c := l.ring.all[i]; !c.started && which(c) {
 			l.finish(c, channel.Shutdown, now)
 		}
 	}

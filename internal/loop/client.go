@@ -19,6 +19,7 @@ type client struct {
 	fd   int
 	addr string
 	tag  string
+	away bool // see Client
 	ch   *live
 
 	start lineup.Start

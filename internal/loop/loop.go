@@ -215,6 +215,7 @@ type Client struct {
 	FD    int    // a connected, non-blocking socket
 	Addr  string // of who asked, for reports
 	Tag   string // of who gets it, for reports and orders; "" = "TCP://" and Addr
+	Away  bool   // who asked is not the one who gets it, and has no part in the socket
 	Head  []byte // what it gets before the first byte
 	Start lineup.Start
 	Slow  lineup.Slow
@@ -224,7 +225,7 @@ type Client struct {
 // that is open has the settings of to from now on. The loop becomes the owner of the
 // client's socket; with an error it stays the caller's.
 func (l *Loop) Attach(to lineup.Channel, who Client) error {
-	c := &client{id: who.ID, fd: who.FD, addr: who.Addr, tag: cmp.Or(who.Tag, "TCP://"+who.Addr), pre: who.Head, start: who.Start, slow: who.Slow}
+	c := &client{id: who.ID, fd: who.FD, addr: who.Addr, tag: cmp.Or(who.Tag, "TCP://"+who.Addr), away: who.Away, pre: who.Head, start: who.Start, slow: who.Slow}
 	return l.post(func(now time.Duration) { l.attach(c, to, now) })
 }
 
@@ -262,9 +263,14 @@ func (l *Loop) LinksChanged() error { return l.post(l.rejoin) }
 
 // Abandon refuses every client that nothing was written to yet. When it returns their
 // sockets are closed here, or the loop has ended.
-func (l *Loop) Abandon() {
+func (l *Loop) Abandon() { l.giveUp(func(*client) bool { return true }) }
+
+// AbandonAway is Abandon for those only who are Away.
+func (l *Loop) AbandonAway() { l.giveUp(func(c *client) bool { return c.away }) }
+
+func (l *Loop) giveUp(which func(*client) bool) {
 	done := make(chan struct{})
-	if l.post(func(now time.Duration) { l.abandon(now); close(done) }) != nil {
+	if l.post(func(now time.Duration) { l.abandon(which, now); close(done) }) != nil {
 		<-l.gone
 		return
 	}
