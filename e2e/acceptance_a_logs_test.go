@@ -133,7 +133,7 @@ func testLogsAreRemoved(t *testing.T) {
 		p.gws.Signal(syscall.SIGUSR1)
 		testkit.Eventually(t, func() error {
 			if aside, err := os.ReadFile(log + ".1"); err != nil || string(aside) != before {
-				return fmt.Errorf("signal %d: not put aside (%v)", n, err)
+				return fmt.Errorf("signal %d: not put aside, %w", n, err)
 			}
 			return nil
 		})
@@ -256,12 +256,12 @@ func testLevels(t *testing.T) {
 func testSharedLog(t *testing.T) {
 	p := newDuo(t, "")
 	log := p.path("log")
-	p.write(fmt.Sprintf("log: {file: %s, level: debug, max_size: 4KiB, max_files: 1000}\n", log))
+	p.write(fmt.Sprintf("log: {file: %s, level: debug, max_size: 1KiB, max_files: 1000}\n", log))
 	p.startGWS()
 	p.startGNG()
 	p.attached(p.gng.PID())
 	group := source(t)
-	const rounds, each = 5, 12
+	const rounds, each = 5, 30
 	for range rounds {
 		viewers := watchMany(t, p.url("/udp/"+group), each)
 		p.gws.Signal(syscall.SIGUSR1)
@@ -277,7 +277,7 @@ func testSharedLog(t *testing.T) {
 	// Each module tells of each client: once that it started and once that it ended.
 	told := map[string]map[string]int{}
 	for _, line := range wholeLines(t, log) {
-		if m := regexp.MustCompile(` (gws|gng): client (started|ended) .*client=(?:TCP://)?(\S+)`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(` (gws|gng): client (started|ended) .*client=(TCP://\S+)`).FindStringSubmatch(line); m != nil {
 			what := m[1] + " " + m[2]
 			if told[what] == nil {
 				told[what] = map[string]int{}

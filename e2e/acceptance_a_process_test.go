@@ -89,9 +89,9 @@ func testPIDFile(t *testing.T) {
 	refused := func(want string, args ...string) {
 		t.Helper()
 		other := newDuo(t, "")
-		_, stderr, code := output(program(), append([]string{"gws", "-T", "-C", other.config}, args...)...)
-		if code != 1 || !regexp.MustCompile(want).MatchString(stderr) {
-			t.Errorf("%q: exit %d, %s\nwant %s", args, code, stderr, want)
+		proc := startModule(t, "gws", append([]string{"-C", other.config}, args...)...)
+		if err := proc.Wait(); err == nil || !regexp.MustCompile(want).MatchString(proc.Output()) {
+			t.Errorf("%q: %v, %s\nwant %s", args, err, proc.Output(), want)
 		}
 	}
 	begin()

@@ -248,14 +248,14 @@ ng : { ng_socket_path = %[4]q; log : { level_default = %[7]q; file = %[8]q; }; }
 	p.attached(p.gng.PID())
 	awaitLog(t, p.path("gng.log"), `gng: attached to gws`)
 
-	for module, own := range map[string]string{"gws": config("by-luck", "debug"), "gng": ""} {
-		if own == "" {
-			own = config("min-clients", "loud")
-		}
-		_, stderr, code := output(program(), module, "-T", "-C", own)
-		want := map[string]string{"gws": `:2:\d+: .*by-luck`, "gng": `:3:\d+: .*loud`}[module]
-		if code != 1 || !regexp.MustCompile(regexp.QuoteMeta(own)+want).MatchString(stderr) {
-			t.Errorf("%s, whose own section is wrong: exit %d, %s", module, code, stderr)
+	for _, c := range []struct{ module, ws, ng, want string }{
+		{"gws", "by-luck", "debug", `:2:\d+: .*by-luck`},
+		{"gng", "min-clients", "loud", `:3:\d+: .*loud`},
+	} {
+		file := config(c.ws, c.ng)
+		_, stderr, code := output(program(), c.module, "-T", "-C", file)
+		if code != 1 || !regexp.MustCompile(regexp.QuoteMeta(file)+c.want).MatchString(stderr) {
+			t.Errorf("%s, whose own section is wrong: exit %d, %s", c.module, code, stderr)
 		}
 	}
 }

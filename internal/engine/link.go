@@ -193,7 +193,7 @@ func (e *Engine) listen(ctx context.Context, conn *handoff.Conn, queries chan<- 
 	for {
 		m, fd, err := conn.Recv()
 		if lost, ok := m.(handoff.Attach); ok && errors.Is(err, netx.ErrNoRoom) {
-			e.log.Warn("client refused", logs.Client, lost.Peer, logs.Error, err)
+			e.log.Warn("client refused", logs.Client, lost.Tag(), logs.Error, err)
 			e.queue.answer(handoff.Refused{ID: lost.ID, Code: http.StatusServiceUnavailable, Reason: "the engine can open no more connections"})
 			continue
 		}
@@ -237,7 +237,7 @@ func (e *Engine) attach(ctx context.Context, m handoff.Attach, fd int, seen *rec
 	if !seen.add(m.ID) {
 		// Not an answer for gws: the first one with this ID has its own.
 		closeIf(fd)
-		e.log.Error("gws repeated an Attach", "id", m.ID, logs.Client, m.Peer)
+		e.log.Error("gws repeated an Attach", "id", m.ID, logs.Client, m.Tag())
 		return
 	}
 	if m.Target != nil {

@@ -3,11 +3,11 @@
 //
 // A line is an event with fixed keys, written through log/slog:
 //
-//	log.Info("client started", logs.Client, peer, logs.Channel, tag)
+//	log.Info("client started", logs.Client, client, logs.Channel, tag)
 //
 // On a terminal it reads
 //
-//	12:03:04.512 INFO  gws: client started client=192.0.2.7:50905 channel=UDP://239.1.1.1:5000
+//	12:03:04.512 INFO  gws: client started client=TCP://192.0.2.7:50905 channel=UDP://239.1.1.1:5000
 //
 // and anywhere else (a file, the journal, a pipe) it is slog's text form with the
 // full time:
@@ -40,7 +40,7 @@ import (
 const (
 	Role      = "role"      // run, gws, gng: which process writes
 	Channel   = "channel"   // tag of the channel: UDP://239.1.1.1:5000
-	Client    = "client"    // address and port of the client
+	Client    = "client"    // tag of the client: TCP://192.0.2.7:50905, or its target
 	Engine    = "engine"    // id of the engine: 1, 2, …
 	Process   = "process"   // name of a supervised process: gws, gng 1
 	PID       = "pid"       // process id

@@ -102,7 +102,7 @@ func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 		l.refuse(c, reason, refusalOf(reason))
 		return
 	}
-	l.conf.Observer.Ended(c.id, c.ch.Tag(), c.addr, c.sent, reason)
+	l.conf.Observer.Ended(c.id, c.ch.Tag(), c.tag, c.sent, reason)
 	if reason == channel.ClientGone || unix.Shutdown(c.fd, unix.SHUT_WR) != nil || l.poll.watchInput(c.fd) != nil {
 		l.forget(c)
 		return

@@ -128,7 +128,7 @@ func (l *Loop) serve(c *client, now time.Duration) (behind bool) {
 			c.progress = now
 			if !c.started {
 				c.started = true
-				l.conf.Observer.Started(c.id, c.ch.Tag(), c.addr)
+				l.conf.Observer.Started(c.id, c.ch.Tag(), c.tag)
 			}
 		}
 		if n < total {
