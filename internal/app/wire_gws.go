@@ -100,7 +100,9 @@ func (f *front) prepare(ctx context.Context, c config.Config) (*stance, error) {
 	s.lists = alias.NewWatcher(c.Places(), 0, c.Refresh, func(_ string, err error) { tellList(limited, err) })
 	lists, err := s.lists.Load(ctx)
 	f.tellLists(lists, err)
-	if err := s.conf.SetLists(lists); err != nil {
+	leftOut, err := s.conf.SetLists(lists)
+	f.tellLeftOut(leftOut)
+	if err != nil {
 		if f.held.Load() != nil {
 			return nil, err
 		}
@@ -219,7 +221,7 @@ func (f *front) reload(ctx context.Context) bool {
 // takeLists gives the present stance other lists.
 func (f *front) takeLists(lists []alias.List) {
 	s := *f.held.Load()
-	err := s.conf.SetLists(lists)
+	leftOut, err := s.conf.SetLists(lists)
 	if err == nil {
 		err = f.complete(&s)
 	}
@@ -232,6 +234,14 @@ func (f *front) takeLists(lists []alias.List) {
 	}
 	f.hold(&s)
 	f.tellLists(lists, nil)
+	f.tellLeftOut(leftOut)
+}
+
+// tellLeftOut logs what of the lists is not in use.
+func (f *front) tellLeftOut(lines []string) {
+	for _, line := range lines {
+		f.self.log.Warn("list of channels", logs.Reason, line)
+	}
 }
 
 // tellLists logs what was read of the lists, and what could not be.

@@ -27,12 +27,14 @@ func (c *Config) Places() []alias.Place {
 }
 
 // SetLists gives c the channels of the lists, which are those of Places, beside its own; a
-// list without a name was not read, and what c has of it stays. An error says which
-// channels do not fit together, and changes nothing.
-func (c *Config) SetLists(lists []alias.List) error {
+// list without a name was not read, and what c has of it stays. A playlist is not the
+// operator's to mend: what does not go with what was there before it is left out, with a
+// line that says so. An error says which of the other channels do not fit together, and
+// changes nothing.
+func (c *Config) SetLists(lists []alias.List) (leftOut []string, err error) {
 	places := c.Places()
 	if len(lists) != len(places) {
-		return fmt.Errorf("configuration: %d lists of channels, want %d", len(lists), len(places))
+		return nil, fmt.Errorf("configuration: %d lists of channels, want %d", len(lists), len(places))
 	}
 	now := *c
 	now.Channels = nil
@@ -42,22 +44,50 @@ func (c *Config) SetLists(lists []alias.List) error {
 	}
 	now.Channels = append(now.Channels, kept[""]...)
 	for i, p := range places {
-		if lists[i].Name == "" {
-			now.Channels = append(now.Channels, kept[p.Where]...)
-			continue
+		list := kept[p.Where]
+		if lists[i].Name != "" {
+			list = nil
+			for _, ch := range lists[i].Channels {
+				list = append(list, fromLineup(ch, p.Where))
+			}
 		}
-		for _, ch := range lists[i].Channels {
-			now.Channels = append(now.Channels, fromLineup(ch, p.Where))
+		if i >= len(c.ChannelFiles) {
+			list, leftOut = now.without(list, leftOut)
 		}
+		now.Channels = append(now.Channels, list...)
 	}
 	if err := now.checkNames(); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := now.lineup(); err != nil {
-		return fmt.Errorf("lists of channels: %w", err)
+		return nil, fmt.Errorf("lists of channels: %w", err)
 	}
 	*c = now
-	return nil
+	return leftOut, nil
+}
+
+// without is the list without the channels whose name or first source another channel of c
+// has; leftOut gets a line for each.
+func (c *Config) without(list []Channel, leftOut []string) ([]Channel, []string) {
+	names, sources := make(map[string]Channel, len(c.Channels)), make(map[string]Channel, len(c.Channels))
+	for _, ch := range c.Channels {
+		names[ch.Name], sources[ch.Source.Tag()] = ch, ch
+	}
+	var fit []Channel
+	for _, ch := range list {
+		other, taken := names[ch.Name]
+		why := "of this name"
+		if !taken {
+			other, taken = sources[ch.Source.Tag()]
+			why = "with this first source, " + other.Name + ","
+		}
+		if !taken {
+			fit = append(fit, ch)
+			continue
+		}
+		leftOut = append(leftOut, fmt.Sprintf("%s: channel %s is left out: there is one %s in %s", shown(ch.List), ch.Name, why, c.whereIs(other)))
+	}
+	return fit, leftOut
 }
 
 // ReadLists reads all lists and gives c their channels. The warnings are a line each; an
@@ -67,7 +97,8 @@ func (c *Config) ReadLists(ctx context.Context) (warnings []string, err error) {
 	for _, l := range lists {
 		warnings = append(warnings, l.Warnings...)
 	}
-	return warnings, errors.Join(err, c.SetLists(lists))
+	leftOut, misfit := c.SetLists(lists)
+	return append(warnings, leftOut...), errors.Join(err, misfit)
 }
 
 // checkNames says which name two channels have, and where both are.

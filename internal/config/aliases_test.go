@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,8 +58,36 @@ func TestLists(t *testing.T) {
 	if _, err = c.ReadLists(context.Background()); err == nil || !strings.Contains(err.Error(), "own and four") {
 		t.Errorf("a source twice: %v", err)
 	}
-	if err := c.SetLists([]alias.List{}); err == nil {
+	if _, err := c.SetLists([]alias.List{}); err == nil {
 		t.Error("lists for other places are taken")
+	}
+}
+
+// TestPlaylistThatClashes: what a provider calls as we call something is left out, and the
+// rest of all lists is served.
+func TestPlaylistThatClashes(t *testing.T) {
+	dir := t.TempDir()
+	file, one, two := filepath.Join(dir, "channels.conf"), filepath.Join(dir, "one.m3u"), filepath.Join(dir, "two.m3u")
+	put(t, file, "filed udp://239.1.1.2:5000\n")
+	put(t, one, "#EXTM3U\n#EXTINF:-1,own\nudp://239.2.1.1:5000\n#EXTINF:-1,copy\nudp://239.1.1.2:5000\n#EXTINF:-1,new\nudp://239.2.1.3:5000\n")
+	put(t, two, "#EXTM3U\n#EXTINF:-1,new\nudp://239.3.1.1:5000\n#EXTINF:-1,last\nudp://239.3.1.2:5000\n")
+	c, err := Parse("a.yaml", []byte("channels_file: "+file+"\nplaylists: ["+one+", "+two+"]\nchannels:\n  own: {source: udp://239.1.1.1:5000}\n"), Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // also when it is read again
+		warnings, err := c.ReadLists(context.Background())
+		if err != nil || names(c) != "own filed new last" {
+			t.Fatalf("%s, %v", names(c), err)
+		}
+		want := []string{
+			one + ": channel own is left out: there is one of this name in a.yaml:4",
+			one + ": channel copy is left out: there is one with this first source, filed, in " + file,
+			two + ": channel new is left out: there is one of this name in " + one,
+		}
+		if !slices.Equal(warnings, want) {
+			t.Errorf("%q", warnings)
+		}
 	}
 }
 
@@ -70,7 +99,7 @@ func TestListsKeepTrust(t *testing.T) {
 	}
 	list, err := alias.ParsePlaylist("http://tv.example/list.m3u", []byte("http://name.example/x\n"), c.Settings)
 	if err == nil {
-		err = c.SetLists([]alias.List{list})
+		_, err = c.SetLists([]alias.List{list})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -127,7 +127,11 @@ func (k *fileCheck) lists() {
 		lists[i] = list
 	}
 	whole := *k.c
-	k.fail("channels_file", whole.SetLists(lists))
+	leftOut, err := whole.SetLists(lists)
+	for _, w := range leftOut {
+		k.warnings = append(k.warnings, k.c.place("playlists").Errorf("%s", w))
+	}
+	k.fail("channels_file", err)
 }
 
 // Line is one setting as it holds.

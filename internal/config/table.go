@@ -103,8 +103,8 @@ func (c *Config) engineSettings() table {
 func (c *Config) rightSettings() table {
 	return table{
 		{"allow", prefixes(&c.Allow), live, "Clients that may watch. Others get 403."},
-		{"sources", prefixes(&c.Sources), live, "What clients may ask for by its address. Channels of the configuration are there in any case."},
-		{"targets", prefixes(&c.Targets), live, "Where a client may have a stream sent. Empty = nowhere."},
+		{"sources", prefixes(&c.Sources), live, "What clients may ask for by its address. Channels of the configuration are there in any case. Loopback and link-local addresses have to be said: a large network does not mean them."},
+		{"targets", prefixes(&c.Targets), live, "Where a client may have a stream sent. Empty = nowhere. Loopback and link-local addresses have to be said: a large network does not mean them."},
 		{"files.read", directories(&c.ReadFrom), live, "Directories whose files clients may ask for. Empty = none."},
 		{"files.write", directories(&c.WriteTo), live, "Directories into which clients may have a stream written. Empty = none."},
 		{"limits.clients", count{&c.Limits.MaxClients, 0, maxCount}, live, "Clients in all. 0 = no limit."},

@@ -16,7 +16,7 @@ var ErrForbidden = errors.New("address not permitted")
 // when the connection is made, so that no name server can lead elsewhere. The zero value
 // permits nothing.
 type Dialer struct {
-	Allow    []netip.Prefix // networks that an address has to be in
+	Allow    []netip.Prefix // networks that an address has to be in; a Local one in a network of its kind
 	Any      bool           // every address is permitted, whatever Allow says
 	NotLocal bool           // but none that is Local, whatever Any and Allow say
 }
@@ -38,11 +38,21 @@ func (d Dialer) Permits(a netip.Addr) error {
 		return nil
 	}
 	for _, p := range d.Allow {
-		if p.Contains(a) {
+		if p.Contains(a) && (!Local(a) || a.IsMulticast() || meant(p)) {
 			return nil
 		}
 	}
 	return fmt.Errorf("%w: %s is in none of the networks that may be named", ErrForbidden, a)
+}
+
+// meant says that a network which has a Local address was written for the sake of such ones:
+// 127.0.0.0/8 was, and 0.0.0.0/0, which is to say everybody, was not.
+func meant(p netip.Prefix) bool {
+	least := 8
+	if p.Addr().Is6() {
+		least = 10
+	}
+	return p.Bits() >= least && Local(p.Addr())
 }
 
 // DialTCP connects to "host:port". The addresses of a name are tried one after the other,

@@ -11,8 +11,7 @@ import (
 )
 
 func TestPermits(t *testing.T) {
-	lan := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
-	everything := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	lan, everything := nets("10.0.0.0/8", "fd00::/8"), nets("0.0.0.0/0", "::/0")
 	for _, tt := range []struct {
 		dialer    netx.Dialer
 		addr      string
@@ -37,13 +36,33 @@ func TestPermits(t *testing.T) {
 		{netx.Dialer{Any: true, NotLocal: true}, "fe80::1%lo", false},
 		{netx.Dialer{Any: true, NotLocal: true}, "192.0.2.1", true},
 		{netx.Dialer{Allow: everything, NotLocal: true}, "127.0.0.1", false},
-		{netx.Dialer{Allow: everything}, "127.0.0.1", true},
+		// Who says everybody does not mean this machine: that has to be said.
+		{netx.Dialer{Allow: everything}, "192.0.2.1", true},
+		{netx.Dialer{Allow: everything}, "127.0.0.1", false},
+		{netx.Dialer{Allow: everything}, "::1", false},
+		{netx.Dialer{Allow: everything}, "169.254.169.254", false},
+		{netx.Dialer{Allow: everything}, "224.0.0.9", true},
+		{netx.Dialer{Allow: everything}, "ff02::9", true},
+		{netx.Dialer{Allow: nets("0.0.0.0/1")}, "127.0.0.1", false},
+		{netx.Dialer{Allow: nets("126.0.0.0/7")}, "127.0.0.1", false},
+		{netx.Dialer{Allow: nets("127.0.0.0/8")}, "127.0.0.1", true},
+		{netx.Dialer{Allow: nets("127.0.0.1/32")}, "::ffff:127.0.0.1", true},
+		{netx.Dialer{Allow: nets("::1/128")}, "::1", true},
+		{netx.Dialer{Allow: nets("fe80::/10")}, "fe80::1%lo", true},
+		{netx.Dialer{Allow: nets("169.254.0.0/16", "0.0.0.0/0")}, "169.254.7.7", true},
 	} {
 		err := tt.dialer.Permits(netip.MustParseAddr(tt.addr))
 		if (err == nil) != tt.permitted || err != nil && !errors.Is(err, netx.ErrForbidden) {
 			t.Errorf("%+v, %s: %v", tt.dialer, tt.addr, err)
 		}
 	}
+}
+
+func nets(list ...string) (out []netip.Prefix) {
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
 }
 
 // TestDialTCP: it is the address that is judged, not the name.
