@@ -9,12 +9,13 @@ import (
 )
 
 // patienceOf is how long an engine may take to answer: it may try one source after the
-// other, and open a target before. 0 = as long as the client stays.
+// other, each of which may take the no-data time to open and as long again to deliver, and
+// open a target before. 0 = as long as the client stays.
 func patienceOf(conf *Config, a handoff.Attach) time.Duration {
 	if a.Channel.NoData == 0 {
 		return 0
 	}
-	d := a.Channel.NoData*time.Duration(len(a.Channel.Sources)) + conf.AnswerTimeout
+	d := 2*a.Channel.NoData*time.Duration(len(a.Channel.Sources)) + conf.AnswerTimeout
 	if a.Target != nil {
 		d += conf.AnswerTimeout
 	}

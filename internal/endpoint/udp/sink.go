@@ -24,7 +24,7 @@ const (
 	// hops is the TTL of what is sent to a group.
 	hops = 16
 	// sinkChunk is how much is taken from the loop at a time, in bytes.
-	sinkChunk = 64 << 10
+	sinkChunk = 16 << 10
 	// fullPause is the wait for a network interface that has no room for a datagram.
 	fullPause = time.Millisecond
 )
