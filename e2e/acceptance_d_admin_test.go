@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"os"
@@ -282,7 +283,8 @@ func (p *product) dropped(t *testing.T, c tagged, spelt func(channel, client str
 	if _, page := curl(t, p.adminURL("/report?cached=0")); strings.Contains(page, "secret") {
 		t.Error("the report shows a secret")
 	}
-	if client != "" && !strings.HasPrefix(channel, "FILE:") { // a file would end with its client
+	file := strings.HasPrefix(channel, "FILE:") // it would end with its client
+	if client != "" && !file {
 		p.gives(t, spelt(channel, client))
 		testkit.Eventually(t, func() error {
 			if _, err := p.traffic().client(channel, client); err == nil {
@@ -292,6 +294,12 @@ func (p *product) dropped(t *testing.T, c tagged, spelt func(channel, client str
 		})
 	}
 	p.gives(t, strings.TrimSuffix(spelt(channel, ""), "&client="))
+	if file { // what was read of it is for whoever takes it
+		_ = k.conn.SetReadDeadline(time.Now().Add(testkit.Patience))
+		if _, err := io.Copy(io.Discard, k.conn); err != nil {
+			t.Error(err)
+		}
+	}
 	testkit.Eventually(t, func() error {
 		if _, err := p.traffic().channel(channel); err == nil {
 			return fmt.Errorf("channel %s is still there", channel)
