@@ -126,7 +126,7 @@ func (o *office) client(id uint64, source string) *net.TCPConn {
 func start(t *testing.T, c engine.Config) (stop func() error) {
 	t.Helper()
 	c.ID, c.Build, c.Interface = "1", "test", "lo"
-	c.Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("127.0.0.0/8")}
+	c.Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	e, err := engine.New(c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

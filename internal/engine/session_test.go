@@ -29,7 +29,7 @@ import (
 	"sluice/internal/uri"
 )
 
-var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("127.0.0.0/8")}
+var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // order asks for a stream to be sent to a target.
 func (o *office) order(id uint64, from, to string, how endpoint.Write) handoff.Attach {

@@ -22,7 +22,7 @@ import (
 )
 
 // everywhere permits all addresses of IPv4 and IPv6.
-var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("127.0.0.0/8")}
+var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 // heard is a far side that our own source of datagrams receives.
 func heard(t *testing.T, where string) endtest.Far {
