@@ -61,6 +61,13 @@ func onMachine(t *testing.T) *product {
 	return &product{t: t, user: freePort(t), admin: freePort(t), web: http.DefaultClient, engines: 1}
 }
 
+func oneEngine(st report.Status) error {
+	if len(st.Engines) != 1 {
+		return fmt.Errorf("engines %+v, want one", st.Engines)
+	}
+	return nil
+}
+
 func testForeground(t *testing.T) {
 	m := newMachine(t)
 	testkit.NeedUsers(t)
@@ -75,6 +82,7 @@ func testForeground(t *testing.T) {
 		}
 		inForeground(t, proc)
 	}
+	p.eventually(oneEngine)
 	p.wants(200, "/udp/"+source(t))
 }
 

@@ -64,6 +64,7 @@ func testInstall(t *testing.T) {
 
 		// As an operator starts it who has read no further than the script.
 		m.sh(`/usr/local/share/sluice/sluice.sh start`)
+		p.eventually(oneEngine)
 		p.wants(200, "/udp/"+source(t))
 		owners := m.sh(`stat -c '%U %n' /run/sluice /run/sluice/handoff.socket /var/log/sluice/gws.log /var/log/sluice/gng-1.log`)
 		if strings.Count(owners, "sluice /") != 4 {

@@ -35,10 +35,15 @@ func testSystemLog(t *testing.T) {
 		proc := m.start("rsyslogd", "-n", "-i", "/run/rsyslogd.pid", "-f", "/etc/rsyslog.conf")
 		testkit.Eventually(t, func() error {
 			c, err := net.Dial("unixgram", m.path("/dev/log"))
-			if err == nil {
-				c.Close()
+			if err != nil {
+				return err
 			}
-			return err
+			c.Close()
+			// It is bound first and opened to all users then.
+			if info, err := os.Stat(m.path("/dev/log")); err != nil || info.Mode().Perm()&0o006 != 0o006 {
+				return fmt.Errorf("/dev/log: %v, %w", info, err)
+			}
+			return nil
 		})
 		return proc
 	}

@@ -146,12 +146,7 @@ func testOnlyThatFile(t *testing.T) {
 		}
 		defer proc.Signal(syscall.SIGTERM)
 	}
-	p.eventually(func(st report.Status) error {
-		if len(st.Engines) != 1 {
-			return fmt.Errorf("engines %+v", st.Engines)
-		}
-		return nil
-	})
+	p.eventually(oneEngine)
 	if _, err := os.Stat(m.path("/run/wrong")); err == nil {
 		t.Error("another file was read: its run_dir is there")
 	}
