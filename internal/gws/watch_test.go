@@ -77,7 +77,7 @@ func TestIssue2EngineHangs(t *testing.T) {
 	h.log.wait("engine lost", "engine=1")
 }
 
-// TestPatience: an engine may try one source after the other.
+// TestPatience: an engine may try one source after the other, each for twice its time.
 func TestPatience(t *testing.T) {
 	conf := &Config{AnswerTimeout: 10 * time.Second}
 	for _, c := range []struct {
@@ -85,8 +85,8 @@ func TestPatience(t *testing.T) {
 		sources []string
 		want    time.Duration
 	}{
-		{5 * time.Second, []string{tagA}, 15 * time.Second},
-		{5 * time.Second, []string{tagA, tagB, tagC}, 25 * time.Second},
+		{5 * time.Second, []string{tagA}, 20 * time.Second},
+		{5 * time.Second, []string{tagA, tagB, tagC}, 40 * time.Second},
 		{0, []string{tagA, tagB}, 0},
 	} {
 		ch := channelOf("x", c.sources...)
