@@ -218,7 +218,7 @@ func noClients(st report.Status) error {
 
 // testPinOfEngine pins engines on the first and on the last CPU there is.
 func testPinOfEngine(t *testing.T) {
-	cpus := allowedCPUs(t)
+	cpus := cpusOf(t, os.Getpid())[0]
 	if len(cpus) < 2 {
 		t.Fatal("one CPU is too few to see that an engine stays on it")
 	}
@@ -241,33 +241,4 @@ func testPinOfEngine(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "4095") {
 		t.Errorf("a CPU that is not there: exit %d, %s", code, stderr)
 	}
-}
-
-// allowedCPUs are those that this process may run on, from the list in
-// proc_pid_status(5): 0-3,8.
-func allowedCPUs(t *testing.T) (cpus []int) {
-	t.Helper()
-	_, list, found := strings.Cut(readFile(t, "/proc/self/status"), "\nCpus_allowed_list:\t")
-	if !found {
-		t.Fatal("no list of CPUs")
-	}
-	list, _, _ = strings.Cut(list, "\n")
-	for part := range strings.SplitSeq(list, ",") {
-		first, last, isRange := strings.Cut(part, "-")
-		if !isRange {
-			last = first
-		}
-		from, err := strconv.Atoi(first)
-		if err != nil {
-			t.Fatal(err)
-		}
-		to, err := strconv.Atoi(last)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for cpu := from; cpu <= to; cpu++ {
-			cpus = append(cpus, cpu)
-		}
-	}
-	return cpus
 }

@@ -5,6 +5,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -175,7 +176,7 @@ func testPin(t *testing.T) {
 	testkit.Start(t, program(), "gws", "-T", "--listen", freePort(t), "--admin", admin, "--run-dir", runDir)
 	engine := testkit.Start(t, gng, "-T", "-P", strconv.Itoa(last), "--run-dir", runDir)
 	testkit.Eventually(t, func() error {
-		st, err := (&product{admin: admin}).tryStatus()
+		st, err := (&product{admin: admin, web: http.DefaultClient}).tryStatus()
 		if err == nil && len(st.Engines) != 1 {
 			err = errors.New("the engine has not attached")
 		}
