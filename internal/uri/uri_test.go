@@ -214,21 +214,21 @@ func TestErrorsKeepSecrets(t *testing.T) {
 
 func TestMask(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                                               "",
-		"no URL at all":                                  "no URL at all",
-		"udp://239.1.1.1:5000":                           "udp://239.1.1.1:5000",
-		"udp://10.0.0.7@239.1.1.1:5000":                  "udp://10.0.0.7@239.1.1.1:5000",
-		"udp://[fd00::7]@[ff35::1]:5000":                 "udp://[fd00::7]@[ff35::1]:5000",
-		"udp://me:pw@239.1.1.1:5000":                     "udp://-@239.1.1.1:5000",
-		"http://cafe:beef@h/x":                           "http://-@h/x", // though it looks like an address
-		"http://u:p@h/x?token=1":                         "http://-@h/x?-",
-		"http://h/x?token=1":                             "http://h/x?-",
-		"http://u:p/w@h/x":                               "http://-@h/x",
-		"http://u:p?w@h/x":                               "http://-?-",
-		"news  http://u:p@h/?a=b http://h?":              "news  http://-@h/?- http://h?-",
+		"":                                  "",
+		"no URL at all":                     "no URL at all",
+		"udp://239.1.1.1:5000":              "udp://239.1.1.1:5000",
+		"udp://10.0.0.7@239.1.1.1:5000":     "udp://10.0.0.7@239.1.1.1:5000",
+		"udp://[fd00::7]@[ff35::1]:5000":    "udp://[fd00::7]@[ff35::1]:5000",
+		"udp://me:pw@239.1.1.1:5000":        "udp://-@239.1.1.1:5000",
+		"http://cafe:beef@h/x":              "http://-@h/x", // though it looks like an address
+		"http://u:p@h/x?token=1":            "http://-@h/x?-",
+		"http://h/x?token=1":                "http://h/x?-",
+		"http://u:p/w@h/x":                  "http://-@h/x",
+		"http://u:p?w@h/x":                  "http://-?-",
+		"news  http://u:p@h/?a=b http://h?": "news  http://-@h/?- http://h?-",
 		"udp://10.0.0.7@232.1.1.1:5 tcp://u:p@h:5 x?y z": "udp://10.0.0.7@232.1.1.1:5 tcp://-@h:5 x?- z",
-		"http:/u:p@h/x":                                  "-@h/x",
-		"  @include \"one.conf\"":                        "  @include \"one.conf\"",
+		"http:/u:p@h/x":           "-@h/x",
+		"  @include \"one.conf\"": "  @include \"one.conf\"",
 	} {
 		if got := uri.Mask(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
