@@ -226,9 +226,10 @@ func TestMask(t *testing.T) {
 		"http://u:p/w@h/x":                  "http://-@h/x",
 		"http://u:p?w@h/x":                  "http://-?-",
 		"news  http://u:p@h/?a=b http://h?": "news  http://-@h/?- http://h?-",
+		"http:/u:p@h/x":                     "-@h/x",
+		"  @include \"one.conf\"":           "  @include \"one.conf\"",
+
 		"udp://10.0.0.7@232.1.1.1:5 tcp://u:p@h:5 x?y z": "udp://10.0.0.7@232.1.1.1:5 tcp://-@h:5 x?- z",
-		"http:/u:p@h/x":           "-@h/x",
-		"  @include \"one.conf\"": "  @include \"one.conf\"",
 	} {
 		if got := uri.Mask(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
