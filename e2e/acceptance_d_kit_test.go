@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"sluice/internal/testkit"
 )
@@ -391,15 +388,8 @@ func stopped(t *testing.T, proc *testkit.Proc) {
 // exchangeBegin sends text as it is and returns the first line of what is answered.
 func exchangeBegin(t *testing.T, addr, text string) string {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := say(t, addr, text)
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(testkit.Patience))
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
 	line, _ := bufio.NewReader(c).ReadString('\n') // none is told by whoever asks
 	return line
 }

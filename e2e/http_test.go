@@ -182,18 +182,26 @@ func trickle(t *testing.T, addr, group string) {
 	}
 }
 
-// exchange sends text as it is and returns the beginning of the answer.
-func exchange(t *testing.T, addr, text string) string {
+// say connects and sends text as it is.
+func say(t *testing.T, addr, text string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(testkit.Patience))
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// exchange sends text as it is and returns the beginning of the answer.
+func exchange(t *testing.T, addr, text string) string {
+	t.Helper()
+	c := say(t, addr, text)
+	defer c.Close()
 	answer, err := io.ReadAll(io.LimitReader(c, 4<<10))
 	if err != nil && len(answer) == 0 {
 		t.Fatal(err)

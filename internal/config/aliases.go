@@ -2,7 +2,6 @@ package config
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"sluice/internal/alias"
@@ -88,17 +87,6 @@ func (c *Config) without(list []Channel, leftOut []string) ([]Channel, []string)
 		leftOut = append(leftOut, fmt.Sprintf("%s: channel %s is left out: there is one %s in %s", shown(ch.List), ch.Name, why, c.whereIs(other)))
 	}
 	return fit, leftOut
-}
-
-// ReadLists reads all lists and gives c their channels. The warnings are a line each; an
-// error is that of all that could not be read, without which c then has to do.
-func (c *Config) ReadLists(ctx context.Context) (warnings []string, err error) {
-	lists, err := alias.NewWatcher(c.Places(), 0, 0, nil).Load(ctx)
-	for _, l := range lists {
-		warnings = append(warnings, l.Warnings...)
-	}
-	leftOut, misfit := c.SetLists(lists)
-	return append(warnings, leftOut...), errors.Join(err, misfit)
 }
 
 // checkNames says which name two channels have, and where both are.

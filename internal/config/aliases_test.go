@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func TestLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	warnings, err := c.ReadLists(context.Background())
+	warnings, err := readLists(&c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,21 +42,21 @@ func TestLists(t *testing.T) {
 		t.Errorf("a child (-want +got):\n%s", diff)
 	}
 	put(t, file, "three udp://239.1.1.3:5000\n")
-	if _, err := child.ReadLists(context.Background()); err != nil || names(child) != "own three Two" {
+	if _, err := readLists(&child); err != nil || names(child) != "own three Two" {
 		t.Errorf("read again: %s, %v", names(child), err)
 	}
 	// What cannot be read now is as it was.
 	put(t, file, "{{{\n")
-	if _, err := child.ReadLists(context.Background()); err == nil || names(child) != "own three Two" {
+	if _, err := readLists(&child); err == nil || names(child) != "own three Two" {
 		t.Errorf("a broken list: %s, %v", names(child), err)
 	}
 	put(t, file, "own udp://239.1.1.3:5000\n")
-	_, err = c.ReadLists(context.Background())
+	_, err = readLists(&c)
 	if err == nil || err.Error() != "channel own is there twice: in a.yaml:4 and in "+file || names(c) != "own one Two" {
 		t.Errorf("a name twice: %s, %v", names(c), err)
 	}
 	put(t, file, "four udp://239.1.3.1:5000\n")
-	if _, err = c.ReadLists(context.Background()); err == nil || !strings.Contains(err.Error(), "own and four") {
+	if _, err = readLists(&c); err == nil || !strings.Contains(err.Error(), "own and four") {
 		t.Errorf("a source twice: %v", err)
 	}
 	if _, err := c.SetLists([]alias.List{}); err == nil {
@@ -76,7 +77,7 @@ func TestPlaylistThatClashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // also when it is read again
-		warnings, err := c.ReadLists(context.Background())
+		warnings, err := readLists(&c)
 		if err != nil || names(c) != "own filed new last" {
 			t.Fatalf("%s, %v", names(c), err)
 		}
@@ -108,6 +109,16 @@ func TestListsKeepTrust(t *testing.T) {
 	if err != nil || !l.Channels()[0].NotLocal {
 		t.Errorf("%+v, %v", l, err)
 	}
+}
+
+// readLists reads all lists and gives c their channels, as gws does.
+func readLists(c *Config) (warnings []string, err error) {
+	lists, err := alias.NewWatcher(c.Places(), 0, 0, nil).Load(context.Background())
+	for _, l := range lists {
+		warnings = append(warnings, l.Warnings...)
+	}
+	leftOut, misfit := c.SetLists(lists)
+	return append(warnings, leftOut...), errors.Join(err, misfit)
 }
 
 func names(c Config) string {

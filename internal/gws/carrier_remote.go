@@ -24,12 +24,7 @@ func (k *remote) untouched() bool { return true }
 // dropped.
 func (k *remote) carry() error {
 	_ = k.control.SetWriteDeadline(time.Now().Add(grace)) // it fails as the answer will
-	k.announce([][2]string{
-		{"Content-Type", "text/plain; charset=utf-8"},
-		{"X-Content-Type-Options", "nosniff"},
-		{"Cache-Control", "no-cache, no-store"},
-		{"Connection", "close"},
-	})
+	k.announce(k.c.header)
 	fmt.Fprintf(k.w, "started %s %s\n", k.c.tag, k.c.attach.Tag()) // who has left need not know
 	return nil
 }

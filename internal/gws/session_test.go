@@ -58,8 +58,13 @@ func TestAcceptance122(t *testing.T) {
 		e := h.engine("1")
 		answer := h.fetch(client, "GET", toTarget)
 		runs(t, h, e)
-		if r, body := h.body(answer); r.StatusCode != 200 || body != line || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
+		r, body := h.body(answer)
+		if r.StatusCode != 200 || body != line || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 			t.Errorf("%d, %q, %v", r.StatusCode, body, r.Header)
+		}
+		said := r.Header
+		if r, _ := h.body(h.fetch(client, "HEAD", toTarget)); r.Header.Get("Server") != said.Get("Server") || r.Header.Get("Content-Type") != said.Get("Content-Type") || said.Get("Server") == "" {
+			t.Errorf("HEAD announces %v, GET %v", r.Header, said)
 		}
 	})
 	for _, proto := range []string{"HTTP/1.0", "HTTP/1.1"} {

@@ -40,16 +40,6 @@ type Member struct {
 	Value *Node
 }
 
-// Find returns the value of a name in a group, nil when it is not there.
-func (n *Node) Find(name string) *Node {
-	for _, m := range n.Members {
-		if m.Name == name {
-			return m.Value
-		}
-	}
-	return nil
-}
-
 // Place is where something stands. The zero Place is nowhere.
 type Place struct {
 	File   string

@@ -22,11 +22,3 @@ func TestErrorShowsTheLine(t *testing.T) {
 		t.Errorf("place %s", got)
 	}
 }
-
-func TestFind(t *testing.T) {
-	value := &Node{Kind: String, Text: "x"}
-	group := &Node{Members: []Member{{Name: "a"}, {Name: "b", Value: value}}}
-	if group.Find("b") != value || group.Find("c") != nil {
-		t.Error("the value of a name is not found")
-	}
-}
