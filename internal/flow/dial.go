@@ -1,0 +1,13 @@
+package flow
+
+import (
+	"context"
+	"net"
+	"net/netip"
+)
+
+// Dial connects to addr, from a local address unless that is the zero Addr. The result is a
+// *net.TCPConn, also for SCTP, or a *net.UnixConn.
+func Dial(ctx context.Context, from netip.Addr, addr Addr) (net.Conn, error) {
+	panic("not built yet")
+}
