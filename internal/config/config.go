@@ -81,6 +81,8 @@ type Config struct {
 	Channels []Channel // in the order of the file
 	Routes   []Route   // likewise
 
+	Relay RelayPart
+
 	file     string            // where it was read from; "" = none
 	role     Role              // for which it was read
 	origins  map[string]Origin // by keys and groups; what is not here has its default; never modified once shared

@@ -18,8 +18,10 @@ type decoder struct {
 
 // The groups whose members are named by the user.
 const (
-	channelsKey = "channels"
-	routesKey   = "routes"
+	channelsKey  = "channels"
+	routesKey    = "routes"
+	listenersKey = "relay.listeners"
+	poolsKey     = "relay.pools"
 )
 
 // decode sets what the file says: first the sections of gigapxy, which everything else

@@ -10,6 +10,7 @@ import (
 	"sluice/internal/gws"
 	"sluice/internal/lineup"
 	"sluice/internal/process"
+	"sluice/internal/resolve"
 )
 
 // Default is what holds without a configuration file: every multicast group, for
@@ -32,7 +33,12 @@ func Default() Config {
 		Stall:     20 * time.Second,
 		Settings:  lineup.Defaults(),
 		Grace:     process.DefaultGrace,
-		Log:       Log{Level: slog.LevelInfo, MaxSize: 16 << 20, MaxFiles: 16, Syslog: true},
+		Relay: RelayPart{
+			Admin: Door{Address: "127.0.0.1:4048"}, SessionLog: Access{MaxSize: 16 << 20, MaxFiles: 16},
+			Threads: 1, Buffer: 64 << 10, Splice: true, Pipes: 64 << 20, Drain: 30 * time.Second, Quiet: time.Second,
+			Resolve: resolve.Config{Every: 30 * time.Second, Timeout: 5 * time.Second},
+		},
+		Log: Log{Level: slog.LevelInfo, MaxSize: 16 << 20, MaxFiles: 16, Syslog: true},
 	}
 }
 

@@ -43,9 +43,10 @@ type Role string
 
 // The roles.
 const (
-	Run Role = "run" // all of it
-	GWS Role = "gws" // the web service
-	GNG Role = "gng" // an engine
+	Run   Role = "run"   // all of it
+	GWS   Role = "gws"   // the web service
+	GNG   Role = "gng"   // an engine
+	Relay Role = "relay" // the TCP relay
 )
 
 // SearchPaths are the files of which a role reads the first that is there: in the present
