@@ -89,6 +89,7 @@ type Plan struct {
 // Target is where a session is to be connected to.
 type Target struct {
 	Name    string      // what the remote is called in logs and status
+	Pool    string      // whose remote it is; names are unique in a pool
 	Addr    Addr        // never a name
 	From    netip.Addr  // local address of the connection; the zero Addr is the system's choice
 	Prelude []byte      // is sent before all that the client sends
@@ -203,6 +204,7 @@ type View struct {
 	ID        uint64
 	Listener  string
 	Client    Addr
+	Pool      string // of the remote
 	Remote    string // name; "" before one is dialed
 	Begun     time.Time
 	Connected time.Time

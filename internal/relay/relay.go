@@ -14,7 +14,8 @@ import (
 
 // Options are what a relay has of its process.
 type Options struct {
-	Log *slog.Logger
+	Log     *slog.Logger
+	Version string // for status
 
 	// Inherited are listening sockets that the parent has left, by the text of their
 	// address or by their name. Those that no listener wants are closed.
