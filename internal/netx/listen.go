@@ -37,7 +37,7 @@ var tcpHints = hints{
 // more is replaced; one that answers, and a file that is no socket, are refused.
 // Close removes the file.
 func ListenHandoff(path string) (*net.UnixListener, error) {
-	if err := clearStale(path); err != nil {
+	if err := clearStale("unixpacket", path); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -63,8 +63,8 @@ var unixHints = hints{
 	{unix.EACCES, "this user may not write to the directory"},
 }
 
-// clearStale removes a socket file without a listener.
-func clearStale(path string) error {
+// clearStale removes a socket file without a listener. The network is that of package net.
+func clearStale(network, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -75,7 +75,7 @@ func clearStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("the file exists and is no socket (%s)", info.Mode())
 	}
-	c, err := net.Dial("unixpacket", path)
+	c, err := net.Dial(network, path)
 	if err == nil {
 		c.Close()
 		return fmt.Errorf("%w: another process answers there", unix.EADDRINUSE)
