@@ -1,8 +1,6 @@
 package logs
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 )
@@ -38,28 +36,17 @@ type AccessEntry struct {
 	Reason   string        // why it closed or was denied
 }
 
-// Access is the access log. Entries are written by a goroutine of its own: Write never
-// waits. Those that the queue has no room for are dropped, and so are those that the disk
-// does not take; the log of the process says how many.
-type Access struct {
-	file  *RotatingFile
-	queue *queue[[]byte]
-	log   *slog.Logger
-}
+// Access is the access log. Write never waits: see Lines.
+type Access struct{ *Lines }
 
 // OpenAccess opens the access log; log hears of entries that were lost. The time of
 // FileConfig does not matter: entries have Apache's.
 func OpenAccess(c FileConfig, log *slog.Logger) (*Access, error) {
-	file, err := OpenFile(c)
+	lines, err := OpenLines("access log", c, log)
 	if err != nil {
-		return nil, fmt.Errorf("access log: %w", err)
+		return nil, err
 	}
-	file.notice = nil // it would be no entry
-	a := &Access{file: file, log: Limited(log)}
-	a.queue = newQueue(a.write, func(n int) {
-		a.log.Warn("access log entries lost: the disk takes them too slowly", "entries", n)
-	})
-	return a, nil
+	return &Access{lines}, nil
 }
 
 // Write logs one event. It never waits and never fails.
@@ -67,22 +54,5 @@ func (a *Access) Write(e AccessEntry) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	a.queue.put(appendEntry(nil, e))
-}
-
-func (a *Access) write(line []byte) {
-	if _, err := a.file.Write(line); err != nil {
-		a.log.Warn("access log entries lost", Error, err)
-	}
-}
-
-// Rotate is RotatingFile.Rotate.
-func (a *Access) Rotate() error { return a.file.Rotate() }
-
-// Close writes what waits, for at most a second, and closes the file.
-func (a *Access) Close() error {
-	if !a.queue.close() {
-		return errors.New("access log: entries were not written in time")
-	}
-	return a.file.Close()
+	a.Put(appendEntry(nil, e))
 }

@@ -2,6 +2,8 @@ package logs
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -177,5 +179,27 @@ func TestAccessTellsOfLoss(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "access log entries lost") {
 		t.Errorf("the log: %q", out.String())
+	}
+}
+
+// Lines come out in their order; what somebody else's writer does not take is told of.
+func TestLines(t *testing.T) {
+	var out, log bytes.Buffer
+	l := NewLines("test log", &out, New(&log, "relay", slog.LevelInfo))
+	for _, line := range []string{"one\n", "two\n"} {
+		l.Put([]byte(line))
+	}
+	if err := errors.Join(l.Rotate(), l.Close()); err != nil {
+		t.Error(err)
+	}
+	if out.String() != "one\ntwo\n" || log.Len() != 0 {
+		t.Errorf("%q, and the log %q", out.String(), log.String())
+	}
+	r, w := io.Pipe()
+	r.Close()
+	broken := NewLines("test log", w, New(&log, "relay", slog.LevelInfo))
+	broken.Put([]byte("three\n"))
+	if err := broken.Close(); err != nil || !strings.Contains(log.String(), "test log entries lost") {
+		t.Errorf("%v, and the log %q", err, log.String())
 	}
 }

@@ -38,7 +38,7 @@ import (
 
 // The keys of a line. A value that has a key here is logged under no other.
 const (
-	Role      = "role"      // run, gws, gng: which process writes
+	Role      = "role"      // run, gws, gng, relay: which process writes
 	Channel   = "channel"   // tag of the channel: UDP://239.1.1.1:5000
 	Client    = "client"    // tag of the client: TCP://192.0.2.7:50905, or its target
 	Engine    = "engine"    // id of the engine: 1, 2, …
@@ -88,7 +88,8 @@ func IsTerminal(w io.Writer) bool {
 }
 
 // human writes "TIME LEVEL role: message key=value…"; the keys and values are slog's
-// text form.
+// text form. Without a role it leaves out the level as well: the log that the line is for
+// knows both.
 type human struct {
 	role string
 	time func(b []byte, t time.Time) []byte
@@ -98,14 +99,21 @@ type human struct {
 
 // line is where one line is put together; all handlers of one logger share it.
 type line struct {
-	mu   sync.Mutex
-	w    io.Writer
-	buf  bytes.Buffer
-	head []byte
+	mu      sync.Mutex
+	w       io.Writer
+	leveled leveled // w, if it is one
+	buf     bytes.Buffer
+	head    []byte
+}
+
+// leveled is a writer that wants to know of what level a line is.
+type leveled interface {
+	writeLevel(level slog.Level, line []byte)
 }
 
 func newHuman(w io.Writer, role string, level slog.Leveler, stamp func([]byte, time.Time) []byte) *human {
 	l := &line{w: w}
+	l.leveled, _ = w.(leveled)
 	text := slog.NewTextHandler(&l.buf, &slog.HandlerOptions{Level: level, ReplaceAttr: dropBuiltIn})
 	return &human{role: role, time: stamp, text: text, line: l}
 }
@@ -131,7 +139,10 @@ func (h *human) Handle(ctx context.Context, r slog.Record) error {
 	if len(head) > 0 {
 		head = append(head, ' ')
 	}
-	h.line.head = fmt.Appendf(head, "%-5s %s: %s ", levelName(r.Level), h.role, r.Message)
+	if h.role != "" {
+		head = fmt.Appendf(head, "%-5s %s: ", levelName(r.Level), h.role)
+	}
+	h.line.head = append(append(head, r.Message...), ' ')
 	b := &h.line.buf
 	b.Reset()
 	b.Write(h.line.head)
@@ -139,6 +150,10 @@ func (h *human) Handle(ctx context.Context, r slog.Record) error {
 		return err
 	}
 	out := append(bytes.TrimRight(b.Bytes(), " \n"), '\n')
+	if h.line.leveled != nil {
+		h.line.leveled.writeLevel(r.Level, out)
+		return nil
+	}
 	_, err := h.line.w.Write(out)
 	return err
 }
