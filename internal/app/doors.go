@@ -228,8 +228,11 @@ func certificate(c *config.Config, log *slog.Logger) (*tls.Config, error) {
 	if !c.Admin.TLS && !slices.ContainsFunc(c.Listen, func(d config.Door) bool { return d.TLS }) {
 		return nil, nil
 	}
-	file := c.TLS.Certificate
-	source, err := certs.New(file, c.TLS.Key, func(err error) {
+	meet := certs.Server{
+		Certificates: []certs.Files{{Chain: c.TLS.Certificate, Key: c.TLS.Key}},
+		Protocols:    []string{"h2", "http/1.1"},
+	}
+	conf, err := meet.Config(func(file string, err error) {
 		if err != nil {
 			log.Error("certificate not read again: the one before stays", logs.Error, err)
 			return
@@ -239,5 +242,5 @@ func certificate(c *config.Config, log *slog.Logger) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, ownHint(err, "must be able to read both, also when they are renewed"))
 	}
-	return source.TLSConfig(), nil
+	return conf, nil
 }

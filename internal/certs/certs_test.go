@@ -8,29 +8,28 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"io"
+	"errors"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// pair is the files of a certificate that was made here, signed by itself.
-type pair struct{ cert, key []byte }
+// made is the files of a certificate that was made here, signed by itself.
+type made struct{ cert, key []byte }
 
-func newPair(t *testing.T, name string) pair {
+func newPair(t *testing.T, name string) made {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<37, 0), IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -41,7 +40,7 @@ func newPair(t *testing.T, name string) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pair{
+	return made{
 		cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
 	}
@@ -53,7 +52,7 @@ type files struct {
 	cert, key string
 }
 
-func newFiles(t *testing.T, p pair) files {
+func newFiles(t *testing.T, p made) files {
 	f := files{t: t, cert: filepath.Join(t.TempDir(), "cert.pem"), key: filepath.Join(t.TempDir(), "key.pem")}
 	f.replace(f.cert, p.cert)
 	f.replace(f.key, p.key)
@@ -71,10 +70,15 @@ func (f files) replace(name string, content []byte) {
 	}
 }
 
-// nameOf is who s says that it is, without a network.
-func nameOf(t *testing.T, s *Source) string {
+// server is settings of one certificate.
+func (f files) server(changed Changed) (*tls.Config, error) {
+	return Server{Certificates: []Files{{Chain: f.cert, Key: f.key}}, Protocols: []string{"h2", "http/1.1"}}.Config(changed)
+}
+
+// nameOf is who a server says that it is, without a network.
+func nameOf(t *testing.T, s *tls.Config) string {
 	t.Helper()
-	c, err := s.TLSConfig().GetCertificate(nil)
+	c, err := s.GetCertificate(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +90,12 @@ func TestFollowsItsFiles(t *testing.T) {
 	f := newFiles(t, old)
 	synctest.Test(t, func(t *testing.T) {
 		var told []error
-		s, err := New(f.cert, f.key, func(err error) { told = append(told, err) })
+		s, err := f.server(func(file string, err error) {
+			if file != f.cert {
+				t.Errorf("told of %s", file)
+			}
+			told = append(told, err)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,85 +135,25 @@ func TestFollowsItsFiles(t *testing.T) {
 	})
 }
 
-// TestHandshakes: the certificate is changed between two clients of one listener.
-func TestHandshakes(t *testing.T) {
-	old, renewed := newPair(t, "tv.example"), newPair(t, "tv.example")
-	f := newFiles(t, old)
-	s, err := New(f.cert, f.key, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", s.TLSConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	shake := func(trusted pair, versions uint16) (tls.ConnectionState, error) {
-		accepted := make(chan error, 1)
-		go func() {
-			c, err := l.Accept()
-			if err == nil {
-				_, err = io.Copy(io.Discard, c) // the handshake is in it
-				c.Close()
-			}
-			accepted <- err
-		}()
-		defer func() { <-accepted }()
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(trusted.cert)
-		raw, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			return tls.ConnectionState{}, err
-		}
-		c := tls.Client(raw, &tls.Config{RootCAs: roots, ServerName: "tv.example", MaxVersion: versions, MinVersion: tls.VersionTLS10, NextProtos: []string{"h2"}})
-		defer c.Close()
-		err = c.Handshake()
-		return c.ConnectionState(), err
-	}
-	if state, err := shake(old, tls.VersionTLS13); err != nil || state.NegotiatedProtocol != "h2" {
-		t.Errorf("protocol %q, %v", state.NegotiatedProtocol, err)
-	}
-	if _, err := shake(old, tls.VersionTLS12); err != nil {
-		t.Errorf("TLS 1.2: %v", err)
-	}
-	if _, err := shake(old, tls.VersionTLS11); err == nil {
-		t.Error("TLS 1.1 is spoken")
-	}
-	f.replace(f.cert, renewed.cert)
-	f.replace(f.key, renewed.key)
-	s.mu.Lock()
-	s.looked = time.Time{} // a second is over
-	s.mu.Unlock()
-	if _, err := shake(renewed, tls.VersionTLS13); err != nil {
-		t.Errorf("with the new certificate: %v", err)
-	}
-	if _, err := shake(old, tls.VersionTLS13); err == nil {
-		t.Error("the old certificate is still in use")
-	}
+// shake has a client and a server meet, without a network. Both errors count: a client of
+// TLS 1.3 does not know in its handshake what becomes of its certificate.
+func shake(client, server *tls.Config) (c, s tls.ConnectionState, err error) {
+	near, far := net.Pipe()
+	met := make(chan error, 1)
+	serving := tls.Server(far, server)
+	go func() {
+		met <- serving.Handshake()
+		far.Close()
+	}()
+	asking := tls.Client(near, client)
+	err = asking.Handshake()
+	near.Close()
+	return asking.ConnectionState(), serving.ConnectionState(), errors.Join(err, <-met)
 }
 
-func TestNewErrors(t *testing.T) {
-	one, two := newPair(t, "one.example"), newPair(t, "two.example")
-	f := newFiles(t, one)
-	for what, c := range map[string]pair{
-		"no certificate":     {[]byte("nothing"), one.key},
-		"no key":             {one.cert, nil},
-		"the key of another": {one.cert, two.key},
-	} {
-		f.replace(f.cert, c.cert)
-		f.replace(f.key, c.key)
-		if _, err := New(f.cert, f.key, nil); err == nil || !strings.Contains(err.Error(), f.cert) {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if _, err := New(filepath.Join(t.TempDir(), "none.pem"), f.key, nil); err == nil || !strings.Contains(err.Error(), "none.pem") {
-		t.Errorf("no file: %v", err)
-	}
-}
-
-func TestConfigOffersHTTP2First(t *testing.T) {
-	c := new(Source).TLSConfig()
-	if !slices.Equal(c.NextProtos, []string{"h2", "http/1.1"}) || c.MinVersion != tls.VersionTLS12 {
-		t.Errorf("%v from %x", c.NextProtos, c.MinVersion)
-	}
+// trusting is a client's view of one pair.
+func trusting(p made, name string) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(p.cert)
+	return &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS10}
 }
