@@ -50,9 +50,13 @@ const (
 	Delay     = "delay"     // how long until it is tried again
 	File      = "file"      // path of a file
 	Repeated  = "repeated"  // lines like this one that Limited held back
-	Listen    = "listen"    // user port
+	Listen    = "listen"    // user port, or address of a listener
 	Admin     = "admin"     // admin port
 	Interface = "interface" // network interface of the sources
+	Listener  = "listener"  // name of a listener of the relay
+	Pool      = "pool"      // name of a pool of the relay
+	Remote    = "remote"    // name of a remote of the pool
+	Session   = "session"   // id of a session of the relay
 )
 
 // New returns the logger of one process. Lines below level, which may change, are dropped. When w is a
