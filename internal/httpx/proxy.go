@@ -1,18 +1,16 @@
 package httpx
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"sluice/internal/proxyproto"
 )
 
 // proxyPatience is how long a PROXY header may take to come.
@@ -123,159 +121,40 @@ func (c *proxyConn) readHead() {
 	}
 }
 
-const (
-	proxySignature1 = "PROXY "
-	proxySignature2 = "\r\n\r\n\x00\r\nQUIT\n"
-	maxProxy1       = 107 // bytes of a header of version 1, its end included (2.1)
-)
-
 // errSilent is a connection that ended, or said nothing, before the first byte: health
 // checks and connections in store do, and nothing is wrong with them.
 var errSilent = errors.New("nothing came")
 
 // readProxyHeader reads the header at the beginning of a connection, exactly, and returns
 // the address in it: none if the header has none for a TCP connection. If there is no header
-// it returns what it has read to find out, 12 bytes at most. The shortest header has 15.
+// it returns what it has read to find out, 12 bytes at most.
 func readProxyHeader(r io.Reader) (from netip.AddrPort, begun []byte, err error) {
-	head := make([]byte, 0, maxProxy1)
-	for begins(head, proxySignature1) || begins(head, proxySignature2) {
-		switch {
-		case bytes.HasPrefix(head, []byte(proxySignature1)):
-			from, err = readProxy1(r, head)
-			return from, nil, err
-		case bytes.HasPrefix(head, []byte(proxySignature2)):
-			from, err = readProxy2(r, head)
-			return from, nil, err
+	head := make([]byte, 0, 128)
+	for {
+		h, _, err := proxyproto.Parse(head)
+		if err == nil && h.Version == proxyproto.None {
+			return netip.AddrPort{}, head, nil
 		}
-		n, err := r.Read(head[len(head):len(proxySignature2)])
-		head = head[:len(head)+n]
+		if !errors.Is(err, proxyproto.ErrMore) {
+			return h.From, nil, err
+		}
+		had := len(head)
+		head = append(head, make([]byte, proxyproto.Missing(head))...)
+		n, err := r.Read(head[had:])
+		head = head[:had+n]
 		switch {
 		case err != nil && len(head) == 0:
 			return netip.AddrPort{}, nil, fmt.Errorf("%w: %w", errSilent, err)
 		case err != nil && n == 0:
-			return netip.AddrPort{}, nil, whole(err)
+			return netip.AddrPort{}, nil, notWhole(err)
 		}
 	}
-	return netip.AddrPort{}, head, nil
 }
 
-// begins reports whether head can become, or is, the beginning of something that has that
-// signature.
-func begins(head []byte, signature string) bool {
-	n := min(len(head), len(signature))
-	return string(head[:n]) == signature[:n]
-}
-
-// whole says of an end that came too early what it means.
-func whole(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+// notWhole says of an end that came too early what it means.
+func notWhole(err error) error {
+	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("it is not whole: %w", err)
-}
-
-// readProxy1 reads the rest of a line that begins with head, byte by byte, since nothing
-// says where it ends.
-func readProxy1(r io.Reader, head []byte) (netip.AddrPort, error) {
-	for !bytes.HasSuffix(head, []byte("\r\n")) {
-		n := len(head)
-		if n == maxProxy1 {
-			return netip.AddrPort{}, fmt.Errorf("line of more than %d bytes", maxProxy1)
-		}
-		head = head[:n+1]
-		if _, err := io.ReadFull(r, head[n:]); err != nil {
-			return netip.AddrPort{}, whole(err)
-		}
-	}
-	return parseProxy1(string(head[:len(head)-2]))
-}
-
-// parseProxy1 reads "PROXY TCP4 SOURCE DESTINATION PORT PORT"; behind "PROXY UNKNOWN"
-// anything may stand.
-func parseProxy1(line string) (netip.AddrPort, error) {
-	f := strings.Split(line, " ")
-	if len(f) >= 2 && f[1] == "UNKNOWN" {
-		return netip.AddrPort{}, nil
-	}
-	if len(f) != 6 || f[1] != "TCP4" && f[1] != "TCP6" {
-		return netip.AddrPort{}, fmt.Errorf("bad line %q", line)
-	}
-	from, err := parseProxyAddr(f[2], f[4], f[1] == "TCP4")
-	if err == nil {
-		_, err = parseProxyAddr(f[3], f[5], f[1] == "TCP4")
-	}
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("bad line %q: %w", line, err)
-	}
-	return from, nil
-}
-
-func parseProxyAddr(addr, port string, four bool) (netip.AddrPort, error) {
-	a, err := netip.ParseAddr(addr)
-	if err != nil || a.Zone() != "" || a.Is4() != four {
-		return netip.AddrPort{}, fmt.Errorf("no address of that family: %q", addr)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || strconv.FormatUint(n, 10) != port {
-		return netip.AddrPort{}, fmt.Errorf("no port: %q", port)
-	}
-	return plain(netip.AddrPortFrom(a, uint16(n))), nil
-}
-
-// readProxy2 reads the rest of a header of version 2, of which head is the signature.
-func readProxy2(r io.Reader, head []byte) (netip.AddrPort, error) {
-	head = head[:len(proxySignature2)+4]
-	if _, err := io.ReadFull(r, head[len(proxySignature2):]); err != nil {
-		return netip.AddrPort{}, whole(err)
-	}
-	command, family := head[12], head[13]
-	switch {
-	case command != 0x20 && command != 0x21: // LOCAL and PROXY of version 2
-		return netip.AddrPort{}, fmt.Errorf("unknown version or command %#02x", command)
-	case family>>4 > 3 || family&0xf > 2:
-		return netip.AddrPort{}, fmt.Errorf("unknown family or protocol %#02x", family)
-	}
-	body := int64(binary.BigEndian.Uint16(head[14:]))
-	var block []byte
-	if command == 0x21 {
-		block = make([]byte, addressBlock(family))
-	}
-	if body < int64(len(block)) {
-		return netip.AddrPort{}, fmt.Errorf("%d bytes for addresses of family %#02x", body, family)
-	}
-	if _, err := io.ReadFull(r, block); err != nil {
-		return netip.AddrPort{}, whole(err)
-	}
-	if _, err := io.CopyN(io.Discard, r, body-int64(len(block))); err != nil { // what else a proxy tells
-		return netip.AddrPort{}, whole(err)
-	}
-	return decodeBlock(block), nil
-}
-
-// The address blocks of TCP: both addresses, then both ports.
-const (
-	block4 = 4 + 4 + 2 + 2
-	block6 = 16 + 16 + 2 + 2
-)
-
-// addressBlock is the length of the addresses of TCP over IPv4 or IPv6; those of other
-// families say nothing to us.
-func addressBlock(family byte) int {
-	switch family {
-	case 0x11:
-		return block4
-	case 0x21:
-		return block6
-	}
-	return 0
-}
-
-// decodeBlock is the source in an address block; none in an empty one.
-func decodeBlock(b []byte) netip.AddrPort {
-	n := (len(b) - 4) / 2
-	a, ok := netip.AddrFromSlice(b[:max(n, 0)])
-	if !ok {
-		return netip.AddrPort{}
-	}
-	return plain(netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[2*n:])))
 }

@@ -23,6 +23,8 @@ import (
 	"sluice/internal/testkit"
 )
 
+const proxySignature2 = "\r\n\r\n\x00\r\nQUIT\n"
+
 // header2 is a header of version 2.
 func header2(command, family byte, body []byte) string {
 	b := append([]byte(proxySignature2), command, family)
@@ -44,7 +46,7 @@ func block(from string) []byte {
 const longest = "PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n"
 
 func TestProxyHeaders(t *testing.T) {
-	if len(longest) != maxProxy1 {
+	if len(longest) != 107 {
 		t.Fatalf("the longest line has %d bytes", len(longest))
 	}
 	four, six := block("198.51.100.7:5000"), block("[2001:db8::7]:5000")
@@ -56,7 +58,7 @@ func TestProxyHeaders(t *testing.T) {
 		"PROXY UNKNOWN\r\n":       "",
 		longest:                   "",
 		header2(0x21, 0x11, four): "198.51.100.7:5000",
-		header2(0x21, 0x11, append(four[:12:12], 3, 0, 4, 1, 2, 3, 4)):       "198.51.100.7:5000", // a checksum behind it
+		header2(0x21, 0x11, append(four[:12:12], 4, 0, 4, 1, 2, 3, 4)):       "198.51.100.7:5000", // a fact behind it
 		header2(0x21, 0x11, append(four[:12:12], make([]byte, 65535-12)...)): "198.51.100.7:5000",
 		header2(0x21, 0x21, six):                "[2001:db8::7]:5000",
 		header2(0x20, 0x00, nil):                "", // the proxy's own
@@ -93,29 +95,30 @@ func TestBrokenProxyHeaders(t *testing.T) {
 		"PROXY TCP4":          "cut off",
 		"PROXY UNKNOWN":       "cut off",
 		longest[:106] + " \r": "more than 107",
-		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 80\n" + strings.Repeat("x", 100): "more than 107",
-		"PROXY TCP4 198.51.100.7 192.0.2.1 5000\r\n":                             "bad line",
-		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 80 \r\n":                         "bad line",
-		"PROXY TCP4  198.51.100.7 192.0.2.1 5000 80\r\n":                         "bad line",
-		"PROXY TCP5 198.51.100.7 192.0.2.1 5000 80\r\n":                          "bad line",
-		"PROXY / HTTP/1.1\r\n":                                                   "bad line",
-		"PROXY TCP4 2001:db8::7 192.0.2.1 5000 80\r\n":                           "no address",
-		"PROXY TCP4 198.51.100.7 tv.example 5000 80\r\n":                         "no address",
-		"PROXY TCP6 198.51.100.7 192.0.2.1 5000 80\r\n":                          "no address",
-		"PROXY TCP6 fe80::7%eth0 2001:db8::1 5000 80\r\n":                        "no address",
-		"PROXY TCP4 198.51.100.7 192.0.2.1 05000 80\r\n":                         "no port",
-		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 80000\r\n":                       "no port",
-		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 -1\r\n":                          "no port",
-		proxySignature2[:7]:                                                      "cut off",
-		proxySignature2 + "\x21":                                                 "cut off",
-		header2(0x31, 0x11, block("198.51.100.7:5000")):                          "version or command",
-		header2(0x22, 0x11, block("198.51.100.7:5000")):                          "version or command",
-		header2(0x21, 0x41, block("198.51.100.7:5000")):                          "family or protocol",
-		header2(0x21, 0x13, block("198.51.100.7:5000")):                          "family or protocol",
-		header2(0x21, 0x21, block("198.51.100.7:5000")):                          "12 bytes for addresses",
-		header2(0x21, 0x11, nil):                                                 "0 bytes for addresses",
-		header2(0x21, 0x11, block("198.51.100.7:5000"))[:20]:                     "cut off",
-		header2(0x21, 0x11, append(block("198.51.100.7:5000"), 1, 2, 3))[:30]:    "cut off",
+		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 80\n" + strings.Repeat("x", 100):     "more than 107",
+		"PROXY TCP4 198.51.100.7 192.0.2.1 5000\r\n":                                 "bad line",
+		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 80 \r\n":                             "bad line",
+		"PROXY TCP4  198.51.100.7 192.0.2.1 5000 80\r\n":                             "bad line",
+		"PROXY TCP5 198.51.100.7 192.0.2.1 5000 80\r\n":                              "bad line",
+		"PROXY / HTTP/1.1\r\n":                                                       "bad line",
+		"PROXY TCP4 2001:db8::7 192.0.2.1 5000 80\r\n":                               "no address",
+		"PROXY TCP4 198.51.100.7 tv.example 5000 80\r\n":                             "no address",
+		"PROXY TCP6 198.51.100.7 192.0.2.1 5000 80\r\n":                              "no address",
+		"PROXY TCP6 fe80::7%eth0 2001:db8::1 5000 80\r\n":                            "no address",
+		"PROXY TCP4 198.51.100.7 192.0.2.1 05000 80\r\n":                             "no port",
+		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 80000\r\n":                           "no port",
+		"PROXY TCP4 198.51.100.7 192.0.2.1 5000 -1\r\n":                              "no port",
+		proxySignature2[:7]:                                                          "cut off",
+		proxySignature2 + "\x21":                                                     "cut off",
+		header2(0x31, 0x11, block("198.51.100.7:5000")):                              "version or command",
+		header2(0x22, 0x11, block("198.51.100.7:5000")):                              "version or command",
+		header2(0x21, 0x41, block("198.51.100.7:5000")):                              "family or protocol",
+		header2(0x21, 0x13, block("198.51.100.7:5000")):                              "family or protocol",
+		header2(0x21, 0x21, block("198.51.100.7:5000")):                              "12 bytes for addresses",
+		header2(0x21, 0x11, append(block("198.51.100.7:5000"), 3, 0, 4, 1, 2, 3, 4)): "checksum is wrong",
+		header2(0x21, 0x11, nil):                                                     "0 bytes for addresses",
+		header2(0x21, 0x11, block("198.51.100.7:5000"))[:20]:                         "cut off",
+		header2(0x21, 0x11, append(block("198.51.100.7:5000"), 1, 2, 3))[:30]:        "cut off",
 	} {
 		from, begun, err := readProxyHeader(strings.NewReader(in))
 		if err == nil || !strings.Contains(err.Error(), want) || from.IsValid() || len(begun) > 0 {
