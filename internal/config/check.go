@@ -28,7 +28,7 @@ func (c *Config) Warnings() []*Error {
 			warnings = append(warnings, c.place(key).Errorf("%s: everybody may read %s (chmod o-r %s)", key, file, file))
 		}
 	}
-	return warnings
+	return append(warnings, c.relayWarnings()...)
 }
 
 // CheckFiles says what is wrong with the files that the configuration names: whether they
@@ -140,17 +140,13 @@ type Line struct {
 	Origin     Origin
 }
 
-// Lines are all settings, channels and routes included, with masked credentials.
+// Lines are all settings, those of what the user names included, with masked credentials.
 func (c *Config) Lines() []Line {
 	lines := c.lines("", c.settings())
-	base := (&Channel{Settings: c.Settings}).settings()
-	for i := range c.Channels {
-		ch := &c.Channels[i]
-		lines = append(lines, c.lines(channelsKey+"."+ch.Name+".", different(ch.settings(), base))...)
-	}
-	for i := range c.Routes {
-		r := &c.Routes[i]
-		lines = append(lines, c.lines(routesKey+"."+r.Name+".", different(r.settings(), new(Route).settings()))...)
+	for _, n := range c.groups() {
+		for _, x := range n.all {
+			lines = append(lines, c.lines(n.key+"."+x.name+".", different(x.table, n.base))...)
+		}
 	}
 	return lines
 }
@@ -169,10 +165,11 @@ func (c *Config) lines(path string, t table) (lines []Line) {
 	return lines
 }
 
-// shown is a value without the credentials and the query that a URL in it has.
+// shown is a value without a passphrase, and without the credentials and the query that a
+// URL in it has.
 func shown(s string) string {
 	if strings.Contains(s, "://") {
-		return uri.Mask(s)
+		s = uri.Mask(s)
 	}
-	return s
+	return maskPassphrase(s)
 }

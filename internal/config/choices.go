@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sluice/internal/auth"
@@ -150,5 +151,26 @@ func (v command) Add(item string) error {
 		return errors.New("no program: want its path")
 	}
 	*v.to = append(*v.to, item)
+	return nil
+}
+
+// choice is one of several words, which stand in the order of T's constants.
+type choice[T ~uint8] struct {
+	to    *T
+	words []string
+}
+
+func (v choice[T]) String() string { return v.words[*v.to] }
+
+// Type implements Value.
+func (v choice[T]) Type() string { return strings.Join(v.words, ", ") }
+
+func (v choice[T]) Set(text string) error {
+	i := slices.Index(v.words, text)
+	if i < 0 {
+		last := len(v.words) - 1
+		return fmt.Errorf("bad value %q%s: want %s or %s", text, didYouMean(text, v.words), strings.Join(v.words[:last], ", "), v.words[last])
+	}
+	*v.to = T(i)
 	return nil
 }

@@ -13,7 +13,8 @@ type decoder struct {
 	config  *Config
 	lenient bool // an unknown name is a warning
 	errs    Errors
-	named   []tree.Place // the names of config.Channels
+	later   map[string][]tree.Member // by its key, a group whose members the user names
+	named   map[string][]tree.Place  // by the key of the group, its names
 }
 
 // The groups whose members are named by the user.
@@ -25,7 +26,7 @@ const (
 )
 
 // decode sets what the file says: first the sections of gigapxy, which everything else
-// overrules; the channels last, since they begin with what holds for all.
+// overrules; what the user names last, since it begins with what holds for all.
 func (d *decoder) decode(top *tree.Node) {
 	if top == nil {
 		return
@@ -35,21 +36,20 @@ func (d *decoder) decode(top *tree.Node) {
 		return
 	}
 	d.sections(top)
+	d.later, d.named = map[string][]tree.Member{}, map[string][]tree.Place{}
+	groups := d.config.groups()
+	for _, n := range groups {
+		d.later[n.key] = nil
+	}
 	sc := scope{table: d.config.settings()}
 	for _, m := range top.Members {
-		switch {
-		case d.lenient && isSection(m.Name):
-		case m.Name == channelsKey, m.Name == routesKey:
-		default:
+		if !d.lenient || !isSection(m.Name) {
 			d.member(m, sc)
 		}
 	}
-	for _, m := range top.Members {
-		switch m.Name {
-		case channelsKey:
-			d.each(m, d.channel)
-		case routesKey:
-			d.each(m, d.route)
+	for _, n := range groups {
+		for _, m := range d.later[n.key] {
+			d.each(n, m)
 		}
 	}
 	if len(d.errs) == 0 {
@@ -74,22 +74,42 @@ func (d *decoder) unknown(place tree.Place, format string, args ...any) {
 	d.fail(place, format, args...)
 }
 
-// each calls add for every member of a group whose names are the user's. It may be a list
+// each adds every member of a group whose names are the user's. It may be a list
 // of groups, too, each of which has a name: in libconfig not all names can stand before =.
-func (d *decoder) each(m tree.Member, add func(tree.Member)) {
+func (d *decoder) each(n named, m tree.Member) {
 	switch m.Value.Kind {
 	case tree.Group:
 		for _, x := range m.Value.Members {
-			add(x)
+			d.name(n, x)
 		}
 	case tree.List:
 		for _, item := range m.Value.Items {
-			if x, ok := d.nameless(m.Name, item); ok {
-				add(x)
+			if x, ok := d.nameless(n.key, item); ok {
+				d.name(n, x)
 			}
 		}
 	default:
-		d.wantKeys(m, m.Name)
+		d.wantKeys(m, n.key)
+	}
+}
+
+// name adds a member of the group n and sets what is said of it.
+func (d *decoder) name(n named, m tree.Member) {
+	t, err := n.add(m.Name)
+	if err != nil {
+		d.fail(m.Place, "%s", err)
+		return
+	}
+	path := n.key + "." + m.Name
+	d.named[n.key] = append(d.named[n.key], m.Place)
+	d.config.note(path, Origin{Place: m.Place})
+	errs := len(d.errs)
+	d.group(m, scope{path: path + ".", table: t})
+	if n.need == nil || len(d.errs) > errs {
+		return
+	}
+	if err := n.need(); err != nil {
+		d.fail(m.Place, "%s", err)
 	}
 }
 
@@ -115,32 +135,6 @@ func (d *decoder) nameless(list string, item *tree.Node) (tree.Member, bool) {
 	return m, m.Value != nil
 }
 
-func (d *decoder) channel(m tree.Member) {
-	t, err := d.config.addChannel(m.Name)
-	if err != nil {
-		d.fail(m.Place, "%s", err)
-		return
-	}
-	d.named = append(d.named, m.Place)
-	sc := scope{path: channelsKey + "." + m.Name + ".", table: t}
-	d.config.note(channelsKey+"."+m.Name, Origin{Place: m.Place})
-	errs := len(d.errs)
-	d.group(m, sc)
-	if ch := d.config.Channels[len(d.config.Channels)-1]; ch.Source == nil && len(d.errs) == errs {
-		d.fail(m.Place, "channel %s has no source; it wants a key such as source: udp://239.1.1.1:5000", m.Name)
-	}
-}
-
-func (d *decoder) route(m tree.Member) {
-	t, err := d.config.addRoute(m.Name)
-	if err != nil {
-		d.fail(m.Place, "%s", err)
-		return
-	}
-	d.config.note(routesKey+"."+m.Name, Origin{Place: m.Place})
-	d.group(m, scope{path: routesKey + "." + m.Name + ".", table: t})
-}
-
 // scope is a table and where it stands in the file.
 type scope struct {
 	path  string // with a dot behind it; "" for the whole file
@@ -151,13 +145,15 @@ type scope struct {
 // keys are what may stand there, groups included.
 func (s scope) keys() (keys []string) {
 	for _, key := range s.table.keys() {
-		if group, _, nested := strings.Cut(key, "."); nested {
-			keys = append(keys, group)
+		for i, r := range key {
+			if r == '.' {
+				keys = append(keys, key[:i])
+			}
 		}
 		keys = append(keys, key)
 	}
 	if s.path == "" {
-		keys = append(keys, channelsKey, routesKey)
+		keys = append(keys, listenersKey, poolsKey, channelsKey, routesKey)
 	}
 	return keys
 }
@@ -189,6 +185,10 @@ func (d *decoder) member(m tree.Member, sc scope) {
 		if d.setting(s, m) {
 			d.config.note(s.key, Origin{Place: m.Place})
 		}
+		return
+	}
+	if _, ok := d.later[key]; ok && sc.path == "" {
+		d.later[key] = append(d.later[key], m)
 		return
 	}
 	if sc.table.hasGroup(key) {
@@ -261,15 +261,16 @@ func (d *decoder) checkChannels() {
 	if err == nil {
 		return
 	}
-	if len(d.named) == 0 {
+	places := d.named[channelsKey]
+	if len(places) == 0 {
 		d.fail(d.config.place(""), "%s", err)
 		return
 	}
 	some := *d.config
-	i := sort.Search(len(d.named)-1, func(i int) bool {
+	i := sort.Search(len(places)-1, func(i int) bool {
 		some.Channels = d.config.Channels[:i+1]
 		_, err := some.lineup()
 		return err != nil
 	})
-	d.fail(d.named[i], "%s", err)
+	d.fail(places[i], "%s", err)
 }

@@ -1,8 +1,8 @@
 package config
 
 // Diff lists the keys that two configurations differ in, in the order of the example
-// file: those that take effect at once, and those that want a restart. Channels and
-// routes are named as channels.NAME, whatever differs in them.
+// file: those that take effect at once, and those that want a restart. What the user
+// names is named as channels.NAME, whatever differs in it.
 func Diff(old, now Config) (atOnce, afterRestart []string) {
 	before := old.settings()
 	for i, s := range now.settings() {
@@ -14,27 +14,11 @@ func Diff(old, now Config) (atOnce, afterRestart []string) {
 			afterRestart = append(afterRestart, s.key)
 		}
 	}
-	atOnce = append(atOnce, differentNames(channelsKey, named(old.Channels, (*Channel).binding), named(now.Channels, (*Channel).binding))...)
-	atOnce = append(atOnce, differentNames(routesKey, named(old.Routes, (*Route).binding), named(now.Routes, (*Route).binding))...)
-	return atOnce, afterRestart
-}
-
-// binding is a name with its table.
-type binding struct {
-	name  string
-	table table
-}
-
-func (c *Channel) binding() binding { return binding{c.Name, c.settings()} }
-
-func (r *Route) binding() binding { return binding{r.Name, r.settings()} }
-
-func named[T any](list []T, bind func(*T) binding) []binding {
-	out := make([]binding, len(list))
-	for i := range list {
-		out[i] = bind(&list[i])
+	earlier := old.groups()
+	for i, n := range now.groups() {
+		atOnce = append(atOnce, differentNames(n.key, earlier[i].all, n.all)...)
 	}
-	return out
+	return atOnce, afterRestart
 }
 
 // differentNames are the names of those that are new, are not the same or are gone.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 
 	"sluice/internal/config/libconfig"
@@ -104,8 +105,21 @@ func parse(name string, text []byte) (*tree.Node, error) {
 // mask takes credentials out of the lines that errors show: they reach logs.
 func mask(list []*Error) {
 	for _, e := range list {
-		e.Text = uri.Mask(e.Text)
+		e.Text = maskLine(e.Text)
 	}
+}
+
+func maskLine(text string) string { return maskPassphrase(uri.Mask(text)) }
+
+// maskPassphrase leaves nothing of a text behind the place where a passphrase, however it is
+// misspelt, begins; the name of its file may be seen.
+func maskPassphrase(text string) string {
+	for _, at := range regexp.MustCompile(`(?i)pass\w*\s*[=:]`).FindAllStringIndex(text, -1) {
+		if name := text[at[0]:at[1]]; name != "passphrase_file=" {
+			return text[:at[1]] + "-"
+		}
+	}
+	return text
 }
 
 // Errors are the mistakes in a configuration, in the order in which they were found; one

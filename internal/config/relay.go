@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
-	"sluice/internal/lineup"
+	"sluice/internal/health"
 	"sluice/internal/pool"
 	"sluice/internal/relay"
 	"sluice/internal/resolve"
@@ -85,33 +84,41 @@ func (c *Config) RelayThreads() int { return cmp.Or(c.Relay.Threads, runtime.Num
 // AddListener adds a listener with the defaults. The pointer is good until the next one
 // is added.
 func (r *RelayPart) AddListener(name string) (*RelayListener, error) {
-	if err := lineup.CheckName(name); err != nil {
-		return nil, fmt.Errorf("a listener is called as a channel may be: %w", err)
+	if err := checkName("listener", name); err != nil {
+		return nil, err
 	}
-	r.Listeners = append(r.Listeners, RelayListener{Listener: relay.Listener{
+	r.Listeners = append(r.Listeners, *newListener(name))
+	return &r.Listeners[len(r.Listeners)-1], nil
+}
+
+func newListener(name string) *RelayListener {
+	return &RelayListener{Listener: relay.Listener{
 		Name: name, Hello: 5 * time.Second, HalfClose: 5 * time.Minute,
 		Connect: 5 * time.Second, Tries: 3, Within: 15 * time.Second,
-	}})
-	return &r.Listeners[len(r.Listeners)-1], nil
+	}}
 }
 
 // AddPool adds a pool with the defaults. The pointer is good until the next one is added.
 func (r *RelayPart) AddPool(name string) (*RelayPool, error) {
-	if err := lineup.CheckName(name); err != nil {
-		return nil, fmt.Errorf("a pool is called as a channel may be: %w", err)
+	if err := checkName("pool", name); err != nil {
+		return nil, err
 	}
-	r.Pools = append(r.Pools, RelayPool{
-		Pool: relay.Pool{Config: pool.Config{
-			Name:  name,
-			Eject: pool.Eject{Fails: 1, For: time.Second, Max: time.Minute, Share: 100},
-			Queue: 1024, Sticky: pool.Sticky{Size: 1024},
-		}},
+	r.Pools = append(r.Pools, *newPool(name))
+	return &r.Pools[len(r.Pools)-1], nil
+}
+
+func newPool(name string) *RelayPool {
+	return &RelayPool{
+		Pool: relay.Pool{
+			Config: pool.Config{
+				Name:  name,
+				Queue: 1024, Eject: pool.Eject{Fails: 1, For: time.Second, Max: time.Minute, Share: 100},
+				Sticky: pool.Sticky{Size: 1024},
+			},
+			Check: health.Check{Every: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
+		},
 		TLS: RelayRemoteTLS{Verify: true},
-	})
-	p := &r.Pools[len(r.Pools)-1]
-	p.Check.Every, p.Check.Timeout = 2*time.Second, time.Second
-	p.Check.Rise, p.Check.Fall = 2, 3
-	return p, nil
+	}
 }
 
 // RelayConfig is the relay's part; it reads the files of passphrases.
@@ -193,13 +200,4 @@ func (x RelayCertificate) role() (relay.Certificate, error) {
 	}
 	out.Passphrase = line
 	return out, nil
-}
-
-// pool returns the pool of that name.
-func (r *RelayPart) pool(name string) (*RelayPool, bool) {
-	i := slices.IndexFunc(r.Pools, func(p RelayPool) bool { return p.Name == name })
-	if i < 0 {
-		return nil, false
-	}
-	return &r.Pools[i], true
 }

@@ -109,6 +109,14 @@ func (c *Config) addChannel(name string) (table, error) {
 	return c.Channels[len(c.Channels)-1].settings(), nil
 }
 
+// needSource says whether the last channel has no source.
+func (c *Config) needSource() error {
+	if ch := c.Channels[len(c.Channels)-1]; ch.Source == nil {
+		return fmt.Errorf("channel %s has no source; it wants a key such as source: udp://239.1.1.1:5000", ch.Name)
+	}
+	return nil
+}
+
 // lineup is the channels and the settings of all others.
 func (c *Config) lineup() (*lineup.Lineup, error) {
 	channels := make([]lineup.Channel, 0, len(c.Channels))

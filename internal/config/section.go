@@ -90,6 +90,8 @@ func ownSections(role Role) []string {
 		return []string{"ws"}
 	case GNG:
 		return []string{"ng"}
+	case Relay:
+		return nil
 	}
 	return []string{"ws", "ng"}
 }

@@ -74,9 +74,10 @@ func (c *Config) note(key string, o Origin) {
 	c.origins[key] = o
 }
 
-// place is where key is said, or else the file as such.
+// place is where key is said, or else the file as such, without credentials.
 func (c *Config) place(key string) tree.Place {
 	o := c.origins[key]
+	o.Place.Text = maskLine(o.Place.Text)
 	switch {
 	case o.Flag != "":
 		return tree.Place{File: o.Flag}
@@ -105,7 +106,7 @@ func (c *Config) mismatches() (errs Errors) {
 	for _, at := range []struct {
 		key   string
 		doors []Door
-	}{{"listen", c.Listen}, {"admin", []Door{c.Admin}}} {
+	}{{"listen", c.Listen}, {"admin", []Door{c.Admin}}, {"relay.admin", []Door{c.Relay.Admin}}} {
 		secure := slices.IndexFunc(at.doors, func(d Door) bool { return d.TLS })
 		if secure >= 0 && c.TLS.Certificate == "" {
 			errs = append(errs, c.place(at.key).Errorf("%s: %s needs tls.certificate and tls.key", at.key, at.doors[secure]))
@@ -116,5 +117,5 @@ func (c *Config) mismatches() (errs Errors) {
 			errs = append(errs, c.place(routesKey+"."+r.Name).Errorf("route %s: %s", r.Name, err))
 		}
 	}
-	return errs
+	return append(errs, c.relayMismatches()...)
 }

@@ -70,7 +70,7 @@ const (
 func (c *Config) settings() table {
 	return slices.Concat(c.doorSettings(), c.engineSettings(), c.rightSettings(), settingsOf(&c.Settings), table{
 		{"history.total", size{to: &c.HistoryTotal}, live, "Bytes of the histories of all channels, an equal share for each engine. 0 = a quarter of the memory."},
-	}, c.authSettings(), c.processSettings(), c.logSettings(), c.listSettings())
+	}, c.authSettings(), c.processSettings(), c.logSettings(), c.listSettings(), c.Relay.settings())
 }
 
 // doorSettings are where requests come in.

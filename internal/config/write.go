@@ -7,27 +7,17 @@ import (
 	"strings"
 )
 
-// YAML is c as a file that Load reads back, the channels of its lists included. Of the
-// channels it has what differs from the settings of all. Credentials stand in it.
+// YAML is c as a file that Load reads back, the channels of its lists included. Of what the
+// user names it has what differs from what holds for all. Credentials stand in it.
 func (c *Config) YAML() []byte {
-	var b bytes.Buffer
-	writeTable(&b, "", c.settings())
-	if len(c.Channels) > 0 {
-		fmt.Fprintf(&b, "%s:\n", channelsKey)
+	var w yamlWriter
+	w.table(nil, c.settings())
+	for _, n := range c.groups() {
+		for _, x := range n.all {
+			w.table(append(strings.Split(n.key, "."), yamlQuote(x.name)), different(x.table, n.base))
+		}
 	}
-	base := (&Channel{Settings: c.Settings}).settings()
-	for i := range c.Channels {
-		fmt.Fprintf(&b, "  %s:\n", yamlQuote(c.Channels[i].Name))
-		writeTable(&b, "    ", different(c.Channels[i].settings(), base))
-	}
-	if len(c.Routes) > 0 {
-		fmt.Fprintf(&b, "%s:\n", routesKey)
-	}
-	for i := range c.Routes {
-		fmt.Fprintf(&b, "  %s:\n", yamlQuote(c.Routes[i].Name))
-		writeTable(&b, "    ", different(c.Routes[i].settings(), new(Route).settings()))
-	}
-	return b.Bytes()
+	return w.text.Bytes()
 }
 
 // different is what of t is not as in base, a table of the same keys.
@@ -51,20 +41,32 @@ func sameValue(a, b Value) bool {
 	return ok && slices.Equal(x.Items(), y.Items())
 }
 
-func writeTable(b *bytes.Buffer, indent string, t table) {
-	above := ""
+// yamlWriter writes settings; those of a group come one after the other.
+type yamlWriter struct {
+	text  bytes.Buffer
+	above []string // the groups that the last line stands in
+}
+
+// table writes the settings that stand below path.
+func (w *yamlWriter) table(path []string, t table) {
 	for _, s := range t {
-		group, name, nested := strings.Cut(s.key, ".")
-		if !nested {
-			fmt.Fprintf(b, "%s%s: %s\n", indent, s.key, yamlText(s.value))
-			continue
-		}
-		if group != above {
-			fmt.Fprintf(b, "%s%s:\n", indent, group)
-			above = group
-		}
-		fmt.Fprintf(b, "%s  %s: %s\n", indent, name, yamlText(s.value))
+		groups := append(slices.Clip(path), strings.Split(s.key, ".")...)
+		last := len(groups) - 1
+		w.open(groups[:last])
+		fmt.Fprintf(&w.text, "%s%s: %s\n", strings.Repeat("  ", last), groups[last], yamlText(s.value))
 	}
+}
+
+// open writes the names of the groups that the last line does not stand in.
+func (w *yamlWriter) open(groups []string) {
+	same := 0
+	for same < min(len(groups), len(w.above)) && groups[same] == w.above[same] {
+		same++
+	}
+	for i, name := range groups[same:] {
+		fmt.Fprintf(&w.text, "%s%s:\n", strings.Repeat("  ", same+i), name)
+	}
+	w.above = groups
 }
 
 func yamlText(v Value) string {
