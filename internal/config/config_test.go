@@ -153,7 +153,7 @@ access_log: {file: /tmp/access, max_size: 2MiB, max_files: 3}
 channels_file: channels.conf
 playlists: [http://tv.example/list.m3u?a=1, /etc/list.m3u]
 playlist_refresh: 1h
-`
+` + everythingRelay
 
 // wantEverything is what it says.
 func wantEverything() Config {
@@ -209,6 +209,7 @@ func wantEverything() Config {
 			{Name: "disk", From: "udp://239.6.1.1:5000", To: endpoint.Target{End: target("file:///srv/a.ts"), Write: endpoint.WriteAppend}},
 			{Name: "up", From: "$2", To: endpoint.Target{End: target("http://user:word@up.example/x?k=1"), Method: "POST"}},
 		},
+		Relay: wantRelay(),
 	}
 }
 
@@ -251,27 +252,26 @@ func TestParseEverything(t *testing.T) {
 		}
 	}
 	fresh.Channels, fresh.Routes, fresh.Auth.Helper = got.Channels, got.Routes, got.Auth.Helper
+	fresh.Relay.Listeners, fresh.Relay.Pools = got.Relay.Listeners, got.Relay.Pools
 	if diff := equal(got, fresh); diff != "" {
 		t.Errorf("set key by key (-want +got):\n%s", diff)
 	}
 }
 
-// The test above would not see a key of channels or routes that its file leaves out.
+// The test above would not see a key of what the user names that its file leaves out.
 func TestEverythingIsEverything(t *testing.T) {
 	got := wantEverything()
-	base := Channel{Settings: got.Settings}
-	if left, all := different(got.Channels[0].settings(), base.settings()).keys(), base.settings().keys(); len(left) != len(all) {
-		t.Errorf("channel one says %v, which is not all of %v", left, all)
-	}
-	said := map[string]bool{}
-	for i := range got.Routes {
-		for _, key := range different(got.Routes[i].settings(), new(Route).settings()).keys() {
-			said[key] = true
+	for _, n := range got.groups() {
+		said := map[string]bool{}
+		for _, x := range n.all {
+			for _, key := range different(x.table, n.base).keys() {
+				said[key] = true
+			}
 		}
-	}
-	for _, key := range new(Route).settings().keys() {
-		if !said[key] {
-			t.Errorf("no route says %s", key)
+		for _, key := range n.base.keys() {
+			if !said[key] {
+				t.Errorf("none of %s says %s", n.key, key)
+			}
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -74,17 +73,14 @@ func TestExampleChannels(t *testing.T) {
 		if diff := equal(wantExample(), got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		for _, key := range new(Channel).settings().keys() {
-			said := slices.ContainsFunc([]string{"news.", "sports."}, func(name string) bool {
-				return got.Origin(channelsKey+"."+name+key).String() != "default"
-			})
-			if !said && key != "list" {
-				t.Errorf("no channel of the example has the key %s", key)
-			}
-		}
-		for _, key := range new(Route).settings().keys() {
-			if !strings.Contains(inUse, "\n    "+key) {
-				t.Errorf("no route of the example has the key %s", key)
+		for _, n := range got.groups() {
+			for _, key := range n.base.keys() {
+				said := slices.ContainsFunc(n.all, func(x binding) bool {
+					return got.Origin(n.key+"."+x.name+"."+key).String() != "default"
+				})
+				if !said && key != "list" {
+					t.Errorf("none of %s of the example has the key %s", n.key, key)
+				}
 			}
 		}
 	})
@@ -109,5 +105,6 @@ func wantExample() Config {
 		{Name: "record", From: "udp://239.1.1.3:5000", To: endpoint.Target{End: target("file:///srv/record.ts"), Write: endpoint.WriteAppend}},
 		{Name: "up", From: "$sports", To: endpoint.Target{End: target("http://far.example/in"), Method: "PUT"}},
 	}
+	want.Relay.Listeners, want.Relay.Pools = wantExampleRelay()
 	return want
 }

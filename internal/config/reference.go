@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sluice/internal/lineup"
+	"sluice/internal/relay"
 )
 
 //go:generate go test . -run TestReference -update
@@ -17,7 +18,7 @@ func Reference() []byte {
 
 <!-- Made from the program's own table by make docs; a test fails when it is not up to date. -->
 
-What ` + "`sluice run`" + `, gws and gng do is set in one file, and each setting can be left out. ` + "`-C FILE`" + ` names the only file that is tried, ` + "`-C -`" + `
+What ` + "`sluice run`" + `, gws, gng and the relay do is set in one file, and each setting can be left out. ` + "`-C FILE`" + ` names the only file that is tried, ` + "`-C -`" + `
 the standard input; else it is the first that is there of ` + "`sluice.yaml`" + `, ` + "`sluice.conf`" + ` and ` + "`gigapxy.conf`" + `, each looked for in the present
 directory, in ` + "`/etc`" + ` and in ` + "`/usr/local/etc`" + `. gws and gng alone look for ` + "`gws.conf`" + ` and ` + "`gng.conf`" + ` before these. An option of the command line beats the
 file. ` + "`sluice check`" + ` says what is wrong with a file, what holds and where that is from; the log says which file was read. dist/sluice.yaml and dist/sluice.conf show
@@ -53,11 +54,14 @@ The file is read again at HUP. What changes "at once" does so then, and no strea
 the log says so. With a mistake in it nothing changes.
 `)
 	c := Default()
-	writeReference(&b, "## Settings", c.settings())
+	writeReference(&b, "## Settings", c.mainSettings())
 	ch := Channel{Settings: lineup.Defaults()}
 	writeReference(&b, "## Channels: `channels.NAME.`…\n\nWhat a channel does not say holds as for all.", ch.settings())
 	writeReference(&b, "## Routes: `routes.NAME.`…\n\nSessions that run without being asked for.", new(Route).settings())
+	writeRelay(&b, &c.Relay)
 	b.WriteString(`
+## Names in libconfig
+
 In libconfig a name before = has letters, digits, -, _ and * only. For other names write a list:
 ` + "`channels = ( { name = \"3.news\"; source = \"udp://239.1.1.1:5000\"; } );`" + `
 
@@ -84,6 +88,52 @@ func writeReference(b *bytes.Buffer, title string, t table) {
 			about += " gigapxy: " + strings.Join(names, ", ") + "."
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", s.key, s.value.Type(), shownDefault(s.value), s.when, strings.ReplaceAll(about, "|", `\|`))
+	}
+}
+
+// writeRelay writes the chapter of the TCP relay.
+func writeRelay(b *bytes.Buffer, r *RelayPart) {
+	writeReference(b, `## Relay: `+"`relay.`"+`…
+
+The TCP relay lets clients in at its listeners and sends each to a remote of a pool. `+"`sluice run`"+` runs it when there is a listener, `+"`sluice relay`"+` runs it alone. What a
+listener or a pool does not say has its default. A listener without rules is open to everybody who can reach it; limits are off until they are set.
+
+`+"```yaml"+`
+relay:
+  listeners:
+    web:
+      listen: [":443", "unix:/run/web.sock mode=0660"]
+      pool: web
+      tls: {certificates: ["/etc/tls/a.pem key=/etc/tls/a.key"]}
+      routes: ["sni=vpn.example.com pool=vpn pass"]
+      rules: ["deny 10.1.0.0/16", "permit 10.0.0.0/8"]
+  pools:
+    web:
+      remotes: ["10.0.0.1:8080 weight=2", "app.internal:8080"]
+      check: {type: http, path: /health}
+    vpn: {remotes: "10.0.0.9:443"}
+`+"```", r.settings())
+	writeReference(b, "### Listeners: `relay.listeners.NAME.`…", newListener("").settings())
+	writeReference(b, "### Pools: `relay.pools.NAME.`…", newPool("").settings())
+	b.WriteString(`
+### Addresses, remotes, routes and certificates
+
+Some values are a text of words with blanks between them: an address or a file, and options behind it, which are written NAME=VALUE or, where they are
+true or false, as NAME alone. What has blanks itself stands in double quotes, in which ` + "`\\\"` and `\\\\`" + ` are these characters. Routes have options only.
+`)
+	writeOptionTable(b, "Behind an address of `listen`", socketOptions(new(relay.Socket)))
+	writeOptionTable(b, "Behind a remote", remoteOptions(new(relay.Remote)))
+	writeOptionTable(b, "In a route", routeOptions(new(relay.Route)))
+	writeOptionTable(b, "Behind the chain of a certificate", certificateOptions(new(RelayCertificate)))
+	b.WriteString(`
+A passphrase is shown by no message; whoever may read the file sees it.
+`)
+}
+
+func writeOptionTable(b *bytes.Buffer, title string, t table) {
+	fmt.Fprintf(b, "\n%s:\n\n| option | type | |\n|---|---|---|\n", title)
+	for _, s := range t {
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", s.key, s.value.Type(), s.about)
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 
 	"sluice/internal/config/tree"
 	"sluice/internal/flow"
@@ -235,4 +236,45 @@ func (c *Config) relayWarnings() (warnings []*Error) {
 		}
 	}
 	return warnings
+}
+
+// relayUnsayable are the settings of the relay that no file could have: YAML would write
+// what Parse does not read.
+func (c *Config) relayUnsayable() Errors {
+	k := &relayCheck{c: c, path: "relay"}
+	for _, s := range c.Relay.settings() {
+		k.sayable(s, new(RelayPart).settings())
+	}
+	for _, n := range c.groups() {
+		if n.key != listenersKey && n.key != poolsKey {
+			continue
+		}
+		for _, x := range n.all {
+			k.path = n.key + "." + x.name
+			if err := checkName(n.key, x.name); err != nil {
+				k.fail("", "%s", err)
+			}
+			for _, s := range x.table {
+				k.sayable(s, n.base)
+			}
+		}
+	}
+	return k.errs
+}
+
+// sayable wants that the text of s can be set, which it tries at the same key of spare.
+func (k *relayCheck) sayable(s setting, spare table) {
+	same, _ := spare.find(s.key)
+	to, isList := same.value.(List)
+	if !isList {
+		if err := same.value.Set(s.value.String()); err != nil {
+			k.fail(strings.TrimPrefix(s.key, "relay."), "%s", err)
+		}
+		return
+	}
+	for _, item := range s.value.(List).Items() {
+		if err := to.Add(item); err != nil {
+			k.fail(s.key, "%s", err)
+		}
+	}
 }

@@ -90,9 +90,10 @@ func (c *Config) place(key string) tree.Place {
 }
 
 // Validate says what does not fit together once flags are set: each of them was checked
-// for itself. What Parse has read and no flag has changed gives no error.
+// for itself. What Parse has read and no flag has changed gives no error. Of the relay, which
+// others than Parse may have filled in, it says what could not be read in a file, too.
 func (c *Config) Validate() error {
-	if errs := c.mismatches(); len(errs) > 0 {
+	if errs := append(c.mismatches(), c.relayUnsayable()...); len(errs) > 0 {
 		return errs
 	}
 	return nil

@@ -68,9 +68,14 @@ const (
 
 // settings binds the keys to the fields of c, in the order of the example file.
 func (c *Config) settings() table {
+	return append(c.mainSettings(), c.Relay.settings()...)
+}
+
+// mainSettings are all but those of the relay.
+func (c *Config) mainSettings() table {
 	return slices.Concat(c.doorSettings(), c.engineSettings(), c.rightSettings(), settingsOf(&c.Settings), table{
 		{"history.total", size{to: &c.HistoryTotal}, live, "Bytes of the histories of all channels, an equal share for each engine. 0 = a quarter of the memory."},
-	}, c.authSettings(), c.processSettings(), c.logSettings(), c.listSettings(), c.Relay.settings())
+	}, c.authSettings(), c.processSettings(), c.logSettings(), c.listSettings())
 }
 
 // doorSettings are where requests come in.
