@@ -2,14 +2,18 @@
 // thread with an epoll set of its own and one buffer. A quiet session costs two
 // descriptors and its record: no goroutine, no buffer, no pipe. On systems without epoll
 // goroutines stand in (package duplex).
+//
+//	listening sockets ── accept ── hand over in turn ─► inbox of a thread
+//	                                                       │
+//	thread: wait (epoll) ─► mark what is ready ─► inbox ─► turns of the ready sessions ─► time-outs
+//
+// A session moves bytes in its turn only, and only so many; then it is the next one's.
+// What a thread knows, only that thread touches; others put what they want into its inbox.
 package iothread
 
 import (
-	"context"
-	"log/slog"
-	"os"
-
-	"sluice/internal/flow"
+	"errors"
+	"fmt"
 )
 
 // Config is what the threads are like. Zero fields mean what is said beside them.
@@ -20,44 +24,28 @@ type Config struct {
 	Pipes   int64 // bytes of the pipes of all threads together; 0 = 64 MiB
 }
 
-// Threads is the pool. All methods but Run may be called from any goroutine.
-type Threads struct{ todo int }
+// The defaults of Config.
+const (
+	defaultBuffer = 64 << 10
+	defaultPipes  = 64 << 20
+)
 
-// New makes the threads; nothing is accepted before Run.
-func New(c Config, desk flow.Desk, log *slog.Logger) (*Threads, error) { panic("not built yet") }
-
-// Run carries sessions until ctx ends: then it closes its listening sockets, resets what sessions are left
-// (flow.CauseDrain) and returns when all of them were told to the Desk.
-func (t *Threads) Run(ctx context.Context) error { panic("not built yet") }
-
-// Listen accepts clients at a listening socket, which is the pool's from then on. Each
-// session is carried by the thread whose turn it is.
-func (t *Threads) Listen(l *flow.Listener, socket *os.File) error { panic("not built yet") }
-
-// Change gives another Listener, of the same name, to a socket that is listened at:
-// sessions that come from now on have it. Those that run keep theirs.
-func (t *Threads) Change(l *flow.Listener) error { panic("not built yet") }
-
-// Pause stops accepting at the sockets of a listener (clients wait in the kernel's queue), or goes on.
-func (t *Threads) Pause(name string, on bool) { panic("not built yet") }
-
-// Close closes the listening socket at addr of a listener; its sessions go on. It returns when the
-// socket is closed.
-func (t *Threads) Close(name string, addr flow.Addr) { panic("not built yet") }
-
-// WakeSession implements flow.Waker.
-func (t *Threads) WakeSession(s *flow.Session) { panic("not built yet") }
-
-// Views implements flow.Core.
-func (t *Threads) Views() []flow.View { panic("not built yet") }
-
-// End implements flow.Core.
-func (t *Threads) End(match func(flow.View) bool, why flow.Cause, reset bool) int {
-	panic("not built yet")
+// complete fills in what is zero, and refuses what makes no sense.
+func (c Config) complete() (Config, error) {
+	if c.Threads < 0 || c.Buffer < 0 || c.Pipes < 0 {
+		return c, fmt.Errorf("%d I/O threads with buffers of %d bytes and pipes of %d: want no negative number", c.Threads, c.Buffer, c.Pipes)
+	}
+	if c.Threads == 0 {
+		c.Threads = 1
+	}
+	if c.Buffer == 0 {
+		c.Buffer = defaultBuffer
+	}
+	if c.Pipes == 0 {
+		c.Pipes = defaultPipes
+	}
+	return c, nil
 }
-
-// Count implements flow.Core.
-func (t *Threads) Count() int { panic("not built yet") }
 
 // Figures are what the threads have done, for metrics.
 type Figures struct {
@@ -66,5 +54,5 @@ type Figures struct {
 	Pipes                     int    // open at the moment
 }
 
-// Figures returns the sums over all threads.
-func (t *Threads) Figures() Figures { panic("not built yet") }
+// errEnded is what a pool that has ended answers.
+var errEnded = errors.New("the I/O threads have ended")

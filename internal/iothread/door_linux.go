@@ -1,0 +1,168 @@
+package iothread
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/flow"
+)
+
+// door is a listening socket. It stands in the epoll set of every thread.
+type door struct {
+	id       int32
+	fd       int
+	local    flow.Addr                     // where it listens
+	wildcard bool                          // each client may have connected to another address
+	listener atomic.Pointer[flow.Listener] // of the sessions to come
+	paused   atomic.Bool
+}
+
+// newDoor takes over a listening socket; whatever comes of it, the file is closed.
+func newDoor(id int32, l *flow.Listener, socket *os.File) (*door, error) {
+	fd, err := ownDescriptor(socket)
+	if err != nil {
+		return nil, fmt.Errorf("listener %s: take over the socket of %s: %w", l.Name, l.Addr, err)
+	}
+	d := &door{id: id, fd: fd}
+	if err := d.examine(l.Addr.Network); err == nil {
+		err = d.use(l)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("listener %s: socket of %s: %w", l.Name, l.Addr, err)
+	}
+	return d, nil
+}
+
+// ownDescriptor copies the descriptor of a file and closes that: the runtime's poller would be woken by each client, too.
+func ownDescriptor(f *os.File) (int, error) {
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	if ctl := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); ctl != nil {
+		return -1, ctl
+	}
+	return fd, err
+}
+
+// examine finds out what the socket is.
+func (d *door) examine(network flow.Network) error {
+	if listens, err := unix.GetsockoptInt(d.fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+		return fmt.Errorf("this is no listening socket (%w)", orInvalid(err))
+	}
+	if err := unix.SetNonblock(d.fd, true); err != nil {
+		return fmt.Errorf("set non-blocking: %w", err)
+	}
+	if protocol, err := unix.GetsockoptInt(d.fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && protocol == unix.IPPROTO_SCTP {
+		network = flow.SCTP
+	}
+	var a sockaddr
+	if errno := getsockname(d.fd, &a); errno != 0 {
+		return fmt.Errorf("its address: %w", errno)
+	}
+	d.local = a.addr(network)
+	d.wildcard = d.local.Network != flow.Unix && d.local.IP.Addr().IsUnspecified()
+	return nil
+}
+
+func orInvalid(err error) error {
+	if err == nil {
+		return unix.EINVAL
+	}
+	return err
+}
+
+// use sets what the sessions to come have of l. The sockets of clients inherit it from the
+// listening one: a call for each listener, none for each client. SCTP does not, see arrive.
+func (d *door) use(l *flow.Listener) error {
+	if d.local.Network == flow.TCP {
+		if err := setOptions(d.fd, flow.TCP, l); err != nil {
+			return err
+		}
+	}
+	if before := d.listener.Load(); l.DSCP != 0 || before != nil && before.DSCP != 0 {
+		if err := setDSCP(d.fd, d.local, l.DSCP); err != nil {
+			return err
+		}
+	}
+	d.listener.Store(l)
+	return nil
+}
+
+// is says whether this is the socket that is called so.
+func (d *door) is(name string, addr flow.Addr) bool {
+	l := d.listener.Load()
+	return l.Name == name && (l.Addr == addr || d.local == addr)
+}
+
+// setOptions sets what both sockets of a session have.
+func setOptions(fd int, network flow.Network, l *flow.Listener) error {
+	switch network {
+	case flow.SCTP:
+		if errno := setInt(fd, unix.IPPROTO_SCTP, sctpNoDelay, asInt(l.NoDelay)); errno != 0 {
+			return fmt.Errorf("set SCTP_NODELAY: %w", errno)
+		}
+	case flow.TCP:
+		if errno := setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, asInt(l.NoDelay)); errno != 0 {
+			return fmt.Errorf("set TCP_NODELAY: %w", errno)
+		}
+		return setKeepAlive(fd, l.KeepAlive)
+	}
+	return nil
+}
+
+const sctpNoDelay = 3 // SCTP_NODELAY (RFC 6458, 8.1.5)
+
+func setKeepAlive(fd int, k flow.KeepAlive) error {
+	if errno := setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, asInt(!k.Off)); errno != 0 {
+		return fmt.Errorf("set SO_KEEPALIVE: %w", errno)
+	}
+	if k.Off {
+		return nil
+	}
+	for _, o := range [...]struct{ option, value int }{
+		{unix.TCP_KEEPIDLE, seconds(k.Idle)},
+		{unix.TCP_KEEPINTVL, seconds(k.Interval)},
+		{unix.TCP_KEEPCNT, k.Count},
+	} {
+		if o.value == 0 {
+			continue
+		}
+		if errno := setInt(fd, unix.IPPROTO_TCP, o.option, o.value); errno != 0 {
+			return fmt.Errorf("set the time of probes to %d: %w", o.value, errno)
+		}
+	}
+	return nil
+}
+
+// seconds rounds up: a part of a second is not the system's choice.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+func setDSCP(fd int, local flow.Addr, dscp int) error {
+	if local.Network == flow.Unix {
+		return nil
+	}
+	class := dscp << 2
+	errno := setInt(fd, unix.IPPROTO_IP, unix.IP_TOS, class)
+	if local.IP.Addr().Is6() {
+		errno = max(errno, setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, class))
+	}
+	if errno != 0 {
+		return fmt.Errorf("set the DSCP to %d: %w", dscp, errno)
+	}
+	return nil
+}
+
+func asInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
