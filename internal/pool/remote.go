@@ -56,8 +56,11 @@ func (r *remote) weight() int {
 // share is how much of its weight a remote has, of wholeShare: a tenth at the beginning of a
 // slow start.
 func (r *remote) share(now time.Time, slowStart time.Duration) int64 {
+	if r.ramp.IsZero() || slowStart <= 0 {
+		return wholeShare
+	}
 	passed := now.Sub(r.ramp)
-	if r.ramp.IsZero() || slowStart <= 0 || passed >= slowStart {
+	if passed >= slowStart {
 		return wholeShare
 	}
 	const least = wholeShare / 10
