@@ -1,0 +1,143 @@
+package duplex
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"sluice/internal/flow"
+)
+
+// errNoNotify says that an end may not be the whole truth.
+var errNoNotify = errors.New("it ended TLS without close_notify")
+
+// relay carries bytes in both directions until both have ended, or the session.
+func (x *session) relay() {
+	x.touch()
+	x.look()
+	up := make(chan struct{})
+	go x.pumpUp(up)
+	x.pump(remote, client)
+	<-up
+	x.conclude()
+}
+
+func (x *session) pumpUp(done chan<- struct{}) {
+	defer close(done)
+	x.pump(client, remote)
+}
+
+// pump carries bytes in one direction until it ends.
+func (x *session) pump(from, to int) {
+	a, b := x.legs[from], x.legs[to] // both stay until the end
+	for {
+		buffer, n, err := a.receive()
+		if n > 0 {
+			x.touch()
+			taken, failed := b.send((*buffer)[:n])
+			x.moved[to].Add(int64(taken))
+			x.touch()
+			if failed != nil {
+				a.buffers.plain.Put(buffer)
+				x.broken(to, failed)
+				return
+			}
+		}
+		if buffer != nil {
+			a.buffers.plain.Put(buffer)
+		}
+		if err != nil {
+			x.ended(from, to, err)
+			return
+		}
+	}
+}
+
+// touch says that a byte is carried.
+func (x *session) touch() { x.quiet.Store(int64(x.now())) }
+
+// look ends the session if it was quiet for too long, else it looks again in time.
+func (x *session) look() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.over {
+		return
+	}
+	why, wait := x.limits.due(x.now(), time.Duration(x.quiet.Load()), x.half)
+	switch {
+	case why != flow.CauseNone:
+		x.how.cause = why
+		x.finishLocked()
+	case wait > 0 && x.timer == nil:
+		x.timer = time.AfterFunc(wait, x.look)
+	case wait > 0:
+		x.timer.Reset(wait)
+	}
+}
+
+// ended passes on that nothing more comes from a side.
+func (x *session) ended(from, to int, err error) {
+	a, b := x.legs[from], x.legs[to]
+	if a.eof && a.endOfReset() {
+		err = syscall.ECONNRESET
+	}
+	if !errors.Is(err, io.EOF) {
+		x.blame(from, err, true)
+		x.conclude()
+		return
+	}
+	if proved := a.tls == nil || !a.eof; proved {
+		x.blame(from, nil, false)
+		err = b.end(true)
+	} else {
+		x.blame(from, errNoNotify, false)
+		err = b.end(false)
+	}
+	switch {
+	case err != nil:
+		x.broken(to, err)
+	case a.sctp: // it has ended in both directions
+		x.conclude()
+	default:
+		x.look()
+	}
+}
+
+// broken says that a side takes nothing any more. What it has sent before is still there
+// to be read, and then its end.
+func (x *session) broken(side int, err error) {
+	x.blame(side, err, true)
+	x.look()
+}
+
+// blame notes that a side has ended, or failed with an error: then the other one is reset in
+// the end. The first that is blamed is the cause.
+func (x *session) blame(side int, err error, failed bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.over {
+		return // that is why
+	}
+	if x.half == never {
+		x.half = x.now()
+	}
+	l := x.legs[side]
+	if x.how.cause == flow.CauseNone {
+		x.how.cause = l.cause
+	}
+	if err != nil && x.how.err == nil {
+		x.how.err = fmt.Errorf("%s: %w", l.name, err)
+	}
+	x.how.reset[1-side] = x.how.reset[1-side] || failed
+}
+
+// conclude ends the session for what was blamed.
+func (x *session) conclude() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.over {
+		x.finishLocked()
+	}
+}
