@@ -44,7 +44,7 @@ type Member struct {
 type Place struct {
 	File   string
 	Line   int    // from 1; 0 when it is not known
-	Column int    // likewise; in characters
+	Column int    // likewise; in characters. Without it, as in languages whose lines hold secrets, errors show no line
 	Text   string // the line itself
 }
 
@@ -73,8 +73,8 @@ type Error struct {
 //	   3 | no_data: 10
 //	     |          ^
 func (e *Error) Error() string {
-	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s", e.File, e.Reason)
+	if e.Column == 0 {
+		return e.Short()
 	}
 	number := fmt.Sprintf("%4d", e.Line)
 	line := strings.TrimRight(strings.ToValidUTF8(e.Text, "?"), "\r")
@@ -82,10 +82,11 @@ func (e *Error) Error() string {
 		number, line, strings.Repeat(" ", len(number)), underline(line, e.Column))
 }
 
-// Short is the error on one line, as compilers write it.
+// Short is the error on one line, as compilers write it: FILE:LINE:COLUMN: REASON, or
+// as much of that as is known.
 func (e *Error) Short() string {
-	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s", e.File, e.Reason)
+	if e.Column == 0 {
+		return fmt.Sprintf("%s: %s", e.Place, e.Reason)
 	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Reason)
 }

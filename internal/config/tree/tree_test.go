@@ -13,6 +13,7 @@ func TestErrorShowsTheLine(t *testing.T) {
 		{lines.At(2, 0), "a.conf:2:1: wrong\n   2 | \ttwo ?= 2\n     | ^"},
 		{lines.At(9, 1), "a.conf: wrong"},
 		{lines.At(0, 1), "a.conf: wrong"},
+		{Place{File: "a.conf", Line: 2}, "a.conf:2: wrong"},
 	} {
 		if got := c.place.Errorf("wrong").Error(); got != c.want {
 			t.Errorf("%v:\n%s\nwant\n%s", c.place, got, c.want)
