@@ -73,12 +73,18 @@ func packageOf(program string) string {
 		return "vlc"
 	case "ip", "ss", "tc":
 		return "iproute2"
+	case "qemu-system-x86_64":
+		return "qemu-system-x86"
+	case "dpkg-deb":
+		return "dpkg"
 	case "nsenter", "unshare":
 		return "util-linux"
 	case "qemu-arm-static", "qemu-aarch64-static", "qemu-mipsel-static":
 		return "qemu-user-static"
 	case "qemu-arm", "qemu-aarch64", "qemu-mipsel":
 		return "qemu-user"
+	case "dnsmasq":
+		return "dnsmasq-base"
 	}
 	return program
 }
