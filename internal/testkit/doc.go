@@ -2,6 +2,7 @@
 //
 //	MainInNamespace, InNamespace    run tests in a network of their own, with multicast
 //	TwoHosts                        a second host, joined by a cable (a veth pair)
+//	MainInVM, InVM                  run a test under another kernel (qemu)
 //	Need, Start                     real peers: present or skipped with a reason, never left behind
 //	Eventually                      for facts that give no event
 //	NoLeaks                         no goroutine outlives its test

@@ -50,3 +50,12 @@ func SmallDisk(t testing.TB, _ int) string {
 	leaveOut(t, needsLinux)
 	return ""
 }
+
+// MainInVM runs the tests here.
+func MainInVM(m *testing.M) { os.Exit(m.Run()) }
+
+// InVM needs Linux: the test is left out here (see Need).
+func InVM(t *testing.T, _ ...string) (inside bool) {
+	leaveOut(t, "virtual machines need Linux")
+	return false
+}
