@@ -21,11 +21,14 @@ import (
 // the file, and files of secrets that everybody may read.
 func (c *Config) Warnings() []*Error {
 	warnings := slices.Clone(c.warnings)
+	secrets := c.relaySecrets()
 	for _, key := range []string{"tls.key", "auth.tokens", "auth.secrets"} {
-		file := c.Get(key)
-		info, err := os.Stat(file)
+		secrets = append(secrets, keyFile{key, c.Get(key)})
+	}
+	for _, s := range secrets {
+		info, err := os.Stat(s.file)
 		if err == nil && info.Mode().Perm()&0o004 != 0 {
-			warnings = append(warnings, c.place(key).Errorf("%s: everybody may read %s (chmod o-r %s)", key, file, file))
+			warnings = append(warnings, c.place(s.key).Errorf("%s: everybody may read %s (chmod o-r %s)", s.key, s.file, s.file))
 		}
 	}
 	return append(warnings, c.relayWarnings()...)
@@ -48,9 +51,13 @@ func (c *Config) CheckFiles() (errs, warnings []*Error) {
 	k.parent("access_log.file", c.Access.File)
 	k.parent("pid_file", c.PIDFile)
 	k.parent("socket", c.Socket)
+	k.relay()
 	k.lists()
 	return k.errs, k.warnings
 }
+
+// keyFile is a file that a key names.
+type keyFile struct{ key, file string }
 
 // fileCheck collects what CheckFiles finds.
 type fileCheck struct {

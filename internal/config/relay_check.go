@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -51,7 +52,7 @@ func (k *relayCheck) fail(key, format string, args ...any) {
 	if key != "" {
 		name += "." + key
 	}
-	k.errs = append(k.errs, k.place(key).Errorf(name+": "+format, args...))
+	k.errs = append(k.errs, k.place(key).Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
 }
 
 func (k *relayCheck) place(key string) tree.Place {
@@ -245,21 +246,26 @@ func (c *Config) relayUnsayable() Errors {
 	for _, s := range c.Relay.settings() {
 		k.sayable(s, new(RelayPart).settings())
 	}
-	for _, n := range c.groups() {
-		if n.key != listenersKey && n.key != poolsKey {
-			continue
-		}
-		for _, x := range n.all {
-			k.path = n.key + "." + x.name
-			if err := checkName(n.key, x.name); err != nil {
-				k.fail("", "%s", err)
-			}
-			for _, s := range x.table {
-				k.sayable(s, n.base)
-			}
-		}
+	for i := range c.Relay.Listeners {
+		k.named("listener", listenersKey, c.Relay.Listeners[i].binding(), newListener("").settings())
+	}
+	for i := range c.Relay.Pools {
+		k.named("pool", poolsKey, c.Relay.Pools[i].binding(), newPool("").settings())
 	}
 	return k.errs
+}
+
+// named wants that a listener or a pool can be said; spare is the table of another one.
+func (k *relayCheck) named(kind, group string, b binding, spare table) {
+	k.path = group
+	if err := checkName(kind, b.name); err != nil {
+		k.fail("", "%s", err)
+		return
+	}
+	k.path += "." + b.name
+	for _, s := range b.table {
+		k.sayable(s, spare)
+	}
 }
 
 // sayable wants that the text of s can be set, which it tries at the same key of spare.

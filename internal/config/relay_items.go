@@ -358,9 +358,14 @@ func certificateOptions(x *RelayCertificate) table {
 // parseCertificate reads a certificate. Its errors show no passphrase.
 func parseCertificate(text string) (RelayCertificate, error) {
 	var x RelayCertificate
+	t := certificateOptions(&x)
 	first, options, err := item(text)
-	if err == nil {
-		x.Chain, err = first, setOptions(certificateOptions(&x), options)
+	switch {
+	case err != nil:
+	case slices.ContainsFunc(options, func(word string) bool { return !t.hasOption(word) }): // it may be a piece of a passphrase
+		err = fmt.Errorf("behind the chain want %s; what has blanks stands in double quotes", optionNames(t))
+	default:
+		x.Chain, err = first, setOptions(t, options)
 	}
 	switch {
 	case err != nil:

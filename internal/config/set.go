@@ -93,7 +93,11 @@ func (c *Config) place(key string) tree.Place {
 // for itself. What Parse has read and no flag has changed gives no error. Of the relay, which
 // others than Parse may have filled in, it says what could not be read in a file, too.
 func (c *Config) Validate() error {
-	if errs := append(c.mismatches(), c.relayUnsayable()...); len(errs) > 0 {
+	errs := c.relayUnsayable()
+	if len(errs) == 0 {
+		errs = c.mismatches()
+	}
+	if len(errs) > 0 {
 		return errs
 	}
 	return nil

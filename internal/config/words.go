@@ -86,6 +86,13 @@ func setOptions(t table, words []string) error {
 	return nil
 }
 
+// hasOption says whether the word is one of the options.
+func (t table) hasOption(word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	_, ok := t.find(name)
+	return ok
+}
+
 // writeOptions writes what differs from base, a table of the same options.
 func writeOptions(t, base table) []string {
 	var words []string
