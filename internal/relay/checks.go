@@ -43,7 +43,7 @@ func (b *backend) checkLocked(members []member) {
 
 // sameCheck says whether remotes are asked in the same way.
 func sameCheck(a, b *backendConf) bool {
-	return a == b || (reflect.DeepEqual(a.Check, b.Check) && reflect.DeepEqual(a.Pool.TLS, b.Pool.TLS) && a.Proxy == b.Proxy && a.From == b.From)
+	return a == b || (reflect.DeepEqual(a.Check, b.Check) && reflect.DeepEqual(a.TLS, b.TLS) && a.Proxy == b.Proxy && a.From == b.From)
 }
 
 // uncheckLocked ends checks. Those that end stay known until they have, so that the next of the

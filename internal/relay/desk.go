@@ -44,8 +44,8 @@ func newDesk(life context.Context, o Options) *desk {
 }
 
 // keep has Run look at the gate when something has changed. It does not wait.
-func (k *desk) keep(ch change) {
-	if !ch {
+func (k *desk) keep(changed bool) {
+	if !changed {
 		return
 	}
 	select {
@@ -108,8 +108,8 @@ func (st *session) known() *facts {
 	return st.facts
 }
 
-// refuse ends a session.
-func refuse(why flow.Cause, err error) flow.Plan {
+// end ends a session.
+func end(why flow.Cause, err error) flow.Plan {
 	return flow.Plan{Step: flow.End, Cause: why, Err: err}
 }
 
@@ -126,20 +126,20 @@ func (k *desk) Open(s *flow.Session) flow.Plan {
 	switch d.header(s.Peer) {
 	case headerNone:
 		if !permitted(d.conf.Rules, s.Client) {
-			return refuse(flow.CauseDenied, nil)
+			return end(flow.CauseDenied, nil)
 		}
 	case headerDenied:
-		return refuse(flow.CauseDenied, errNotBelieved)
+		return end(flow.CauseDenied, errNotBelieved)
 	}
-	where, ch := k.gate.enter(s, st)
-	k.keep(ch)
+	where, changed := k.gate.enter(s, st)
+	k.keep(changed)
 	switch where {
 	case inside:
 		return k.begin(s, st)
 	case queued:
 		return flow.Plan{Step: flow.Wait}
 	}
-	p := refuse(flow.CauseLimit, errAll)
+	p := end(flow.CauseLimit, errAll)
 	p.Reset = k.gate.view().way == Reset
 	return p
 }
@@ -148,7 +148,7 @@ func (k *desk) Open(s *flow.Session) flow.Plan {
 func (k *desk) begin(s *flow.Session, st *session) flow.Plan {
 	d, now := st.door, time.Now()
 	if st.inside = d.tally.enter(&d.conf, now); !st.inside {
-		return refuse(flow.CauseLimit, errListener)
+		return end(flow.CauseLimit, errListener)
 	}
 	st.until = now.Add(d.conf.Hello)
 	if d.header(s.Peer) != headerNone {
@@ -163,7 +163,7 @@ func (k *desk) letIn(s *flow.Session, st *session, now time.Time) flow.Plan {
 	d := st.door
 	var ok bool
 	if st.source, ok = d.tally.enterSource(&d.conf, s.Client.IP.Addr(), now); !ok {
-		return refuse(flow.CauseLimit, errSource)
+		return end(flow.CauseLimit, errSource)
 	}
 	if d.looks {
 		st.stage = stageHello
@@ -183,7 +183,7 @@ func (k *desk) Again(s *flow.Session, late bool) flow.Plan {
 	case st.stage == stageGate:
 		return k.begin(s, st)
 	case late:
-		return refuse(flow.CauseFull, pool.ErrFull)
+		return end(flow.CauseFull, pool.ErrFull)
 	}
 	return k.next(s, st, time.Now())
 }
@@ -212,11 +212,11 @@ func (k *desk) Close(s *flow.Session) {
 	k.totals.end(s)
 	k.record(s, st, now)
 	k.trace(Ended, s, s.Err)
-	next, ch := k.gate.leave(s, st)
+	next, changed := k.gate.leave(s, st)
 	if next != nil {
 		next.Wake()
 	}
-	k.keep(ch)
+	k.keep(changed)
 }
 
 // refused says whether a session with that end was not let in.

@@ -18,6 +18,7 @@ type gate struct {
 	begun   int
 	waiting []*flow.Session // with Queue: what the threads had accepted before they stopped; in order
 	full    bool            // there is no room, and somebody came or may come
+	closing bool            // nobody comes any more
 }
 
 // place is where a session stands with the gate. The gate's mutex guards it.
@@ -29,11 +30,9 @@ const (
 	inside
 )
 
-// change is what became of the gate with a session: the keeper is told.
-type change bool
-
-// enter lets a session in (inside), has it wait, or does not (outside).
-func (g *gate) enter(s *flow.Session, st *session) (place, change) {
+// enter lets a session in (inside), has it wait, or does not (outside). changed says that
+// Run is to look at the gate.
+func (g *gate) enter(s *flow.Session, st *session) (_ place, changed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.max > 0 && g.inside >= g.max {
@@ -43,18 +42,18 @@ func (g *gate) enter(s *flow.Session, st *session) (place, change) {
 			st.place = queued
 			g.waiting = append(g.waiting, s)
 		}
-		return st.place, change(!was)
+		return st.place, !was
 	}
 	return inside, g.letInLocked(st)
 }
 
-func (g *gate) letInLocked(st *session) change {
+func (g *gate) letInLocked(st *session) bool {
 	st.place = inside
 	g.inside++
 	g.begun++
 	was := g.full
 	g.full = g.full || g.fullLocked()
-	return change(g.full != was || g.begun == g.retire)
+	return g.full != was || g.begun == g.retire
 }
 
 // fullLocked says whether nobody more is to be accepted. With Close there is no such time: who is
@@ -70,7 +69,7 @@ func (g *gate) entered(st *session) bool {
 
 // leave counts a session out, wherever it stands. next, unless it is nil, has its place
 // then, and is to be woken.
-func (g *gate) leave(s *flow.Session, st *session) (next *flow.Session, ch change) {
+func (g *gate) leave(s *flow.Session, st *session) (next *flow.Session, changed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch st.place {
@@ -78,14 +77,14 @@ func (g *gate) leave(s *flow.Session, st *session) (next *flow.Session, ch chang
 		g.waiting = slices.DeleteFunc(g.waiting, func(w *flow.Session) bool { return w == s })
 	case inside:
 		g.inside--
-		next, ch = g.roomLocked()
+		next, changed = g.roomLocked()
 	}
 	st.place = outside
-	return next, ch
+	return next, changed || g.closing && g.inside == 0
 }
 
 // roomLocked gives one free place away.
-func (g *gate) roomLocked() (next *flow.Session, ch change) {
+func (g *gate) roomLocked() (next *flow.Session, changed bool) {
 	if g.max > 0 && g.inside >= g.max {
 		return nil, false
 	}
@@ -95,7 +94,14 @@ func (g *gate) roomLocked() (next *flow.Session, ch change) {
 	}
 	was := g.full
 	g.full = false
-	return nil, change(was)
+	return nil, was
+}
+
+// close has the keeper told when the last session has left.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closing = true
 }
 
 // set changes the limits; those who may come in now are to be woken.

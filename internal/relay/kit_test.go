@@ -248,3 +248,6 @@ func nobody(t *testing.T) flow.Addr {
 	defer l.Close()
 	return flow.FromNet(l.Addr())
 }
+
+// quiet is for relays that do not run.
+func quiet() Options { return Options{Log: slog.New(slog.DiscardHandler)} }

@@ -89,20 +89,20 @@ func (k *desk) lookHeader(s *flow.Session, st *session, head []byte, over bool) 
 	case errors.Is(err, proxyproto.ErrMore) && !over:
 		return st.more(now)
 	case errors.Is(err, proxyproto.ErrMore) && needed:
-		return refuse(flow.CauseHeader, cutShort(head, err))
+		return end(flow.CauseHeader, cutShort(head, err))
 	case errors.Is(err, proxyproto.ErrMore):
 		n = 0 // what has come stays as it is: it was no header after all
 	case err != nil:
-		return refuse(flow.CauseHeader, err)
+		return end(flow.CauseHeader, err)
 	case n == 0 && needed:
-		return refuse(flow.CauseHeader, errNoHeader)
+		return end(flow.CauseHeader, errNoHeader)
 	}
 	if n > 0 && !h.Local && h.From.IsValid() {
 		s.Client = flow.Addr{IP: netip.AddrPortFrom(h.From.Addr().Unmap(), h.From.Port())}
 		st.known().to = h.To
 	}
 	if !permitted(d.conf.Rules, s.Client) {
-		return refuse(flow.CauseDenied, nil)
+		return end(flow.CauseDenied, nil)
 	}
 	p := k.letIn(s, st, now)
 	p.Skip = n
@@ -125,7 +125,7 @@ func (k *desk) lookHello(s *flow.Session, st *session, head []byte, over bool) f
 	case err == nil:
 		w := d.way(&h)
 		if w.backend == nil {
-			return refuse(flow.CauseHello, fmt.Errorf("%w server name %q", errNoRoute, h.Name))
+			return end(flow.CauseHello, fmt.Errorf("%w server name %q", errNoRoute, h.Name))
 		}
 		if w.backend.outward.Load().proxy == ProxyV2 {
 			st.known().hello = h
@@ -135,16 +135,16 @@ func (k *desk) lookHello(s *flow.Session, st *session, head []byte, over bool) f
 	case errors.Is(err, hello.ErrMore) && !over:
 		return st.more(now)
 	case errors.Is(err, hello.ErrMore) && len(head) > 0, !errors.Is(err, hello.ErrMore) && !errors.Is(err, hello.ErrNotTLS):
-		return refuse(flow.CauseHello, err)
+		return end(flow.CauseHello, err)
 	}
 	w, ok := d.plainWay()
 	switch {
 	case !ok && len(head) == 0:
-		return refuse(flow.CauseHello, errLate)
+		return end(flow.CauseHello, errLate)
 	case !ok:
-		return refuse(flow.CauseHello, errNoTLS)
+		return end(flow.CauseHello, errNoTLS)
 	case w.backend == nil:
-		return refuse(flow.CauseHello, errNoRoute)
+		return end(flow.CauseHello, errNoRoute)
 	}
 	return k.start(s, st, w.backend, now)
 }

@@ -70,7 +70,7 @@ type Relay struct {
 	backends  []*backend
 	running   bool
 	full      bool // as the gate was seen last
-	paused    bool
+	shut      bool // and by that, clients are not accepted
 	closed    bool // nothing is accepted any more
 }
 

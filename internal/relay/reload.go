@@ -200,6 +200,7 @@ func (r *Relay) exchangeLocked(n *next) error {
 	for i, b := range n.backends {
 		b.set(n.confs[i])
 	}
+	r.openUpLocked() // the new limits decide
 	held := socketsOf(r.listeners)
 	r.conf, r.listeners, r.backends = n.conf, n.listeners, n.backends
 	var problem error
@@ -251,18 +252,22 @@ func (r *Relay) listenLocked(l *listener, s *socket) error {
 	if !r.running {
 		return nil
 	}
-	name := l.door.conf.Name
+	if err := r.attachLocked(l, s); err != nil {
+		return err
+	}
+	r.log.Info("listener up", logs.Listener, l.door.conf.Name, logs.Listen, s.addr.String())
+	return nil
+}
+
+// attachLocked gives the threads a descriptor of a socket.
+func (r *Relay) attachLocked(l *listener, s *socket) error {
 	file, err := s.duplicate()
+	if err == nil {
+		err = r.threads.Listen(l.door.listener(s.addr), file)
+	}
 	if err != nil {
-		return fmt.Errorf("listener %s: %w", name, err)
+		return fmt.Errorf("listener %s at %s: %w", l.door.conf.Name, s.addr, err)
 	}
-	if err := r.threads.Listen(l.door.listener(s.addr), file); err != nil {
-		return fmt.Errorf("listener %s at %s: %w", name, s.addr, err)
-	}
-	if r.paused {
-		r.threads.Pause(name, true)
-	}
-	r.log.Info("listener up", logs.Listener, name, logs.Listen, s.addr.String())
 	return nil
 }
 

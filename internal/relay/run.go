@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"sluice/internal/flow"
@@ -86,7 +85,11 @@ func (r *Relay) listen() error {
 
 // closeListenersLocked closes all sockets, for good.
 func (r *Relay) closeListenersLocked() {
+	if r.closed {
+		return
+	}
 	r.closed = true
+	r.desk.gate.close()
 	for _, l := range r.listeners {
 		for _, s := range l.sockets {
 			r.closeLocked(l.door.conf.Name, s)
@@ -128,50 +131,6 @@ func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 
 // errEnded is the end of the threads before their time.
 var errEnded = errors.New("the I/O threads have ended")
-
-// settle does what the gate wants done. retired says that the last session has ended after
-// Config.Retire.
-func (r *Relay) settle() (retired bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	v := r.desk.gate.view()
-	if v.full != r.full {
-		r.full = v.full
-		r.overloadLocked(v)
-	}
-	if v.retired && r.desk.opt.Retired != nil && !r.closed {
-		r.log.Info("retire limit reached: no new sessions", "sessions", r.desk.gate.count())
-		r.closeListenersLocked()
-		r.desk.opt.Retired()
-	}
-	return r.closed && r.desk.gate.count() == 0
-}
-
-// overloadLocked stops accepting, or goes on, and says so.
-func (r *Relay) overloadLocked(v gateView) {
-	if !v.full {
-		r.pauseLocked(false)
-		r.desk.limited.Info("resuming normal operation")
-		return
-	}
-	r.desk.limited.Warn(fmt.Sprintf("limit of %d concurrent users reached, %s new connections", v.max, doing[v.way]))
-	if v.way == Queue {
-		r.pauseLocked(true)
-	}
-}
-
-// doing is what becomes of clients beyond the limit.
-var doing = [...]string{Queue: "queueing", Close: "closing", Reset: "resetting"}
-
-func (r *Relay) pauseLocked(on bool) {
-	if r.paused == on {
-		return
-	}
-	r.paused = on
-	for _, l := range r.listeners {
-		r.threads.Pause(l.door.conf.Name, on)
-	}
-}
 
 // retry opens sockets whose time has come again.
 func (r *Relay) retry(now time.Time) {

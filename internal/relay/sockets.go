@@ -23,6 +23,8 @@ type socket struct {
 	file *os.File    // our own descriptor, beside that of the core; nil = not open
 	path os.FileInfo // of the file of a UNIX socket that was made here; nil = none was
 
+	refuses bool // by overload: the core has it not
+
 	err   error     // why it is not open
 	again time.Time // when it is tried again; zero = never
 }

@@ -18,6 +18,7 @@ func (r *Relay) Status() report.Relay {
 	s := report.Relay{
 		Name: "sluice relay", Version: r.desk.opt.Version, PID: os.Getpid(), Started: r.started, Now: now,
 		Draining: r.draining.Load(), Totals: r.sum(sessions),
+		Listeners: []report.RelayListener{}, Pools: []report.RelayPool{}, Sessions: []report.RelaySession{},
 	}
 	for _, v := range sessions[:min(len(sessions), report.MaxRelaySessions)] {
 		s.Sessions = append(s.Sessions, sessionReport(v))
@@ -68,7 +69,7 @@ func (r *Relay) sum(running []flow.View) report.RelayTotals {
 func (r *Relay) listenerReportLocked(l *listener) report.RelayListener {
 	t := l.door.tally
 	out := report.RelayListener{
-		Name: l.door.conf.Name, Paused: r.paused, Sessions: t.count(), Accepted: t.accepted.Load(),
+		Name: l.door.conf.Name, Paused: r.shut, Sessions: t.count(), Accepted: t.accepted.Load(),
 		Refused: make(map[string]uint64),
 	}
 	for _, s := range l.sockets {
@@ -103,7 +104,7 @@ func (b *backend) report(now time.Time) report.RelayPool {
 	balance := b.conf.Balance
 	b.mu.Unlock()
 	views, waiting := b.pool.Views(now)
-	out := report.RelayPool{Name: b.name, Balance: balance.String(), Waiting: waiting}
+	out := report.RelayPool{Name: b.name, Balance: balance.String(), Waiting: waiting, Remotes: []report.RelayRemote{}}
 	for _, v := range views {
 		out.Remotes = append(out.Remotes, report.RelayRemote{
 			Name: v.Name, Address: v.Addr.String(), Weight: v.Weight, Ordered: v.Ordered, Backup: v.Backup, MaxConns: v.MaxConns,

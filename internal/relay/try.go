@@ -28,18 +28,18 @@ func (k *desk) start(s *flow.Session, st *session, b *backend, now time.Time) fl
 func (k *desk) next(s *flow.Session, st *session, now time.Time) flow.Plan {
 	left := st.until.Sub(now)
 	if int(st.tries) >= st.door.conf.Tries || left <= 0 {
-		return refuse(flow.CauseNoRemote, st.err)
+		return end(flow.CauseNoRemote, st.err)
 	}
 	remote, err := st.visit.Next(now)
 	switch {
 	case errors.Is(err, pool.ErrWait):
 		return flow.Plan{Step: flow.Wait, Within: left}
 	case errors.Is(err, pool.ErrFull):
-		return refuse(flow.CauseFull, err)
+		return end(flow.CauseFull, err)
 	case err != nil && st.err != nil:
-		return refuse(flow.CauseNoRemote, st.err)
+		return end(flow.CauseNoRemote, st.err)
 	case err != nil:
-		return refuse(flow.CauseNoRemote, fmt.Errorf("pool %s: %w", st.backend.name, err))
+		return end(flow.CauseNoRemote, fmt.Errorf("pool %s: %w", st.backend.name, err))
 	}
 	st.tries++
 	st.dialed = now
@@ -56,7 +56,7 @@ func (k *desk) Failed(s *flow.Session, err error) flow.Plan {
 	k.trace(Failed, s, err)
 	if ours(err) {
 		k.limited.Error("no remote can be connected to: this machine has no room", logs.Remote, s.Remote.Name, logs.Error, err)
-		return refuse(flow.CauseError, st.err)
+		return end(flow.CauseError, st.err)
 	}
 	st.visit.Failed(now, err)
 	k.troubled()

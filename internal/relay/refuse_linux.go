@@ -1,0 +1,42 @@
+package relay
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"sluice/internal/flow"
+)
+
+// canRefuse says whether the socket can be shut without losing its address: a port
+// that the system chose would be another one afterwards, and a UNIX socket stays shut.
+func (s *socket) canRefuse() bool {
+	return s.addr.Network == flow.TCP && (s.conf.Inherited != "" || s.conf.Addr.IP.Port() != 0)
+}
+
+// refuse has the system refuse clients, also those that wait, while the address stays ours: on Linux a
+// listening socket that is shut down for reading is one that is only bound.
+func refuse(f *os.File) error {
+	return control(f, "shut the socket", func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RD) })
+}
+
+// unrefuse has it listen again.
+func unrefuse(f *os.File, backlog int) error {
+	if backlog <= 0 {
+		backlog = 1<<31 - 1 // the system's largest
+	}
+	return control(f, "listen again", func(fd int) error { return syscall.Listen(fd, backlog) })
+}
+
+func control(f *os.File, what string, do func(fd int) error) error {
+	raw, err := f.SyscallConn()
+	if err == nil {
+		if ctl := raw.Control(func(fd uintptr) { err = do(int(fd)) }); ctl != nil {
+			err = ctl
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
