@@ -62,7 +62,7 @@ type modules struct {
 	pipe   [2]*os.File // the lifeline: read by gws, held by us
 	copies []*os.File  // of the sockets
 	stages [][]process.Unit
-	pass   chan syscall.Signal
+	pass   chan process.Order
 }
 
 // newModules prepares the processes; run starts them. What is in d stays the caller's.
@@ -72,7 +72,7 @@ func newModules(c config.Config, d *doors, log *slog.Logger) (*modules, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &modules{conf: c, doors: d, lock: lock, log: log, pass: make(chan syscall.Signal)}
+	m := &modules{conf: c, doors: d, lock: lock, log: log, pass: make(chan process.Order)}
 	if err := m.prepare(); err != nil {
 		m.close()
 		return nil, err
@@ -138,7 +138,7 @@ func (m *modules) reload(ctx context.Context, c config.Config) error {
 // tell passes sig on to all modules that run, unless ctx has ended.
 func (m *modules) tell(ctx context.Context, sig syscall.Signal) {
 	select {
-	case m.pass <- sig:
+	case m.pass <- process.Order{Signal: sig}:
 	case <-ctx.Done():
 	}
 }

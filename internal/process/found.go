@@ -1,6 +1,7 @@
 package process
 
 import (
+	"os"
 	"syscall"
 	"time"
 )
@@ -55,6 +56,10 @@ func (p *found) wait() {
 func (p *found) pid() int                      { return p.id }
 func (p *found) signal(s syscall.Signal) error { return p.handle.signal(s) }
 func (p *found) ended() <-chan struct{}        { return p.done }
+func (p *found) retired() <-chan struct{}      { return nil }
+
+// give does nothing: who was found has no link.
+func (p *found) give([]string, []*os.File) error { return nil }
 
 func (p *found) reason() string {
 	if p.err != nil {

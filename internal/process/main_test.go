@@ -64,6 +64,8 @@ func playChild(args []string) int {
 				return 0
 			}
 		}
+	case "linked": // says what files it has at HUP, and retires at USR1
+		return beLinked(say, term)
 	case "daemon": // detaches, says what it is to the file, and stays until TERM
 		return beDaemon(args[1], args[2])
 	case "switch": // goes on as another user

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -26,14 +27,25 @@ type Supervisor struct {
 	// If zero DefaultGrace.
 	Grace time.Duration
 
-	// Pass gives signals that every process gets that runs at the time. None if nil.
-	Pass <-chan syscall.Signal
+	// Pass gives orders that every process gets that runs at the time. None if nil.
+	Pass <-chan Order
 
 	// Output takes what the processes write on their standard output and error. If nil
 	// our own standard error.
 	Output *os.File
 
 	Log *slog.Logger
+}
+
+// Order is what running processes are told.
+type Order struct {
+	Signal syscall.Signal
+
+	// Those that are Linked have copies of the files, by these names, before the signal.
+	// What was given stays the caller's, and has to stay open as long as the order may be
+	// under way.
+	Names []string
+	Files []*os.File
 }
 
 // Run starts everything and returns when everything has ended: in good order after
@@ -57,9 +69,9 @@ func (s *Supervisor) Run(stop, kill context.Context) {
 func (s *Supervisor) pass(stop, kill context.Context, stages []*stage) {
 	for {
 		select {
-		case sig := <-s.Pass:
+		case order := <-s.Pass:
 			for _, g := range stages {
-				g.signal(sig)
+				g.pass(order)
 			}
 		case <-stop.Done():
 			logs.Normal(s.Log, "all processes are stopped", logs.Reason, context.Cause(stop))
@@ -88,60 +100,86 @@ func (s *Supervisor) output() *os.File {
 // stage is a set of units that were started together.
 type stage struct {
 	end  context.CancelFunc // asks for an orderly end
-	kill context.CancelFunc // does not ask
 	wg   sync.WaitGroup     // a keeper each unit
-	keep []keeper
+	keep []*keeper
 }
 
 // start starts units. From the end of stop on none of them is started again.
 func (s *Supervisor) start(stop, kill context.Context, units []Unit) *stage {
 	end, cancelEnd := context.WithCancel(context.Background())
-	kill, cancelKill := context.WithCancel(kill)
-	g := &stage{end: cancelEnd, kill: cancelKill}
+	g := &stage{end: cancelEnd}
 	for i := range units {
-		k := keeper{
+		k := &keeper{
 			unit: &units[i], output: s.output(), log: s.Log.With(logs.Process, units[i].Name),
-			signals: make(chan syscall.Signal, passed),
+			orders: make(chan Order, passed),
 		}
+		mustEnd, kill := context.WithCancel(kill)
+		k.kill = kill
 		g.keep = append(g.keep, k)
-		g.wg.Go(func() { k.keep(stop, end, kill) })
+		g.wg.Go(func() { k.keep(stop, end, mustEnd) })
 	}
 	return g
 }
 
-// passed is how many signals wait for a process that is about to be started. Beyond that
+// passed is how many orders wait for a process that is about to be started. Beyond that
 // they are dropped, and they are dropped with the process.
 const passed = 8
 
-// signal hands sig to the keepers.
-func (g *stage) signal(sig syscall.Signal) {
+// pass hands an order to the keepers.
+func (g *stage) pass(o Order) {
 	for _, k := range g.keep {
 		select {
-		case k.signals <- sig:
+		case k.orders <- o:
 		default:
 		}
 	}
 }
 
-// stop ends the stage, by force after grace, and returns when all of it has ended.
+// stop ends the stage, each unit by force after grace or its own, and returns when all of it has
+// ended.
 func (g *stage) stop(grace time.Duration) {
-	defer time.AfterFunc(grace, g.kill).Stop()
+	for _, k := range g.keep {
+		defer k.kill()
+		defer time.AfterFunc(max(grace, k.unit.Grace), k.kill).Stop()
+	}
 	g.end()
 	g.wg.Wait()
-	g.kill()
 }
+
+const (
+	// maxOld is how many processes that have retired a unit may have. Beyond that the one
+	// that retired first is asked to end.
+	maxOld = 8
+	// retireEvery is the time between two starts of a process that retires at once.
+	retireEvery = 100 * time.Millisecond
+)
 
 // keeper keeps one unit running.
 type keeper struct {
-	unit    *Unit
-	output  *os.File
-	log     *slog.Logger
-	signals chan syscall.Signal // to pass on
+	unit   *Unit
+	output *os.File
+	log    *slog.Logger
+	orders chan Order         // to pass on
+	kill   context.CancelFunc // ends the unit without asking
+
+	// Of the goroutine of keep.
+	old  []running      // retired, in this order; some may have ended
+	olds sync.WaitGroup // a finish each
 }
 
+// fate is what became of a process that was watched.
+type fate uint8
+
+const (
+	ended fate = iota
+	retired
+	toEnd // it is to be ended
+)
+
 // keep runs the unit's process again and again until stop ends, and ends it when end is
-// asked for.
+// asked for, with those that have retired.
 func (k *keeper) keep(stop, end, kill context.Context) {
+	defer k.olds.Wait()
 	var backoff Backoff
 	for {
 		started := time.Now()
@@ -154,9 +192,17 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 			reason = err.Error()
 		} else {
 			k.greet(p)
-			if !k.watch(end, p) {
+			switch k.watch(end, p) {
+			case toEnd:
 				k.stop(kill, p)
 				return
+			case retired:
+				k.retire(end, kill, p)
+				if !wait(stop, end, retireEvery-time.Since(started)) {
+					return
+				}
+				continue
+			case ended:
 			}
 			reason = p.reason()
 		}
@@ -166,17 +212,53 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 	}
 }
 
-// watch passes signals on to p until it has ended; it reports false when p is to end.
-func (k *keeper) watch(end context.Context, p running) bool {
+// watch passes orders on to p, and to those that have retired, until it has ended, has
+// retired or is to end.
+func (k *keeper) watch(end context.Context, p running) fate {
 	for {
 		select {
 		case <-p.ended():
-			return true
+			return ended
+		case <-p.retired():
+			return retired
 		case <-end.Done():
-			return false
-		case sig := <-k.signals:
-			k.pass(p, sig)
+			return toEnd
+		case o := <-k.orders:
+			k.order(p, o)
+			for _, old := range k.old {
+				k.signal(old, o.Signal)
+			}
 		}
+	}
+}
+
+// retire lets p go on beside the next process.
+func (k *keeper) retire(end, kill context.Context, p running) {
+	logs.Normal(k.log, "process retires, the next one is started", logs.PID, p.pid())
+	k.old = append(slices.DeleteFunc(k.old, hasEnded), p)
+	if len(k.old) > maxOld {
+		k.signal(k.old[0], syscall.SIGTERM)
+		k.old = k.old[1:]
+	}
+	k.olds.Go(func() { k.finish(end, kill, p) })
+}
+
+func hasEnded(p running) bool {
+	select {
+	case <-p.ended():
+		return true
+	default:
+		return false
+	}
+}
+
+// finish waits until p, which has retired, has ended, and ends it when end is asked for.
+func (k *keeper) finish(end, kill context.Context, p running) {
+	select {
+	case <-p.ended():
+		logs.Normal(k.log, "retired process ended", logs.PID, p.pid(), logs.Reason, p.reason())
+	case <-end.Done():
+		k.stop(kill, p)
 	}
 }
 
@@ -188,12 +270,22 @@ func (k *keeper) greet(p running) {
 	}
 	logs.Normal(k.log, "process found running and taken over", logs.PID, p.pid())
 	if k.unit.TakenOver != 0 {
-		k.pass(p, k.unit.TakenOver)
+		k.signal(p, k.unit.TakenOver)
 	}
 }
 
-// pass passes sig on to p.
-func (k *keeper) pass(p running, sig syscall.Signal) {
+// order passes an order on to p. Without the files there is no signal: it would ask p to do
+// without them.
+func (k *keeper) order(p running, o Order) {
+	if err := p.give(o.Names, o.Files); err != nil {
+		k.log.Warn("process does not hear: what it was to be told is lost", logs.PID, p.pid(), logs.Error, err)
+		return
+	}
+	k.signal(p, o.Signal)
+}
+
+// signal passes sig on to p.
+func (k *keeper) signal(p running, sig syscall.Signal) {
 	if err := p.signal(sig); err != nil {
 		k.log.Debug("signal is passed on", logs.PID, p.pid(), logs.Error, err)
 	}
@@ -217,7 +309,12 @@ func (k *keeper) pause(stop, end context.Context, p running, reason string, b *B
 	}
 	delay := b.Next(lived, rand.Float64())
 	log.Warn("process ended, starting it again", logs.Delay, delay.Round(time.Millisecond))
-	timer := time.NewTimer(delay)
+	return wait(stop, end, delay)
+}
+
+// wait reports false when stop or end has ended before d was over.
+func wait(stop, end context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -29,11 +29,11 @@ func TestSupervisorStartsAgain(t *testing.T) {
 }
 
 func TestSupervisorPassesSignalsOn(t *testing.T) {
-	signals := make(chan syscall.Signal)
-	v := supervise(t, &Supervisor{Stages: [][]Unit{{testUnit("a", "answer")}, {testUnit("b", "answer")}}, Pass: signals})
+	orders := make(chan Order)
+	v := supervise(t, &Supervisor{Stages: [][]Unit{{testUnit("a", "answer")}, {testUnit("b", "answer")}}, Pass: orders})
 	ups(v.lines, 2)
 	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP} {
-		signals <- sig
+		orders <- Order{Signal: sig}
 		word := strings.ReplaceAll(sig.String(), " ", "-")
 		first := strings.Fields(v.next(word + " "))[1]
 		if second := strings.Fields(v.next(word + " "))[1]; first == second {

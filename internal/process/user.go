@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -58,12 +59,30 @@ func (a Account) Switch(raw bool) error {
 	if os.Geteuid() != a.UID || a.UID != 0 && syscall.Setuid(0) == nil {
 		return fmt.Errorf("go on as user %s: the system has not let go of root", a.Name)
 	}
-	for key, value := range map[string]string{"HOME": a.Home, "USER": a.Name, "LOGNAME": a.Name} {
+	for _, line := range a.env() {
+		key, value, _ := strings.Cut(line, "=")
 		if err := os.Setenv(key, value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// env is what a process of the account has in its environment.
+func (a Account) env() []string {
+	return []string{"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name}
+}
+
+// credential is the account as exec takes it; nil when it is ours.
+func (a Account) credential() *syscall.Credential {
+	if os.Geteuid() == a.UID && os.Getegid() == a.GID {
+		return nil
+	}
+	c := &syscall.Credential{Uid: uint32(a.UID), Gid: uint32(a.GID)}
+	for _, g := range a.Groups {
+		c.Groups = append(c.Groups, uint32(g))
+	}
+	return c
 }
 
 // setIDs changes groups and user of all threads.
