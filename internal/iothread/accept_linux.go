@@ -10,17 +10,13 @@ import (
 	"sluice/internal/logs"
 )
 
-const (
-	acceptBurst = 32 // clients that are accepted at one socket in a round
-	acceptFirst = int64(10 * time.Millisecond)
-	acceptMost  = int64(time.Second)
-)
+const acceptBurst = 32 // clients that are accepted at one socket in a round
 
 // acceptor is what a thread knows of the doors.
 type acceptor struct {
 	doors    map[int32]*door // those in the epoll set, by id
 	resumeAt int64           // until then nothing is accepted, for want of descriptors or memory; 0 = it is
-	pause    int64           // the last such pause
+	pause    time.Duration   // the last such pause
 }
 
 // syncDoors watches those doors that are to be watched, and no others.
@@ -94,12 +90,12 @@ func (t *thread) handOver(a arrival) {
 // the kernel's queue, and a thread that cannot take them does not go round and round.
 func (t *thread) holdDoors(what string, errno unix.Errno) {
 	t.pause = min(max(2*t.pause, acceptFirst), acceptMost)
-	t.resumeAt = t.now + t.pause
+	t.resumeAt = t.now + int64(t.pause)
 	hint := ""
 	if errno == unix.EMFILE || errno == unix.ENFILE {
 		hint = "raise the limit of open files (ulimit -n)"
 	}
-	t.pool.log.Error("clients wait: cannot "+what, slog.Any(logs.Error, errno), slog.String(logs.Reason, hint), slog.Duration(logs.Delay, time.Duration(t.pause)))
+	t.pool.log.Error("clients wait: cannot "+what, slog.Any(logs.Error, errno), slog.String(logs.Reason, hint), slog.Duration(logs.Delay, t.pause))
 	t.syncDoors()
 }
 

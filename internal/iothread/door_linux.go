@@ -145,21 +145,6 @@ func setKeepAlive(fd int, k flow.KeepAlive) error {
 // seconds rounds up: a part of a second is not the system's choice.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-func setDSCP(fd int, local flow.Addr, dscp int) error {
-	if local.Network == flow.Unix {
-		return nil
-	}
-	class := dscp << 2
-	errno := setInt(fd, unix.IPPROTO_IP, unix.IP_TOS, class)
-	if local.IP.Addr().Is6() {
-		errno = max(errno, setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, class))
-	}
-	if errno != 0 {
-		return fmt.Errorf("set the DSCP to %d: %w", dscp, errno)
-	}
-	return nil
-}
-
 func asInt(b bool) int {
 	if b {
 		return 1

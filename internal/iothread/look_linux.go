@@ -1,15 +1,10 @@
 package iothread
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/flow"
 )
-
-// errNoMore ends a session whose Desk looks on where nothing can come.
-var errNoMore = errors.New("the client's first bytes were looked at in vain")
 
 // look shows the Desk what the client has sent; over says that the time for it has ended.
 // The bytes stay where they are.

@@ -72,8 +72,6 @@ func sideError(side int, errno unix.Errno) error {
 	return fmt.Errorf("remote: %w", errno)
 }
 
-func clientError(errno unix.Errno) error { return fmt.Errorf("client: %w", errno) }
-
 // pump gives one direction a turn. A pipe that has nothing in it afterwards is for others.
 func (t *thread) pump(s *session, from int) outcome {
 	o := t.move(s, from)
