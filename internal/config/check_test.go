@@ -10,9 +10,10 @@ import (
 
 func TestAcceptanceSearchOrder(t *testing.T) {
 	for role, want := range map[Role]string{
-		GWS: "gws.conf sluice.yaml sluice.conf gigapxy.conf",
-		GNG: "gng.conf sluice.yaml sluice.conf gigapxy.conf",
-		Run: "sluice.yaml sluice.conf gigapxy.conf",
+		GWS:   "gws.conf sluice.yaml sluice.conf gigapxy.conf",
+		GNG:   "gng.conf sluice.yaml sluice.conf gigapxy.conf",
+		Run:   "sluice.yaml sluice.conf gigapxy.conf",
+		Relay: "sluice.yaml sluice.conf gigapxy.conf",
 	} {
 		var all []string
 		for _, name := range strings.Fields(want) {

@@ -111,10 +111,12 @@ func mask(list []*Error) {
 
 func maskLine(text string) string { return maskPassphrase(uri.Mask(text)) }
 
+var aboutPassphrase = regexp.MustCompile(`(?i)pass\w*\s*[=:]`)
+
 // maskPassphrase leaves nothing of a text behind the place where a passphrase, however it is
 // misspelt, begins; the name of its file may be seen.
 func maskPassphrase(text string) string {
-	for _, at := range regexp.MustCompile(`(?i)pass\w*\s*[=:]`).FindAllStringIndex(text, -1) {
+	for _, at := range aboutPassphrase.FindAllStringIndex(text, -1) {
 		if name := text[at[0]:at[1]]; name != "passphrase_file=" {
 			return text[:at[1]] + "-"
 		}

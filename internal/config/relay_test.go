@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ relay:
   max_sessions: 1200
   overload: reset
   retire: 9
-  drain: 0s
+  drain: 1m
   quiet: 2s
   pools:
     two: {remotes: 'srv:_imap._tcp.example.org', balance: maglev, check: {type: http, path: /up?x=1, host: 'app.example:81', status: [200, 204]}}
@@ -47,7 +48,7 @@ relay:
         name: app.example
         ca: /etc/ca.pem
         verify: false
-        certificate: /etc/c.pem passphrase="a \"b\\ c"
+        certificate: /etc/c.pem key=/etc/c.key passphrase="a \"b\\ c"
         min: "1.0"
         max: "1.3"
         protocols: [h2]
@@ -89,7 +90,7 @@ relay:
 func wantRelay() RelayPart {
 	return RelayPart{
 		SessionLog: Access{"/tmp/sessions", 2 << 20, 3},
-		Buffer:     16 << 10, Pipes: 1 << 20, MaxSessions: 1200, Overload: relay.Reset, Retire: 9, Quiet: 2 * time.Second,
+		Buffer:     16 << 10, Pipes: 1 << 20, MaxSessions: 1200, Overload: relay.Reset, Retire: 9, Drain: time.Minute, Quiet: 2 * time.Second,
 		Resolve:   resolve.Config{Every: time.Minute, Timeout: time.Second, Server: "192.0.2.1:53", IPv6: true},
 		Listeners: []RelayListener{wantListener()},
 		Pools: []RelayPool{
@@ -173,7 +174,7 @@ func wantPool() RelayPool {
 		},
 		TLS: RelayRemoteTLS{
 			Enabled: true, Name: "app.example", CA: "/etc/ca.pem",
-			Certificate: RelayCertificate{Chain: "/etc/c.pem", Passphrase: `a "b\ c`},
+			Certificate: RelayCertificate{Chain: "/etc/c.pem", Key: "/etc/c.key", Passphrase: `a "b\ c`},
 			Min:         tls.VersionTLS10, Max: tls.VersionTLS13, Protocols: []string{"h2"},
 		},
 	}
@@ -241,7 +242,7 @@ func TestRelayConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Threads != c.RelayThreads() || got.Threads < 1 || got.Buffer != 16<<10 || !got.Copy || got.Pipes != 1<<20 || got.MaxSessions != 1200 ||
-		got.Overload != relay.Reset || got.Retire != 9 || got.Drain != 0 || got.Quiet != 2*time.Second || got.Resolve != c.Relay.Resolve {
+		got.Overload != relay.Reset || got.Retire != 9 || got.Drain != time.Minute || got.Quiet != 2*time.Second || got.Resolve != c.Relay.Resolve {
 		t.Errorf("%+v", got)
 	}
 	web := got.Listeners[0]
@@ -266,6 +267,51 @@ func TestRelayConfig(t *testing.T) {
 	}
 	if _, err := c.RelayConfig(); err == nil || !strings.Contains(err.Error(), in("pass")) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestEverythingCanBeSaid: a field of relay.Config that the file above does not set has no
+// key, or the file lacks it.
+func TestEverythingCanBeSaid(t *testing.T) {
+	c := wantEverything()
+	c.Relay.Listeners[0].TLS.Certificates[0] = RelayCertificate{Chain: "a", Key: "b", Passphrase: "c"} // not of a file
+	got, err := c.RelayConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{
+		"Resolve.IPv4": true, // its opposite is said
+		// The relay fills these in.
+		"Pools.Check.TLS": true, "Pools.Check.Prelude": true,
+	}
+	findSaid(reflect.ValueOf(got), "", said)
+	for path, yes := range said {
+		if !yes {
+			t.Errorf("%s is not said", path)
+		}
+	}
+}
+
+// findSaid notes for every field below v whether it is not zero somewhere.
+func findSaid(v reflect.Value, path string, said map[string]bool) {
+	switch {
+	case said[path]:
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct && v.Len() > 0 && v.Type().Elem().PkgPath() != "net/netip":
+		for i := range v.Len() {
+			findSaid(v.Index(i), path, said)
+		}
+	case v.Kind() == reflect.Pointer && v.Type().Elem().Kind() == reflect.Struct:
+		if v.IsNil() {
+			v = reflect.New(v.Type().Elem())
+		}
+		findSaid(v.Elem(), path, said)
+	case v.Kind() == reflect.Struct && v.Type().PkgPath() != "net/netip":
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			findSaid(v.Field(i), strings.TrimPrefix(path+"."+f.Name, "."), said)
+		}
+	default:
+		said[path] = !v.IsZero()
 	}
 }
 
