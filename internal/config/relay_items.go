@@ -42,8 +42,8 @@ func relayRoutes(to *[]relay.Route) List {
 // routeOptions binds the words of a route to the fields of r.
 func routeOptions(r *relay.Route) table {
 	return table{
-		{"sni", list[string]{to: &r.Names, parse: parseServerName, write: same, what: "names", some: true}, live, "The server that the client asks for: names with commas between, `*.example.com` for all below. Empty = any, and none."},
-		{"alpn", list[string]{to: &r.Protocols, parse: parseProtocol, write: same, what: "protocols", some: true}, live, "What the client offers to speak, such as h2. Empty = anything."},
+		{"sni", list[string]{to: &r.Names, parse: parseServerName, write: same, what: "names", some: true}, live, "The server that the client asks for: names with commas between, `*.example.com` for all below. Without it any, and none."},
+		{"alpn", list[string]{to: &r.Protocols, parse: parseProtocol, write: same, what: "protocols", some: true}, live, "What the client offers to speak, such as h2. Without it anything."},
 		{"plain", boolean{&r.Plain}, live, "Clients that speak no TLS."},
 		{"pool", word{&r.Pool}, live, "Where they go. Necessary."},
 		{"pass", boolean{&r.Pass}, live, "It is relayed as it is, whatever tls says."},
@@ -150,7 +150,7 @@ func certificate(to *RelayCertificate) Value {
 // certificateOptions binds what may stand behind a chain to the fields of x.
 func certificateOptions(x *RelayCertificate) table {
 	return table{
-		{"key", path{&x.Key}, live, "File of the private key (PEM). Empty = it is in that of the chain."},
+		{"key", path{&x.Key}, live, "File of the private key (PEM). Without it, it is in that of the chain."},
 		{"passphrase_file", path{&x.PassphraseFile}, live, "File whose first line is the passphrase of an encrypted key."},
 		{"passphrase", secret{&x.Passphrase}, live, "The passphrase itself: better a file."},
 	}

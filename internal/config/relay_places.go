@@ -25,12 +25,12 @@ func sockets(to *[]relay.Socket) List {
 func socketOptions(s *relay.Socket) table {
 	return table{
 		{"v6only", boolean{&s.Only6}, live, "`[::]:80` takes no IPv4 besides."},
-		{"backlog", count{&s.Backlog, 1, maxCount}, live, "How many clients may wait in the system's queue. 0 = the system's largest."},
+		{"backlog", count{&s.Backlog, 1, maxCount}, live, "How many clients may wait in the system's queue; without it as many as the system permits."},
 		{"device", word{&s.Device}, live, "The network device that it is bound to, such as a VRF."},
-		{"mode", mode{&s.Mode}, live, "Mode of the file of a UNIX socket. 0000 = 0666 without the umask."},
+		{"mode", mode{&s.Mode}, live, "Mode of the file of a UNIX socket; without it 0666 less the umask."},
 		{"user", word{&s.User}, live, "Owner of that file, a name or a number."},
 		{"group", word{&s.Group}, live, "Its group, likewise."},
-		{"retry", duration{to: &s.Retry, least: time.Second}, live, "An address that cannot be had is tried again so often. 0s = it is an error at the start."},
+		{"retry", duration{to: &s.Retry, least: time.Second}, live, "An address that cannot be had is tried again so often; without it that is an error at the start."},
 	}
 }
 
@@ -106,10 +106,10 @@ const maxWeight = 1_000_000
 // remoteOptions binds what may stand behind a remote to the fields of r.
 func remoteOptions(r *relay.Remote) table {
 	return table{
-		{"weight", count{&r.Weight, 1, maxWeight}, live, "Its share. 0 = 1, or that of the service's records."},
-		{"max_conns", count{&r.MaxConns, 1, maxCount}, live, "Sessions at once; others wait (queue). 0 = no limit."},
+		{"weight", count{&r.Weight, 1, maxWeight}, live, "Its share; without it 1, or that of the service's records."},
+		{"max_conns", count{&r.MaxConns, 1, maxCount}, live, "Sessions at once; others wait (queue). Without it there is no limit."},
 		{"backup", boolean{&r.Backup}, live, "It is chosen only when no other can be."},
-		{"name", checked{&r.Name, func(s string) error { return checkName("remote", s) }, "text"}, live, "What logs, status and orders call it. Empty = as it is written."},
+		{"name", checked{&r.Name, func(s string) error { return checkName("remote", s) }, "text"}, live, "What logs, status and orders call it. Without it, as it is written."},
 	}
 }
 
