@@ -29,6 +29,7 @@ type TcprelaySource struct {
 	SpawndID string                            // the section to listen by: -I or the last argument; "" = spawnd
 	WorkerID string                            // the other one: -i; "" = what the first one says, or tcprelay
 	Single   bool                              // all in one process, as "single process = yes" says: -1
+	Inetd    bool                              // inetd has left a listening socket as the standard input: that is the one listener
 }
 
 // Tcprelay is what such a file says.
@@ -58,7 +59,8 @@ const (
 	defaultInstances = 8  // such processes
 )
 
-// LoadTcprelay reads a file of tcprelay and spawnd. What is wrong with it is an Errors, the
+// LoadTcprelay reads a file of tcprelay and spawnd. A listener is called tcp-PORT, sctp-PORT, unix or
+// stdin; one that has no address and no port is the inherited socket stdin. What is wrong with it is an Errors, the
 // places of which have no column: they read as FILE:LINE. Users, groups, services and names
 // of hosts to listen at are looked up, and files of TLS are read.
 func LoadTcprelay(s TcprelaySource) (Tcprelay, error) { return s.load(lookupHost, hasIPv6()) }
@@ -74,6 +76,9 @@ func (s TcprelaySource) load(lookup func(string) ([]netip.Addr, error), ipv6 boo
 	t := &tcprelay{file: file, lookup: lookup, ipv6: ipv6}
 	if bad, ok := errors.AsType[*Error](err); ok {
 		return Tcprelay{Warnings: file.Warnings}, Errors{bad}
+	}
+	if s.Inetd {
+		t.inetd()
 	}
 	t.out.Config = Default()
 	t.out.Config.file, t.out.Config.role = s.Name, Relay
@@ -95,17 +100,16 @@ func (s TcprelaySource) load(lookup func(string) ([]netip.Addr, error), ipv6 boo
 	return t.out, nil
 }
 
-// Inetd has the one inherited socket listen, whatever the file says of addresses: a program that
-// inetd started has it as its standard input. It is a listener as the first one of the
-// file, if there is one.
-func (t *Tcprelay) Inetd() {
-	r := &t.Config.Relay
-	if len(r.Listeners) == 0 {
-		l, _ := r.AddListener(tcprelayStdin)
-		l.Pool = tcprelayPool
+// inetd makes the standard input the one listener: it is as the first one of the file, if there is
+// one, but for where it listens. A program that inetd waits for stays in the foreground.
+func (t *tcprelay) inetd() {
+	s := &t.file.Spawnd
+	first := spawnd.Listen{Place: s.Place}
+	if len(s.Listens) > 0 {
+		first = s.Listens[0]
 	}
-	r.Listeners = r.Listeners[:1]
-	r.Listeners[0].Addrs = []relay.Socket{{Inherited: tcprelayStdin}}
+	first.Address, first.Port = spawnd.Said[string]{}, spawnd.Said[string]{}
+	s.Listens, s.Background.Value = []spawnd.Listen{first}, false
 }
 
 // hasIPv6 says whether the system knows IPv6.
@@ -204,7 +208,7 @@ func (t *tcprelay) limits() {
 	r, s := &t.out.Config.Relay, &t.file.Spawnd
 	r.Admin = Door{}
 	users, instances := t.number(s.UsersMax, defaultUsers, 1, maxCount), t.number(s.InstancesMax, defaultInstances, 1, maxCount)
-	if users*instances > maxCount {
+	if int64(users)*int64(instances) > maxCount {
 		t.fail(s.UsersMax.Place, "users max times instances max: want %d at most", maxCount)
 	}
 	if t.out.Single {

@@ -73,7 +73,7 @@ func sections(spawnd, worker string) string {
 
 const oneRemote = "remote = { address = 192.0.2.1 port = 80 }"
 
-// sockets are what the listeners open, as the native configuration writes it.
+// socketsOf is what the listeners open, as the native configuration writes it.
 func socketsOf(c *Config) string {
 	var all []string
 	for _, l := range c.Relay.Listeners {
@@ -429,23 +429,28 @@ func TestTcprelayWarnings(t *testing.T) {
 	}
 }
 
-// inetd leaves its socket as the standard input.
+// inetd leaves its socket as the standard input. Rules hold there, too.
 func TestTcprelayInetd(t *testing.T) {
-	for text, want := range map[string]string{
-		"listen { }":                            "stdin inherited:stdin",
-		"":                                      "stdin inherited:stdin",
-		"listen { port = 1 haproxy = yes }":     "tcp-1 inherited:stdin",
-		"listen { port = 1 } listen { port=2 }": "tcp-1 inherited:stdin",
+	for _, text := range []string{
+		"", "listen { }", "listen { port = 1 haproxy = yes }", "listen { path = /run/x mode = 660 haproxy = yes } listen { port = 2 }",
 	} {
-		got := tcprelayOf(t, sections(text, oneRemote))
-		got.Inetd()
+		text = sections(text+" background = yes deny ::1", oneRemote+" idle timeout = 3")
+		got, err := TcprelaySource{Name: "t.cfg", Text: []byte(text), Inetd: true}.load(nobody, true)
+		if err != nil {
+			t.Fatal(err)
+		}
 		roundTrip(t, got)
-		if s := socketsOf(&got.Config); s != want {
-			t.Errorf("%q: %s, want %s", text, s, want)
+		if s := socketsOf(&got.Config); s != "stdin inherited:stdin" || got.Background {
+			t.Errorf("%s: %s, background %v", text, s, got.Background)
 		}
-		if l := got.Config.Relay.Listeners[0]; (l.Proxy == relay.ProxyRequired) != strings.Contains(text, "haproxy") {
-			t.Errorf("%q: %+v", text, l)
+		l := got.Config.Relay.Listeners[0]
+		if (l.Proxy == relay.ProxyRequired) != strings.Contains(text, "haproxy") || len(l.Rules) != 1 || l.Idle != 3*time.Second {
+			t.Errorf("%s: %+v", text, l)
 		}
+	}
+	got := tcprelayOf(t, sections("listen { }", oneRemote))
+	if s := socketsOf(&got.Config); s != "stdin inherited:stdin" {
+		t.Error(s)
 	}
 }
 
