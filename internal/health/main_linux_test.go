@@ -1,0 +1,9 @@
+package health
+
+import (
+	"testing"
+
+	"sluice/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.MainInNamespace(m) }
