@@ -69,7 +69,7 @@ func LoadTcprelay(s TcprelaySource) (Tcprelay, error) { return s.load(lookupHost
 // that.
 func (s TcprelaySource) load(lookup func(string) ([]netip.Addr, error), ipv6 bool) (Tcprelay, error) {
 	if s.Read == nil {
-		s.Read = os.ReadFile
+		s.Read = readIncluded
 	}
 	ids := spawnd.IDs{Spawnd: cmp.Or(s.SpawndID, spawnd.DefaultSpawnd), Worker: s.WorkerID}
 	file, err := spawnd.Parse(s.Name, s.Text, ids, spawnd.World{Read: s.Read, Glob: filepath.Glob, Env: os.LookupEnv})

@@ -468,6 +468,10 @@ func TestTcprelaySource(t *testing.T) {
 	if err != nil || got.Config.Relay.Pools[0].Rebalance != 4 || len(got.Warnings) != 1 {
 		t.Errorf("%+v %v", got, err)
 	}
+	_, err = loadTcprelay("include = /dev/zero\n" + sections("", oneRemote))
+	if err != nil {
+		t.Errorf("a file without an end: %v", err)
+	}
 	web := func(path string) ([]byte, error) { return []byte(oneRemote), nil }
 	got, err = LoadTcprelay(TcprelaySource{Name: "http://h/t.cfg", Text: []byte("id = spawnd { } id = tcprelay { include = http://h/x }"), Read: web})
 	if err != nil || len(got.Config.Relay.Pools[0].Remotes) != 1 {
