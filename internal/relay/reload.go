@@ -154,11 +154,15 @@ func (n *next) someOpen() error {
 // Reload puts another configuration in the place of the one that holds: new sockets are
 // opened before anything changes, those that stay refuse nobody, sessions go on. With an error
 // all is as it was. What needs a restart (Threads, Buffer, Copy, Pipes) stays, and so do the
-// options of a socket that is open.
-func (r *Relay) Reload(c Config) error {
+// options of a socket that is open. Sockets that the parent has opened are in inherited, as in
+// Options; those that no listener wants are closed.
+func (r *Relay) Reload(c Config, inherited map[string]*os.File) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	n, err := r.prepare(c, nil)
+	n, err := r.prepare(c, inherited)
+	for _, f := range inherited {
+		f.Close() // nobody has wanted it
+	}
 	if err != nil {
 		return err
 	}

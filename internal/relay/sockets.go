@@ -101,12 +101,18 @@ func (c *Socket) take(inherited map[string]*os.File) (file *os.File, ours bool, 
 	if c.Inherited != "" {
 		return nil, false, fmt.Errorf("no socket %q was inherited", c.Inherited)
 	}
-	f, err := netx.ListenStream(netx.StreamSocket{
+	f, err := c.Open()
+	return f, true, err
+}
+
+// Open opens the socket; one that is Inherited cannot be opened. netx.ErrNoSCTP says that the
+// system has no SCTP.
+func (c *Socket) Open() (*os.File, error) {
+	return netx.ListenStream(netx.StreamSocket{
 		Addr: c.Addr.IP, SCTP: c.Addr.Network == flow.SCTP, Path: c.Addr.Path,
 		Only6: c.Only6, Backlog: c.Backlog, Device: c.Device,
 		Mode: cmp.Or(c.Mode, 0o666), User: c.User, Group: c.Group,
 	})
-	return f, true, err
 }
 
 // addrOf is where a socket listens. Of an SCTP socket package net says that it is TCP's.
