@@ -23,6 +23,7 @@ func (t *thread) dial(s *session, to flow.Target) error {
 	if err != nil {
 		return err
 	}
+	s.RemoteFD = fd // a failure is told with its number
 	errno := connect(fd, &t.addr)
 	if errno != 0 && errno != unix.EINPROGRESS && errno != unix.EINTR {
 		closeSocket(fd, false)
@@ -31,7 +32,6 @@ func (t *thread) dial(s *session, to flow.Target) error {
 		}
 		return errno
 	}
-	s.RemoteFD = fd
 	if errno := t.attach(s, remote, fd, to.Addr.Network); errno != 0 {
 		s.detach(remote, false)
 		return fmt.Errorf("watch the socket: %w", errno)

@@ -250,3 +250,28 @@ func descriptors(t testing.TB) int {
 }
 
 var errTest = errors.New("of the test")
+
+// silent is where a socket listens whose queue is full: who connects gets no answer.
+func silent(t testing.TB) flow.Addr {
+	t.Helper()
+	f, err := netx.ListenStream(netx.StreamSocket{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Backlog: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.FileListener(f)
+	f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	addr := flow.FromNet(l.Addr())
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		c, err := flow.Connect(ctx, netip.Addr{}, addr)
+		cancel()
+		if err != nil {
+			return addr
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+}
