@@ -166,23 +166,26 @@ func (r *Relay) Reload(c Config, inherited map[string]*os.File) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	running, closed := r.running, r.closed
-	r.mu.Unlock()
-	if closed {
-		n.discard()
-		return errors.New("the relay is ending")
-	}
-	if running {
+	if r.runs() {
 		n.start(r.life)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		n.discard()
+		return errors.New("the relay is ending")
+	}
 	if err := r.exchangeLocked(n); err != nil {
 		return err
 	}
 	r.log.Info("configuration in use", "listeners", len(n.listeners), "pools", len(n.backends))
 	return nil
+}
+
+func (r *Relay) runs() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running && !r.closed
 }
 
 // start starts the new pools, and waits until their names were asked for once.
