@@ -153,7 +153,7 @@ func (k *desk) begin(s *flow.Session, st *session) flow.Plan {
 	st.until = now.Add(d.conf.Hello)
 	if d.header(s.Peer) != headerNone {
 		st.stage = stageHeader
-		return flow.Plan{Step: flow.Look, Within: d.silence(d.conf.Proxy == ProxyAccepted)}
+		return st.silence(d.conf.Proxy == ProxyAccepted, now)
 	}
 	return k.letIn(s, st, now)
 }
@@ -167,7 +167,7 @@ func (k *desk) letIn(s *flow.Session, st *session, now time.Time) flow.Plan {
 	}
 	if d.looks {
 		st.stage = stageHello
-		return flow.Plan{Step: flow.Look, Within: d.silence(d.silentIsPlain)}
+		return st.silence(d.silentIsPlain, now)
 	}
 	return k.start(s, st, d.backend, now)
 }

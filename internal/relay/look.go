@@ -31,12 +31,14 @@ var (
 // leaves time to repeat a lost packet.
 const silentFor = time.Second
 
-// silence is how long a client may say nothing, when that is allowed.
-func (d *door) silence(allowed bool) time.Duration {
-	if allowed {
-		return min(silentFor, d.conf.Hello)
+// silence waits for the first of what a client says; where nothing is an answer, too, for a
+// short time only.
+func (st *session) silence(answers bool, now time.Time) flow.Plan {
+	p := st.more(now)
+	if answers {
+		p.Within = min(p.Within, silentFor)
 	}
-	return d.conf.Hello
+	return p
 }
 
 // Look implements flow.Desk.

@@ -56,6 +56,28 @@ func TestOverloadQueues(t *testing.T) {
 	h.log.wait(t, "resuming normal operation")
 }
 
+// Another limit lets those in that wait.
+func TestOverloadEndsWithReload(t *testing.T) {
+	for _, way := range []Overload{Queue, Reset} {
+		s := serve(t, new(held).talk)
+		c := one(s.remote("a"))
+		c.Listeners[0].Addrs[0].Addr = nobody(t)
+		c.MaxSessions, c.Overload = 1, way
+		h := open(t, c)
+		first(t, h.dial(0), 5)
+		h.log.wait(t, "limit of 1 concurrent users reached")
+		if way == Queue {
+			waits := h.dial(0)
+			defer first(t, waits, 5)
+		}
+		c.MaxSessions = 3
+		if err := h.Reload(c, nil); err != nil {
+			t.Fatal(err)
+		}
+		first(t, h.dial(0), 5)
+	}
+}
+
 func TestOverloadCloses(t *testing.T) {
 	x := new(held)
 	s := serve(t, x.talk)
@@ -82,12 +104,14 @@ func reset(a flow.Addr, t *testing.T) error {
 	c, err := flow.Connect(t.Context(), netip.Addr{}, a)
 	if err == nil {
 		defer c.Close()
-		_, err = c.Read(make([]byte, 1))
+		if _, err = c.Read(make([]byte, 1)); err == nil {
+			return errors.New("the client got an answer")
+		}
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
 		return nil
 	}
-	return fmt.Errorf("the client got %v", err)
+	return fmt.Errorf("the client got something else: %w", err)
 }
 
 // With reset who is beyond the limit is refused, also where the socket is held by others, too.

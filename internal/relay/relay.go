@@ -27,7 +27,8 @@ type Options struct {
 	// address or by their name. Those that no listener wants are closed.
 	Inherited map[string]*os.File
 
-	// Record gets the end of each session, as one line of the session log. It must not block. None if nil.
+	// Record gets the end of each session, as one line of the session log
+	// (docs/relay.md). It must not block. None if nil.
 	Record func(line []byte)
 
 	// Trace gets each turn of each session, for logs that want all. None if nil. Must not block.
@@ -94,15 +95,15 @@ func New(c Config, o Options) (*Relay, error) {
 		return nil, err
 	}
 	n, err := r.prepare(c, o.Inherited)
+	for _, f := range o.Inherited {
+		f.Close() // nobody has wanted it
+	}
 	if err != nil {
 		return nil, err
 	}
 	if err := n.someOpen(); err != nil {
 		n.discard()
 		return nil, err
-	}
-	for _, f := range o.Inherited {
-		f.Close() // nobody has wanted it
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
