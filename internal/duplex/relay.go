@@ -98,7 +98,7 @@ func (x *session) ended(from, to int, err error) {
 	switch {
 	case err != nil:
 		x.broken(to, err)
-	case a.sctp: // it has ended in both directions
+	case a.sctp, b.sctp && from == remote: // it has ended in both directions; a client learns the remote's end in no other way
 		x.conclude()
 	default:
 		x.look()

@@ -45,13 +45,20 @@ func (t *thread) relay(s *session) {
 	case failed.errno != 0:
 		s.endedBy(failed.side)
 		t.finish(s, s.ending, sideError(failed.side, failed.errno), true)
-	case s.streams[client].done && s.streams[remote].done,
-		s.streams[client].done && s.ends[client].network == flow.SCTP, // has no half-close: its end is both ends
-		s.streams[remote].done && s.ends[remote].network == flow.SCTP:
+	case s.complete():
 		t.finish(s, s.ending, nil, false)
 	case up.more || down.more:
 		t.enqueue(s)
 	}
+}
+
+// complete says whether both sides have ended. SCTP has no half-close (RFC 9260, 9.2): the end
+// of a side that speaks it is both ends, and a client of SCTP is told the end of its remote by
+// that of the session: there is no other way.
+func (s *session) complete() bool {
+	up, down := s.streams[client].done, s.streams[remote].done
+	from, to := s.ends[client].network == flow.SCTP, s.ends[remote].network == flow.SCTP
+	return up && down || up && from || down && (from || to)
 }
 
 // endedBy remembers who was the first to end.
