@@ -111,6 +111,14 @@ func TestTwoChoicesSeesLoad(t *testing.T) {
 			t.Errorf("%c has %d sessions, want about %d", 'A'+i, n, right)
 		}
 	}
+
+	k = newKit(t, pool.Config{Balance: pool.TwoChoices}, of(1, 1)...)
+	for range 100 { // of two, both are looked at
+		first, _ := k.hold(0)
+		if second, _ := k.hold(0); second == first {
+			t.Fatalf("two sessions at %s", first)
+		}
+	}
 }
 
 // TestByAddress: the same client goes to the same remote, whoever asks.

@@ -44,6 +44,7 @@ func TestEjectedIsTriedAgain(t *testing.T) {
 		k.wait(k.view("A").Until.Sub(k.now) - 1)
 		want(t, "too early", k.try("A"), "B+")
 		k.wait(1)
+		want(t, "ejected until one was connected", k.view("A").Ejected, true)
 		trial := k.enter(1)
 		want(t, "trial", trial.next(), "A")
 		want(t, "a client meanwhile", k.try("A"), "B+")

@@ -276,8 +276,8 @@ type View struct {
 	Up          bool // by its check
 	Reason      string
 	Since       time.Time // of Up or not
-	Ejected     bool
-	Until       time.Time // of Ejected
+	Ejected     bool      // until a session was connected
+	Until       time.Time // of Ejected: when one may try; past if none has yet
 	Sessions    int
 	Total       uint64        // sessions that were connected
 	Failures    uint64        // connections that were not
@@ -286,12 +286,15 @@ type View struct {
 	LastError   string
 }
 
-// Views are the remotes in the order of the configuration, and how many sessions wait.
+// Views are the remotes in the order of the configuration, and how many sessions wait. As
+// all methods that are told the time it first calls those who may go on since some has passed: a
+// pool has no clock of its own, so who waits for the end of an ejection waits for such a call.
 func (p *Pool) Views(now time.Time) (remotes []View, waiting int) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.serveAndUnlock(now)
+	p.callLocked(now)
 	for _, r := range p.remotes {
-		remotes = append(remotes, r.view(now))
+		remotes = append(remotes, r.view())
 	}
 	return remotes, p.queue.Len()
 }

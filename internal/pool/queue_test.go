@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"testing"
+	"time"
 
 	"sluice/internal/pool"
 )
@@ -82,6 +83,44 @@ func TestPlaceIsPassedOn(t *testing.T) {
 	want(t, "second", second.woken, 0)
 }
 
+// TestTurnIsOver: who was called and had its try waits at the end the next time.
+func TestTurnIsOver(t *testing.T) {
+	k := newKit(t, pool.Config{Eject: pool.Eject{Fails: -1}}, room(1, 1)...)
+	_, a := k.hold(1)
+	k.setUp("B", false)
+	g := k.enter(2)
+	want(t, "at first", g.next(), waits)
+	k.setUp("A", false)
+	want(t, "called for nothing", g.woken, 1)
+	k.setUp("A", true)
+	k.setUp("B", true)
+	want(t, "has its try", g.next(), "B")
+	first, second := k.enter(3), k.enter(4)
+	want(t, "first", first.next(), waits)
+	want(t, "second", second.next(), waits)
+	g.fail()
+	want(t, "first", first.next(), "B")
+	want(t, "once more", g.next(), waits)
+	a.leave()
+	want(t, "second", second.next(), "A")
+}
+
+// TestTimeMakesRoom: the time of an ejection is over, which is seen when the pool is looked at.
+func TestTimeMakesRoom(t *testing.T) {
+	k := newKit(t, ejecting(1), room(1, 1)...)
+	a, b := k.enter(1), k.enter(2)
+	want(t, "A", a.next(), "A")
+	want(t, "B", b.next(), "B")
+	b.fail()
+	b.leave()
+	g := k.enter(3)
+	want(t, "at first", g.next(), waits)
+	k.wait(time.Minute)
+	want(t, "waiting", k.waiting(), 0)
+	want(t, "woken", g.woken, 1)
+	want(t, "trial", g.next(), "B")
+}
+
 func TestLeaveTheQueue(t *testing.T) {
 	k := newKit(t, pool.Config{}, room(1)...)
 	_, a := k.hold(1)
@@ -105,7 +144,7 @@ func TestWhatMakesRoom(t *testing.T) {
 	}{
 		{"a session ends", func(_ *kit, held *guest) { held.leave() }, "A"},
 		{"a check is good", func(k *kit, _ *guest) { k.setUp("B", true) }, "B"},
-		{"an operator enables", func(k *kit, _ *guest) { k.setUp("B", true) }, "B"},
+		{"an operator enables", func(k *kit, _ *guest) { k.order("C", pool.Enabled) }, "C"},
 		{"another limit", func(k *kit, _ *guest) { k.pool.Update(k.now, pool.Config{}, room(2, 1, 1)) }, "A"},
 		{"another remote", func(k *kit, _ *guest) { k.pool.Update(k.now, pool.Config{}, room(1, 1, 1, 1)) }, "D"},
 		{"nothing to wait for", func(k *kit, _ *guest) { k.setUp("A", false) }, none},

@@ -154,10 +154,10 @@ func (p *Pool) forgetEjectionsLocked() {
 	}
 }
 
-func (r *remote) view(now time.Time) View {
+func (r *remote) view() View {
 	v := View{
 		Remote: r.Remote, State: r.state, Ordered: r.ordered > 0,
-		Up: r.up, Reason: r.reason, Since: r.since, Ejected: r.leftOut(now),
+		Up: r.up, Reason: r.reason, Since: r.since, Ejected: r.ejected,
 		Sessions: r.sessions, Total: r.total, Failures: r.failures, Bytes: r.bytes,
 		ConnectTime: r.connectTime, LastError: r.lastError,
 	}
