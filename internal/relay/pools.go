@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -32,6 +33,7 @@ type backend struct {
 	running context.Context
 	tasks   sync.WaitGroup
 	conf    *backendConf
+	coming  *backendConf // is about to be set: its names are asked for already; nil = none
 	answers map[resolve.Name][]resolve.Answer
 	follows map[resolve.Name]*follow
 	checks  map[string]*check // by the name of the remote
@@ -42,6 +44,15 @@ type backendConf struct {
 	Pool
 	resolve resolve.Config
 	outward outward // without names
+}
+
+// addNames adds the names that remotes have for addresses.
+func (c *backendConf) addNames(to map[resolve.Name]bool) {
+	for _, r := range c.Remotes {
+		if r.Host.Host != "" {
+			to[r.Host] = true
+		}
+	}
 }
 
 // askFor is the name that TLS asks for; "" = that of each remote.
@@ -77,8 +88,16 @@ func (b *backend) set(c *backendConf) {
 	if b.conf.resolve != c.resolve {
 		b.unfollowLocked(func(resolve.Name) bool { return true })
 	}
-	b.conf = c
+	b.conf, b.coming = c, nil
 	b.endDown.Store(c.EndDown)
+	b.applyLocked()
+}
+
+// expect asks for the names of a configuration that is about to be set; nil takes that back.
+func (b *backend) expect(c *backendConf) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.coming = c
 	b.applyLocked()
 }
 
@@ -104,12 +123,12 @@ func (b *backend) stop() {
 // applyLocked makes remotes of the configuration and the answers, and the tasks for them.
 func (b *backend) applyLocked() {
 	wanted := make(map[resolve.Name]bool)
-	for _, r := range b.conf.Remotes {
-		if r.Host.Host != "" {
-			wanted[r.Host] = true
-		}
+	b.conf.addNames(wanted)
+	if b.coming != nil {
+		b.coming.addNames(wanted)
 	}
 	b.unfollowLocked(func(n resolve.Name) bool { return !wanted[n] })
+	maps.DeleteFunc(b.answers, func(n resolve.Name, _ []resolve.Answer) bool { return !wanted[n] })
 	members := membersOf(b.conf.Remotes, b.answers)
 	o := b.conf.outward
 	o.names = make(map[string]string, len(members))

@@ -134,8 +134,12 @@ func (n *next) discard() {
 	for _, s := range n.opened {
 		s.close()
 	}
-	for _, b := range n.fresh {
-		b.stop()
+	for _, b := range n.backends {
+		if slices.Contains(n.fresh, b) {
+			b.stop()
+		} else {
+			b.expect(nil)
+		}
 	}
 }
 
@@ -188,14 +192,19 @@ func (r *Relay) runs() bool {
 	return r.running && !r.closed
 }
 
-// start starts the new pools, and waits until their names were asked for once.
+// start starts the new pools, and waits until each name was asked for once, also the new ones
+// of pools that stay.
 func (n *next) start(life context.Context) {
-	for _, b := range n.fresh {
-		b.start(life)
+	for i, b := range n.backends {
+		if slices.Contains(n.fresh, b) {
+			b.start(life)
+		} else {
+			b.expect(n.confs[i])
+		}
 	}
 	ctx, cancel := context.WithTimeout(life, resolveTime(n.conf.Resolve))
 	defer cancel()
-	for _, b := range n.fresh {
+	for _, b := range n.backends {
 		b.ready(ctx)
 	}
 }
