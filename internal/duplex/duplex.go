@@ -42,8 +42,8 @@ type Conn interface {
 // Dial and Wait can come after a Dial.
 //
 // A side that ends is ended at the other, and the session goes on in the other direction.
-// With SCTP, which has no half-closed connections, it is over when an SCTP side ends, and
-// an SCTP side is ended last. A reset is passed on as a reset, and so is a TLS connection that
+// With SCTP, which has no half-closed connections, it is over when an SCTP side ends or the remote
+// of an SCTP client does; a remote of SCTP learns of the client's end when all is over. A reset is passed on as a reset, and so is a TLS connection that
 // breaks off inside a record. One that ends without close_notify between records is ended at
 // the other side, too, but without close_notify: it proves no more than it has proved here.
 func (g *Group) Serve(ctx context.Context, s *flow.Session, client Conn, head []byte, plan flow.Plan) {

@@ -90,7 +90,7 @@ func (l *leg) readNow(fd uintptr) bool {
 	if l.limit > 0 && l.limit < len(room) {
 		room = room[:l.limit]
 	}
-	l.fd, l.drained = int(fd), false
+	l.fd, l.drained, l.content = int(fd), false, false
 	l.n, l.fail = l.fill(room)
 	l.fd = -1
 	if l.n == 0 && errors.Is(l.fail, wouldWait{}) {
@@ -115,6 +115,7 @@ func (l *leg) fill(room []byte) (n int, err error) {
 		var m int
 		m, err = l.tls.Read(room[n:])
 		n += m
+		l.content = n > 0
 	}
 	if n > 0 && errors.Is(err, wouldWait{}) {
 		err = nil

@@ -23,6 +23,7 @@ type socket struct {
 	// Of the goroutine that reads.
 	fd      int  // while a pump reads: then no Read waits. Else -1
 	drained bool // the system had less than was asked for
+	content bool // the pump has something: what the system may have besides can wait
 	eof     bool // the other end has ended the connection, as the system sees it
 
 	mu   sync.Mutex // guards what follows; held while it is written
@@ -50,8 +51,9 @@ func (wouldWait) Error() string   { return "nothing to read" }
 func (wouldWait) Timeout() bool   { return true }
 func (wouldWait) Temporary() bool { return true }
 
-// Read waits in a handshake, and never when a pump reads: then it asks the system, but
-// not again after less has come than there was room for.
+// Read waits in a handshake, and never when a pump reads: then it asks the system. A pump that is
+// content spares the question when the last answer was short. One that is not must have
+// heard that there is nothing before it waits: it is woken by what comes after that only.
 func (k *socket) Read(b []byte) (int, error) {
 	if len(k.head) > 0 {
 		n := copy(b, k.head)
@@ -61,7 +63,7 @@ func (k *socket) Read(b []byte) (int, error) {
 	if k.fd < 0 {
 		return k.Conn.Read(b)
 	}
-	if k.drained {
+	if k.drained && k.content {
 		return 0, wouldWait{}
 	}
 	n, err := readNow(k.fd, b)
