@@ -36,7 +36,7 @@ type Overload uint8
 const (
 	Queue Overload = iota // they are not accepted until there is room: they wait in the system's queue
 	Close                 // they are accepted and closed
-	Reset                 // the listening sockets are closed until there is room: they are refused
+	Reset                 // the listening sockets are shut until there is room: they are refused. Where a socket cannot be shut (UNIX, SCTP, other systems than Linux) they are accepted and reset
 )
 
 // Listener is where clients connect, and what becomes of them.
@@ -46,14 +46,14 @@ type Listener struct {
 	Pool   string   // where clients go for whom no Route is; "" = they are closed
 	Routes []Route  // the first that fits
 
-	Rules         []Rule  // the first that fits a client's address; when there are some and none fits, it is denied
+	Rules         []Rule  // the first that fits a client's address; when there are some and none fits, it is denied. Clients of UNIX sockets have none and are let in: the file's mode is their rule
 	Max           int     // sessions; 0 = no limit
 	PerSource     int     // sessions of one address, in IPv6 of one /64; 0 = no limit
 	Rate          float64 // sessions that may begin a second; 0 = no limit
 	RatePerSource float64 // likewise, of one address
 
 	Proxy   ProxyIn
-	Proxies []netip.Prefix // who is believed; empty = everybody when Proxy is ProxyRequired, nobody when it is ProxyAccepted
+	Proxies []netip.Prefix // who is believed, with all clients of UNIX sockets; empty = everybody when Proxy is ProxyRequired, nobody else when it is ProxyAccepted
 
 	TLS   *TLS          // nil = nothing is decrypted here
 	Hello time.Duration // time for a PROXY header, ClientHello and handshake together; 0 = 5 s
@@ -86,7 +86,7 @@ type Socket struct {
 type Route struct {
 	Names     []string // a.example.com, *.example.com (one label or more in front); empty = any, and no name
 	Protocols []string // ALPN; empty = any
-	Plain     bool     // clients that speak no TLS; Names and Protocols are empty then
+	Plain     bool     // clients that speak no TLS, or nothing for a second: they wait for the server to speak; Names and Protocols are empty then
 	Pool      string
 	Pass      bool // it is not decrypted, whatever Listener.TLS says
 }
@@ -104,13 +104,13 @@ type ProxyIn uint8
 // The ways.
 const (
 	ProxyOff      ProxyIn = iota // what looks like one is relayed
-	ProxyAccepted                // from Proxies one is looked for
+	ProxyAccepted                // from Proxies one is looked for; who says nothing for a second has none
 	ProxyRequired                // who has none, or is not in Proxies, is closed
 )
 
 // TLS is how a listener decrypts.
 type TLS struct {
-	Auto         bool          // clients that speak no TLS are relayed as they are
+	Auto         bool          // clients that speak no TLS, or nothing for a second, are relayed as they are
 	Certificates []Certificate // by the name that the client asks for; the first for all others. One at least
 	ClientCA     string        // file of CAs (PEM) whose certificates clients may show; "" = none is asked for
 	ClientNeeded bool          // and must

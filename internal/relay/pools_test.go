@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -224,5 +225,65 @@ func TestTrace(t *testing.T) {
 	h.records.wait(t, "cause=client")
 	if got, want := turns.String(), "accepted  false true;dialing gone false true;failed gone true true;dialing a false true;connected a false true;ended a false true;"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// Line 17: a remote that does not answer costs the time for one try, and the next is tried.
+func TestConnectTimeout(t *testing.T) {
+	c := one(Remote{Name: "mute", Addr: mute(t)}, serve(t, named("a")).remote("a"))
+	c.Pools[0].Balance = pool.First
+	c.Listeners[0].Connect = 50 * time.Millisecond
+	h := open(t, c)
+	if got := talk(t, h.dial(0), "x"); got != "a:x" {
+		t.Errorf("got %q", got)
+	}
+	if r := h.Status().Pools[0].Remotes[0]; r.Failures != 1 || !r.Ejected {
+		t.Errorf("the remote that is mute: %+v", r)
+	}
+
+	// All tries together have their time, too.
+	c.Pools[0].Remotes = c.Pools[0].Remotes[:1]
+	c.Listeners[0].Connect, c.Listeners[0].Within = time.Hour, 50*time.Millisecond
+	if err := h.Reload(c, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := rest(t, h.dial(0)); got != "" {
+		t.Errorf("got %q", got)
+	}
+	h.records.wait(t, "remote=mute", "cause=no-remote")
+}
+
+// mute is an address where connections are neither taken nor refused: the queue is full.
+func mute(t *testing.T) flow.Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ctl := raw.Control(func(fd uintptr) { err = syscall.Listen(int(fd), 0) }); ctl != nil || err != nil {
+		t.Fatal(ctl, err)
+	}
+	for {
+		c, err := net.DialTimeout("tcp", l.Addr().String(), 50*time.Millisecond)
+		if err != nil {
+			return flow.FromNet(l.Addr())
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+}
+
+// Line 39: the local address of connections.
+func TestLocalAddress(t *testing.T) {
+	s := serve(t, func(c net.Conn) { fmt.Fprint(c, flow.FromNet(c.RemoteAddr()).IP.Addr()) })
+	c := one(s.remote("a"))
+	c.Pools[0].From = netip.MustParseAddr("127.0.0.9")
+	h := open(t, c)
+	if got := rest(t, h.dial(0)); got != "127.0.0.9" {
+		t.Errorf("got %q", got)
 	}
 }

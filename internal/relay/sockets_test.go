@@ -153,6 +153,9 @@ func TestNotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	dial(t, r.Addrs()[0])
+	if s := r.Status(); len(s.Sessions) != 0 || r.Kill(1) {
+		t.Errorf("there are sessions: %+v", s)
+	}
 	r.Close()
 	if err := reset(c.Listeners[0].Addrs[0].Addr, t); err != nil {
 		t.Error(err)
