@@ -1,4 +1,4 @@
-// Package admin is the face of the admin port:
+// Package admin is the face of the two admin ports. That of gws:
 //
 //	/ping     200 "pong" whenever the service is up
 //	/status   all engines, channels and clients: a page for a browser, which brings itself
@@ -10,21 +10,27 @@
 //	/reset    end all channels and clients
 //	/         leads to /status
 //
-// Browsers and proxies cache none of it. The port has no access control of its own: it
-// belongs on loopback or behind something that has.
+// That of the relay:
+//
+//	/ping     as above
+//	/status   listeners, pools with their remotes, sessions: likewise; JSON is report.Relay
+//	/metrics  for Prometheus
+//	/remote   ?pool=NAME&remote=NAME&state={enabled|draining|disabled}&weight=N: change a
+//	          remote, by one or both
+//	/kill     ?session=ID: end a session
+//	/         leads to /status
+//
+// Browsers and proxies cache none of it. The ports have no access control of their own: they
+// belong on loopback or behind something that has.
 package admin
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
-	"sluice/internal/httpx"
 	"sluice/internal/report"
 )
 
@@ -49,7 +55,12 @@ type Settings struct {
 
 // Handler serves s. settings is asked for at each report.
 func Handler(s Service, settings func() Settings) http.Handler {
-	return &handler{service: s, settings: settings, page: newPage(), cache: cache{kept: make(map[string]cached)}}
+	h := &handler{service: s, settings: settings, page: newPage(), cache: cache{kept: make(map[string]cached)}}
+	return &face{
+		looks:  map[string]http.HandlerFunc{"/status": h.status, "/report": h.report},
+		orders: map[string]http.HandlerFunc{"/drop": h.drop, "/reset": h.reset},
+		paths:  "/status, /report, /drop, /reset or /ping",
+	}
 }
 
 type handler struct {
@@ -59,65 +70,9 @@ type handler struct {
 	cache    cache
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	serve := map[string]http.HandlerFunc{
-		"/": home, "/ping": ping, "/status": h.status, "/report": h.report, "/drop": h.drop, "/reset": h.reset,
-	}[r.URL.Path]
-	methods := []string{http.MethodGet, http.MethodHead}
-	order := r.URL.Path == "/drop" || r.URL.Path == "/reset"
-	if order {
-		methods = []string{http.MethodGet, http.MethodPost}
-	}
-	switch {
-	case serve == nil:
-		httpx.Error(w, http.StatusNotFound, "no such path: want /status, /report, /drop, /reset or /ping")
-		return
-	case !httpx.Permit(w, r, methods...), order && !ownOrder(w, r):
-		return
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	serve(w, r)
-}
-
-// home leads on by a relative address, which holds behind a reverse proxy too.
-func home(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Location", "status")
-	w.WriteHeader(http.StatusFound)
-}
-
-func ping(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "pong\n")
-}
-
 func (h *handler) status(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Vary", "Accept")
-	write, contentType := h.page.write, "text/html; charset=utf-8"
-	switch format := r.URL.Query().Get("format"); {
-	case format == "json", format == "" && wantsJSON(r.Header.Get("Accept")):
-		write, contentType = writeJSON, "application/json"
-	case format != "" && format != "html":
-		httpx.Error(w, http.StatusBadRequest, "no such format: want format=html or format=json")
-		return
-	}
-	var b bytes.Buffer
-	if err := write(&b, ordered(h.service.Status(r.Context()))); err != nil {
-		httpx.Error(w, http.StatusInternalServerError, "the status cannot be shown: "+err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Security-Policy", h.page.policy)
-	w.Write(b.Bytes())
+	showStatus(w, r, h.page.policy, h.page.write, func() report.Status { return ordered(h.service.Status(r.Context())) })
 }
-
-// wantsJSON reports whether JSON is named and a page is not: a browser names both, if
-// at all.
-func wantsJSON(accept string) bool {
-	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
-}
-
-func writeJSON(w io.Writer, st report.Status) error { return writeIndented(w, st) }
 
 // ordered is a copy of st in which channels stand by what they are called and clients by
 // their coming, so that nothing jumps from one look to the next, and in which no list is

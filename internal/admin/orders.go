@@ -2,7 +2,6 @@ package admin
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -62,20 +61,4 @@ func spellings(rawQuery, key string) []string {
 // reset answers /reset: all channels and clients of all engines go.
 func (h *handler) reset(w http.ResponseWriter, _ *http.Request) {
 	said(w, fmt.Sprintf("all channels and clients of %s are told to end", plural(h.service.Reset(), "engine")))
-}
-
-func said(w http.ResponseWriter, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, text+"\n")
-}
-
-// ownOrder keeps pages of other sites from giving orders through the browser of an
-// operator who visits them: a browser says where a request comes from.
-func ownOrder(w http.ResponseWriter, r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-		return true
-	}
-	httpx.Error(w, http.StatusForbidden, "an order from a page of another site")
-	return false
 }

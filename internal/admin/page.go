@@ -18,6 +18,10 @@ import (
 var (
 	//go:embed page.html
 	pageHTML string
+	//go:embed relay.html
+	relayHTML string
+	//go:embed troubles.html
+	troublesHTML string
 	//go:embed report.html
 	reportHTML string
 	//go:embed page.css
@@ -26,7 +30,7 @@ var (
 	pageJS string
 )
 
-// maxShown is how many clients of a channel the page lists; JSON has them all.
+// maxShown is how many clients of a channel, and sessions of a relay, a page lists; JSON has more.
 const maxShown = 100
 
 // page is the status, or the report, as HTML: one document, nothing loaded from elsewhere.
@@ -38,21 +42,30 @@ type page struct {
 
 func newPage() *page {
 	funcs := template.FuncMap{
-		"rate": rate, "size": size, "number": number, "plural": plural, "behind": behind,
-		"title": title, "explain": explain, "class": class, "datagrams": datagrams,
+		"behind": behind, "title": title, "explain": explain, "class": class, "datagrams": datagrams,
 		"sourceTroubles": sourceTroubles, "legTroubles": legTroubles, "healthTroubles": healthTroubles, "refusedTroubles": refusedTroubles,
 		"shown": func(list []report.Client) []report.Client { return list[:min(len(list), maxShown)] },
+	}
+	return &page{tmpl: document(pageHTML, funcs), report: document(reportHTML, funcs), policy: policy()}
+}
+
+// document makes a page of its text. Beside funcs it has what all pages have.
+func document(text string, funcs template.FuncMap) *template.Template {
+	common := template.FuncMap{
+		"rate": rate, "size": size, "number": number, "plural": plural,
 		"style": func() template.CSS { return template.CSS(pageCSS) },
 		"js":    func() template.JS { return template.JS(pageJS) },
 		"since": func(now, then time.Time) string { return span(now.Sub(then)) },
 		"minus": func(a, b int) int { return a - b },
 	}
-	return &page{
-		tmpl:   template.Must(template.New("page").Funcs(funcs).Parse(pageHTML)),
-		report: template.Must(template.New("report").Funcs(funcs).Parse(reportHTML)),
-		policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; connect-src 'self'; img-src data:; "+
-			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'", hash(pageCSS), hash(pageJS)),
-	}
+	t := template.Must(template.New("troubles").Parse(troublesHTML))
+	return template.Must(t.New("page").Funcs(common).Funcs(funcs).Parse(text))
+}
+
+// policy is the Content-Security-Policy of all pages.
+func policy() string {
+	return fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; connect-src 'self'; img-src data:; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'", hash(pageCSS), hash(pageJS))
 }
 
 // hash names an inline text in a Content-Security-Policy.
