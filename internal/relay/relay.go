@@ -20,8 +20,8 @@ import (
 
 // Options are what a relay has of its process.
 type Options struct {
-	Log     *slog.Logger
-	Version string // for status
+	Log     *slog.Logger // I/O threads write to it: it must not wait for a slow disk (logs.NewQueued)
+	Version string       // for status
 
 	// Inherited are listening sockets that the parent has left, by the text of their
 	// address or by their name. Those that no listener wants are closed.
@@ -63,7 +63,7 @@ type Relay struct {
 
 	draining atomic.Bool
 
-	reloading sync.Mutex // held by Reload, which may take its time
+	reloading sync.Mutex // held by Reload, which may take its time, and until Run accepts
 
 	mu        sync.Mutex // guards what follows; held while a configuration is exchanged
 	conf      Config

@@ -18,8 +18,7 @@ func (r *Relay) Run(ctx, kill context.Context) error {
 	ended := make(chan error, 1) // by the threads
 	go func() { ended <- r.threads.Run(core) }()
 
-	r.startPools(ctx)
-	err := r.listen()
+	err := r.start(ctx)
 	if err == nil {
 		err = r.attend(ctx, kill, ended)
 	}
@@ -38,6 +37,14 @@ func (r *Relay) Run(ctx, kill context.Context) error {
 	}
 	r.desk.taken.Wait()
 	return err
+}
+
+// start begins to accept when the pools are ready.
+func (r *Relay) start(ctx context.Context) error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	r.startPools(ctx)
+	return r.listen()
 }
 
 // startPools resolves names and checks remotes. It waits until each name was asked for once:
@@ -97,11 +104,15 @@ func (r *Relay) closeListenersLocked() {
 	}
 }
 
+// lookEvery is how often the remotes are looked at, at most: failures may come without end.
+const lookEvery = 200 * time.Millisecond
+
 // attend sees to what comes up while sessions run, until ctx ends or the relay has retired.
 func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 	w := newWatch(r.log)
 	again := time.NewTicker(time.Second) // sockets to be tried again, remotes that are not well
 	defer again.Stop()
+	var looked time.Time // at the remotes
 	for {
 		select {
 		case <-ctx.Done():
@@ -119,12 +130,13 @@ func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 				return nil
 			}
 		case <-r.desk.trouble:
-			w.look(r.views())
+			w.unwell = true
 		case now := <-again.C:
 			r.retry(now)
-			if w.unwell {
-				w.look(r.views())
-			}
+		}
+		if now := time.Now(); w.unwell && now.Sub(looked) >= lookEvery {
+			looked = now
+			w.look(r.views())
 		}
 	}
 }

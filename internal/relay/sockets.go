@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -163,16 +162,12 @@ func (s *socket) duplicate() (*os.File, error) {
 
 // tellClosed logs why a socket is not open, once.
 func (r *Relay) tellClosed(listener string, s *socket) {
-	text := s.err.Error()
-	switch {
-	case !s.again.IsZero():
-		r.log.Warn(fmt.Sprintf("bind to %s failed. Will retry every %d seconds.", bracketed(s.conf.Addr), int(s.conf.Retry.Seconds())),
-			logs.Listener, listener, logs.Error, text)
-	case errors.Is(s.err, fs.ErrPermission):
-		r.log.Error("listener down: not permitted", logs.Listener, listener, logs.Listen, s.conf.Addr.String(), logs.Error, text)
-	default:
-		r.log.Error("listener down", logs.Listener, listener, logs.Listen, s.conf.Addr.String(), logs.Error, text)
+	if s.again.IsZero() {
+		r.log.Error("listener down", logs.Listener, listener, logs.Listen, s.conf.Addr.String(), logs.Error, s.err)
+		return
 	}
+	r.log.Warn(fmt.Sprintf("bind to %s failed. Will retry every %d seconds.", bracketed(s.conf.Addr), int(s.conf.Retry.Seconds())),
+		logs.Listener, listener, logs.Error, s.err)
 }
 
 // bracketed is [ADDRESS]:PORT, as tcprelay writes addresses of either family.
