@@ -3,7 +3,8 @@
 // descriptors passed between processes, the options of a client's socket, and
 // multicast reception in batches.
 //
-//	listen    ListenTCP, ListenHandoff, Inherited and InheritEnv
+//	listen    ListenTCP, ListenStream, ListenHandoff, Inherited and InheritEnv
+//	connect   Dialer, DialSCTP
 //	pass on   SendFD, RecvFD, TCPWritten, PrepareClient
 //	receive   OpenUDP, then Batch.Receive on its descriptor
 //	stay in   Reporter.Report, UDP.Rejoin, WatchLinks

@@ -20,9 +20,10 @@ const (
 	vmEnv = "SLUICE_TEST_VM"
 	// vmEnded and the exit code is the last line of the machine's console.
 	vmEnded = "sluice: the tests have ended with code "
-	// vmTime bounds what happens in a machine. Its processor is interpreted, and on a
-	// busy host.
-	vmTime = 5 * time.Minute
+	// vmTime bounds the tests in a machine, whose processor is interpreted on a busy host, and
+	// vmMore what comes before and after them.
+	vmTime = 3 * time.Minute
+	vmMore = time.Minute
 )
 
 // MainInVM runs all tests of a package whose tests ask InVM:
@@ -92,7 +93,7 @@ func InVM(t *testing.T, modules ...string) (inside bool) {
 
 // boot runs the machine to its end and returns what its console shows.
 func boot(t *testing.T, kernel vmKernel, memory string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), vmTime)
+	ctx, cancel := context.WithTimeout(t.Context(), vmTime+vmMore)
 	defer cancel()
 	command := fmt.Sprintf("console=ttyS0 quiet panic=-1 %s=1 -- -test.run=^%s$ -test.v=true -test.timeout=%v", vmEnv, t.Name(), vmTime)
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "512", "-nodefaults", "-no-user-config",
