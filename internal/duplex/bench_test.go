@@ -142,6 +142,7 @@ func newBench(b *testing.B, sessions int, how string) *bench {
 		cmd.Wait()
 		l.Close()
 		all.Wait()
+		x.group.Wait()
 	})
 	return x
 }
@@ -153,7 +154,7 @@ func (x *bench) serve(c net.Conn, to flow.Addr) {
 		return
 	}
 	s := &flow.Session{Listener: &flow.Listener{NoDelay: true, Idle: time.Hour, HalfClose: time.Hour}}
-	x.group.Serve(x.b.Context(), s, t, nil, flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to}})
+	x.group.Start(x.b.Context(), s, t, nil, flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to}})
 }
 
 func (x *bench) line() string {

@@ -14,6 +14,7 @@ import (
 type Group struct {
 	desk    flow.Desk
 	buffers *buffers
+	running sync.WaitGroup // the sessions
 
 	mu       sync.Mutex // guards what follows; never held when the desk is called
 	sessions map[*flow.Session]*session
@@ -35,39 +36,42 @@ type Conn interface {
 	CloseWrite() error
 }
 
-// Serve carries a session that begins with plan, on the caller's goroutine and one more, to
-// its end, and tells the desk of it. client is a socket or what Server has made of
-// one, and is closed at the end; head was read from it already and is relayed first.
-// The end of ctx ends the session with flow.CauseDrain and resets it. Only the steps End,
-// Dial and Wait can come after a Dial.
+// Start carries a session that begins with plan to its end, on goroutines of its own, and tells
+// the desk of it. client is a socket or what Server has made of one, and is closed at the
+// end; head was read from it already and is relayed first. The end of ctx ends the session
+// with flow.CauseDrain and resets it. Only the steps End, Dial and Wait can be carried
+// out. When Start returns the session can be woken, seen and ended.
 //
 // A side that ends is ended at the other, and the session goes on in the other direction.
 // With SCTP, which has no half-closed connections, it is over when an SCTP side ends or the remote
-// of an SCTP client does; a remote of SCTP learns of the client's end when all is over. A reset is passed on as a reset, and so is a TLS connection that
-// breaks off inside a record. One that ends without close_notify between records is ended at
-// the other side, too, but without close_notify: it proves no more than it has proved here.
-func (g *Group) Serve(ctx context.Context, s *flow.Session, client Conn, head []byte, plan flow.Plan) {
+// of an SCTP client does; a remote of SCTP learns of the client's end when all is over. A
+// reset is passed on as a reset, and so is a TLS connection that breaks off inside a
+// record. One that ends between records but without close_notify is ended at the other side
+// without it, too: nothing is claimed that was not said.
+func (g *Group) Start(ctx context.Context, s *flow.Session, client Conn, head []byte, plan flow.Plan) {
 	x := newSession(ctx, g, s)
-	if err := x.takeClient(client, head); err != nil {
-		plan = flow.Plan{Step: flow.End, Cause: flow.CauseError, Err: err}
-	}
 	g.add(s, x)
-	x.carry(plan)
-	x.close()
-	g.remove(s)
-	g.desk.Close(s)
+	go x.begin(client, head, plan)
 }
 
+// Wait returns when no session runs, and the desk was told of all ends. None may be started
+// meanwhile.
+func (g *Group) Wait() { g.running.Wait() }
+
 func (g *Group) add(s *flow.Session, x *session) {
+	g.running.Add(1)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.sessions[s] = x
 }
 
+// remove tells the desk of the end of a session.
 func (g *Group) remove(s *flow.Session) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	delete(g.sessions, s)
+	g.mu.Unlock()
+	g.desk.Close(s)
+	g.running.Done()
 }
 
 // WakeSession implements flow.Waker.

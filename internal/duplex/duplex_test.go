@@ -258,7 +258,7 @@ func TestHead(t *testing.T) {
 	behind := listenTCP(t)
 	head := strings.Repeat("0123456789", 20_000)
 	s := &flow.Session{Listener: &flow.Listener{}}
-	go g.Serve(t.Context(), s, far, []byte(head), flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: flow.FromNet(behind.Addr())}})
+	g.Start(t.Context(), s, far, []byte(head), flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: flow.FromNet(behind.Addr())}})
 	c, err := behind.Accept()
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -71,7 +72,6 @@ type pairing struct {
 
 	client, remote        net.Conn // as the ends see it: a *tls.Conn or a socket
 	rawClient, rawRemote  *net.TCPConn
-	served                chan struct{}
 	stop                  context.CancelFunc
 	encryptIn, encryptOut bool
 }
@@ -102,14 +102,14 @@ func (p *pairing) run(t testing.TB, l flow.Listener, prelude []byte) {
 	behind := listenTCP(t)
 	ctx, stop := context.WithCancel(t.Context())
 	p.stop = stop
-	p.served = make(chan struct{})
 	p.s = &flow.Session{ID: ids.Add(1), Listener: &l, Begun: time.Now()}
 	target := flow.Target{Name: "r", Pool: "p", Addr: flow.FromNet(behind.Addr()), Prelude: prelude}
 	if p.encryptOut {
 		target.TLS = clientTLS()
 	}
-	go p.serve(ctx, far, flow.Plan{Step: flow.Dial, Target: target})
-	t.Cleanup(func() { stop(); <-p.served })
+	var met sync.WaitGroup
+	met.Go(func() { p.serve(ctx, far, flow.Plan{Step: flow.Dial, Target: target}) })
+	t.Cleanup(func() { stop(); met.Wait(); p.group.Wait() })
 	p.client = near
 	if p.encryptIn {
 		c := tls.Client(near, clientTLS())
@@ -138,7 +138,6 @@ func (p *pairing) run(t testing.TB, l flow.Listener, prelude []byte) {
 }
 
 func (p *pairing) serve(ctx context.Context, far *net.TCPConn, plan flow.Plan) {
-	defer close(p.served)
 	var c Conn = far
 	if p.encryptIn {
 		t, err := Server(ctx, far, nil, serverTLS())
@@ -147,7 +146,7 @@ func (p *pairing) serve(ctx context.Context, far *net.TCPConn, plan flow.Plan) {
 		}
 		c = t
 	}
-	p.group.Serve(ctx, p.s, c, nil, plan)
+	p.group.Start(ctx, p.s, c, nil, plan)
 }
 
 func listenTCP(t testing.TB) net.Listener {

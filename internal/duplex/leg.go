@@ -18,20 +18,12 @@ func Server(ctx context.Context, client net.Conn, head []byte, c *tls.Config) (*
 	k, err := newSocket(client, head)
 	if err == nil {
 		t := tls.Server(k, c)
-		if err = shake(ctx, t); err == nil {
+		if err = t.HandshakeContext(ctx); err == nil {
 			return t, nil
 		}
 	}
 	client.Close()
-	return nil, fmt.Errorf("TLS handshake: %w", err)
-}
-
-// shake runs a handshake on a goroutine of its own: it needs a large stack, which would
-// stay with the session.
-func shake(ctx context.Context, t *tls.Conn) error {
-	done := make(chan error)
-	go func() { done <- t.HandshakeContext(ctx) }()
-	return cause(<-done)
+	return nil, fmt.Errorf("TLS handshake: %w", cause(err))
 }
 
 // leg is one side of a session.

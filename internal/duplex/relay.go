@@ -13,46 +13,38 @@ import (
 // errNoNotify says that an end may not be the whole truth.
 var errNoNotify = errors.New("it ended TLS without close_notify")
 
-// relay carries bytes in both directions until both have ended, or the session.
-func (x *session) relay() {
-	x.touch()
-	x.look()
-	up := make(chan struct{})
-	go x.pumpUp(up)
-	x.pump(remote, client)
-	<-up
-	x.conclude()
-}
-
-func (x *session) pumpUp(done chan<- struct{}) {
-	defer close(done)
-	x.pump(client, remote)
-}
-
-// pump carries bytes in one direction until it ends.
+// pump carries bytes in one direction until it ends. Nothing stands on its stack but what
+// it needs to wait.
 func (x *session) pump(from, to int) {
+	for x.pass(from, to) {
+	}
+	if x.pumping.Add(-1) == 0 {
+		x.conclude()
+		x.end()
+	}
+}
+
+// pass carries what comes next, and says whether there may be more.
+func (x *session) pass(from, to int) bool {
 	a, b := x.legs[from], x.legs[to] // both stay until the end
-	for {
-		buffer, n, err := a.receive()
-		if n > 0 {
-			x.touch()
-			taken, failed := b.send((*buffer)[:n])
-			x.moved[to].Add(int64(taken))
-			x.touch()
-			if failed != nil {
-				a.buffers.plain.Put(buffer)
-				x.broken(to, failed)
-				return
-			}
-		}
-		if buffer != nil {
-			a.buffers.plain.Put(buffer)
-		}
-		if err != nil {
-			x.ended(from, to, err)
-			return
+	buffer, n, err := a.receive()
+	if buffer != nil {
+		defer a.buffers.plain.Put(buffer)
+	}
+	if n > 0 {
+		x.touch()
+		taken, failed := b.send((*buffer)[:n])
+		x.moved[to].Add(int64(taken))
+		x.touch()
+		if failed != nil {
+			x.broken(to, failed)
+			return false
 		}
 	}
+	if err != nil {
+		x.ended(from, to, err)
+	}
+	return err == nil
 }
 
 // touch says that a byte is carried.

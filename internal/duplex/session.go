@@ -27,31 +27,31 @@ type ending struct {
 
 // session is a flow.Session that is carried.
 type session struct {
-	group  *Group
-	s      *flow.Session   // of the goroutine that serves
-	parent context.Context // its end ends the session
-	ctx    context.Context // ends with the session
-	wake   chan struct{}   // at most one wake waits
-	limits limits
+	group   *Group
+	s       *flow.Session // of the goroutine that begins, then of the pump that ends last
+	parent  context.Context
+	alone   func() bool   // has the end of parent end the session no longer
+	wake    chan struct{} // at most one wake waits
+	limits  limits
+	pumping atomic.Int32 // pumps that run
 
 	begun time.Time       // of all times below
 	moved [2]atomic.Int64 // bytes that were taken by that side
 	quiet atomic.Int64    // when a byte was carried last, a time.Duration
 
-	mu     sync.Mutex // guards what follows
-	legs   [2]*leg    // nil = there is none yet
-	over   bool       // it ends, and how is final
-	how    ending     // as far as it is known
-	cancel context.CancelFunc
-	half   time.Duration // when a side ended; or never
-	timer  *time.Timer   // calls look; nil = none
-	seen   flow.View     // what changes with each step only
+	mu     sync.Mutex         // guards what follows
+	legs   [2]*leg            // nil = there is none yet
+	over   bool               // it ends, and how is final
+	how    ending             // as far as it is known
+	cancel context.CancelFunc // of steps; nil when there are no more
+	half   time.Duration      // when a side ended; or never
+	timer  *time.Timer        // calls look; nil = none
+	seen   flow.View          // what changes with each step only
 }
 
 func newSession(ctx context.Context, g *Group, s *flow.Session) *session {
 	x := &session{group: g, s: s, parent: ctx, wake: make(chan struct{}, 1), begun: time.Now(), half: never}
 	x.limits = limits{idle: s.Listener.Idle, half: s.Listener.HalfClose}
-	x.ctx, x.cancel = context.WithCancel(ctx)
 	s.Waker, s.Thread, s.ClientFD, s.RemoteFD = g, -1, -1, -1
 	x.note()
 	return x
@@ -105,15 +105,50 @@ func (x *session) adopt(side int, l *leg) {
 	}
 }
 
-// carry does what the plans say, until the session is over.
-func (x *session) carry(p flow.Plan) {
-	defer context.AfterFunc(x.parent, x.drain)()
+// begin takes a session from its client to its pumps, or to its end. It needs a large stack:
+// its goroutine ends where the pumps begin.
+func (x *session) begin(c Conn, head []byte, p flow.Plan) {
+	x.alone = context.AfterFunc(x.parent, x.drain)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	x.cancels(cancel)
+	if err := x.takeClient(c, head); err != nil {
+		p = flow.Plan{Step: flow.End, Cause: flow.CauseError, Err: err}
+	}
+	x.carry(ctx, p)
+	x.cancels(nil)
+	if x.isOver() {
+		x.end()
+		return
+	}
+	x.touch()
+	x.look()
+	x.pumping.Store(2)
+	go x.pump(client, remote)
+	go x.pump(remote, client)
+}
+
+// cancels says what ends the steps when the session ends.
+func (x *session) cancels(cancel context.CancelFunc) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.cancel = cancel
+	if x.over && cancel != nil {
+		cancel()
+	}
+}
+
+// carry does what the plans say, until there is a remote or the session is over.
+func (x *session) carry(ctx context.Context, p flow.Plan) {
 	for !x.isOver() {
 		switch p.Step {
 		case flow.Dial:
-			p = x.dial(p)
+			var connected bool
+			if p, connected = x.dial(ctx, p); connected {
+				return
+			}
 		case flow.Wait:
-			p = x.wait(p.Within)
+			p = x.wait(ctx, p.Within)
 		case flow.End:
 			x.finish(ending{cause: p.Cause, err: p.Err, reset: [2]bool{client: p.Reset}})
 		default:
@@ -122,10 +157,10 @@ func (x *session) carry(p flow.Plan) {
 	}
 }
 
-// wait lasts until the session is woken.
-func (x *session) wait(within time.Duration) flow.Plan {
+// wait lasts until the session is woken, or within is over, if it is not zero.
+func (x *session) wait(ctx context.Context, within time.Duration) flow.Plan {
 	begun, late := time.Now(), false
-	var end <-chan time.Time // none
+	var end <-chan time.Time
 	if within > 0 {
 		t := time.NewTimer(within)
 		defer t.Stop()
@@ -135,45 +170,45 @@ func (x *session) wait(within time.Duration) flow.Plan {
 	case <-x.wake:
 	case <-end:
 		late = true
-	case <-x.ctx.Done():
+	case <-ctx.Done():
 	}
 	x.s.Queued += time.Since(begun)
-	return x.ask(func() flow.Plan { return x.group.desk.Again(x.s, late) })
-}
-
-// ask asks the desk, unless the session is over.
-func (x *session) ask(question func() flow.Plan) flow.Plan {
-	if x.parent.Err() != nil {
-		x.drain()
-	}
-	if x.isOver() {
+	if x.ceased() {
 		return flow.Plan{}
 	}
-	p := question()
+	p := x.group.desk.Again(x.s, late)
 	x.note()
 	return p
 }
 
-// dial connects to a remote and relays, or asks what else is to be done.
-func (x *session) dial(p flow.Plan) flow.Plan {
+// ceased says that there is nothing to ask the desk any more.
+func (x *session) ceased() bool {
+	if x.parent.Err() != nil {
+		x.drain() // it is on its way
+	}
+	return x.isOver()
+}
+
+// dial connects to a remote, or asks what else is to be done.
+func (x *session) dial(ctx context.Context, p flow.Plan) (next flow.Plan, connected bool) {
 	x.s.Remote = p.Target
 	x.note()
-	err := x.connect(p)
-	return x.ask(func() flow.Plan {
-		if err != nil {
-			return x.group.desk.Failed(x.s, err)
-		}
+	err := x.connect(ctx, p)
+	if x.ceased() {
+		return flow.Plan{}, false
+	}
+	if err != nil {
+		next = x.group.desk.Failed(x.s, err)
+	} else {
 		x.s.Connected = time.Now()
 		x.group.desk.Connected(x.s)
-		x.note()
-		x.relay()
-		return flow.Plan{}
-	})
+	}
+	x.note()
+	return next, err == nil
 }
 
 // connect makes the remote the second side.
-func (x *session) connect(p flow.Plan) error {
-	ctx := x.ctx
+func (x *session) connect(ctx context.Context, p flow.Plan) error {
 	if p.Within > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.Within)
@@ -215,8 +250,8 @@ func (x *session) greet(ctx context.Context, c net.Conn, to flow.Target) (*leg, 
 	}
 	if to.TLS != nil {
 		l.tls = tls.Client(l.socket, to.TLS)
-		if err := shake(ctx, l.tls); err != nil {
-			return nil, fmt.Errorf("TLS handshake: %w", err)
+		if err := l.tls.HandshakeContext(ctx); err != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", cause(err))
 		}
 	}
 	return l, nil
@@ -242,7 +277,9 @@ func (x *session) finish(how ending) bool {
 // finishLocked ends a session as how says: what it waits for ends at once.
 func (x *session) finishLocked() {
 	x.over = true
-	x.cancel()
+	if x.cancel != nil {
+		x.cancel()
+	}
 	for _, l := range x.legs {
 		if l != nil {
 			l.stop()
@@ -259,13 +296,15 @@ func (x *session) isOver() bool {
 	return x.over
 }
 
-// close closes both sides and says how it was.
-func (x *session) close() {
-	for side, l := range x.legs { // nobody changes them any more
+// end closes both sides and says how it was. It comes last.
+func (x *session) end() {
+	x.alone()
+	for side, l := range x.legs {
 		if l != nil {
 			l.close(x.how.reset[side])
 		}
 	}
 	x.s.Cause, x.s.Err = x.how.cause, x.how.err
 	x.s.Up, x.s.Down = uint64(x.moved[remote].Load()), uint64(x.moved[client].Load())
+	x.group.remove(x.s)
 }

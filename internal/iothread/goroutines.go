@@ -77,6 +77,7 @@ func (g *goroutines) Run(ctx context.Context) error {
 	g.gates = nil
 	g.mu.Unlock()
 	g.all.Wait()
+	g.group.Wait()
 	return nil
 }
 

@@ -64,7 +64,7 @@ func (g *goroutines) serve(ctx context.Context, x *gate, c duplex.Conn) {
 		g.desk.Take(s, c)
 		return
 	}
-	g.group.Serve(ctx, s, c, nil, plan)
+	g.group.Start(ctx, s, c, nil, plan)
 }
 
 // receive asks the Desk until it wants something that a guest does not do.

@@ -36,6 +36,7 @@ func (r *Relay) Run(ctx, kill context.Context) error {
 		err = last
 	}
 	r.desk.taken.Wait()
+	r.desk.group.Wait()
 	return err
 }
 

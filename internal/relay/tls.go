@@ -84,7 +84,7 @@ func (k *desk) serve(s *flow.Session, client net.Conn) {
 		}
 		conn = secure
 	}
-	k.group.Serve(k.life, s, conn, nil, flow.Plan{Step: flow.Wait, Within: soon})
+	k.group.Start(k.life, s, conn, nil, flow.Plan{Step: flow.Wait, Within: soon})
 }
 
 func (k *desk) handshake(st *session, client net.Conn) (*tls.Conn, error) {
