@@ -70,7 +70,6 @@ func (a *cpio) pad() {
 }
 
 // moduleFiles reads modules and all that they need, each after those that it needs.
-// Modules that are part of the kernel itself are left out.
 func moduleFiles(dir string, names []string) (files [][]byte, err error) {
 	paths, err := modulePaths(dir)
 	if err != nil {
