@@ -12,12 +12,17 @@ import (
 
 // Status is what runs.
 func (r *Relay) Status() report.Relay {
+	totals := r.sum() // before the sessions: one that ends meanwhile is missing for once, and never counted twice
 	sessions := append(r.threads.Views(), r.desk.group.Views()...)
 	slices.SortFunc(sessions, func(a, b flow.View) int { return cmp.Compare(a.ID, b.ID) })
+	for _, v := range sessions {
+		totals.Up += v.Up
+		totals.Down += v.Down
+	}
 	now := time.Now()
 	s := report.Relay{
 		Name: "sluice relay", Version: r.desk.opt.Version, PID: os.Getpid(), Started: r.started, Now: now,
-		Draining: r.draining.Load(), Totals: r.sum(sessions),
+		Draining: r.draining.Load(), Totals: totals,
 		Listeners: []report.RelayListener{}, Pools: []report.RelayPool{}, Sessions: []report.RelaySession{},
 	}
 	for _, v := range sessions[:min(len(sessions), report.MaxRelaySessions)] {
@@ -41,8 +46,8 @@ func sessionReport(v flow.View) report.RelaySession {
 	}
 }
 
-// sum is the totals, with what the running sessions have carried so far.
-func (r *Relay) sum(running []flow.View) report.RelayTotals {
+// sum is the totals, without what the running sessions have carried so far.
+func (r *Relay) sum() report.RelayTotals {
 	t, f := &r.desk.totals, r.threads.Figures()
 	sum := report.RelayTotals{
 		Sessions: r.desk.gate.count(), Accepted: t.accepted.Load(), Connected: t.connected.Load(),
@@ -50,10 +55,6 @@ func (r *Relay) sum(running []flow.View) report.RelayTotals {
 		ConnectFails: t.failed.Load(), AcceptErrors: f.AcceptErrors,
 		Spliced: f.Spliced, Copied: f.Copied, Pipes: f.Pipes,
 		ConnectSeconds: time.Duration(t.took.Load()).Seconds(),
-	}
-	for _, v := range running {
-		sum.Up += v.Up
-		sum.Down += v.Down
 	}
 	for _, c := range flow.Causes() {
 		sum.Ended[c.String()] = t.ended[c].Load()
