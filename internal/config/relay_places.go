@@ -27,7 +27,7 @@ func socketOptions(s *relay.Socket) table {
 		{"v6only", boolean{&s.Only6}, live, "`[::]:80` takes no IPv4 besides."},
 		{"backlog", count{&s.Backlog, 1, maxCount}, live, "How many clients may wait in the system's queue; without it as many as the system permits."},
 		{"device", word{&s.Device}, live, "The network device that it is bound to, such as a VRF."},
-		{"mode", mode{&s.Mode}, live, "Mode of the file of a UNIX socket; without it 0666 less the umask."},
+		{"mode", mode{&s.Mode}, live, "Mode of the file of a UNIX socket; without it 0666, whatever the umask."},
 		{"user", word{&s.User}, live, "Owner of that file, a name or a number."},
 		{"group", word{&s.Group}, live, "Its group, likewise."},
 		{"retry", duration{to: &s.Retry, least: time.Second}, live, "An address that cannot be had is tried again so often; without it that is an error at the start."},

@@ -76,7 +76,7 @@ type Socket struct {
 	Only6       bool          // IPv6 only: [::]:80 does not take IPv4 besides
 	Backlog     int           // 0 = the system's largest
 	Device      string        // network device that it is bound to (a VRF); "" = any
-	Mode        uint32        // of the file of a UNIX socket; 0 = 0666 without the umask
+	Mode        uint32        // of the file of a UNIX socket; 0 = 0666, whatever the umask
 	User, Group string        // owner of that file; "" = ours
 	Retry       time.Duration // an address that cannot be bound is tried again so often; 0 = it is an error at the start
 	Inherited   string        // it is the inherited socket of this name, and Addr is what it says itself
