@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -238,15 +239,27 @@ func first(t *testing.T, c net.Conn, n int) string {
 	return string(b)
 }
 
-// nobody is an address at which nobody listens.
+// nobody is an address at which nobody listens. The port is held: nobody gets it by chance, and who
+// asks for it may still listen there (SO_REUSEADDR).
 func nobody(t *testing.T) flow.Addr {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return flow.FromNet(l.Addr())
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in4 := at.(*syscall.SockaddrInet4)
+	return flow.Addr{IP: netip.AddrPortFrom(netip.AddrFrom4(in4.Addr), uint16(in4.Port))}
 }
 
 // quiet is for relays that do not run.

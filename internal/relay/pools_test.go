@@ -19,7 +19,7 @@ import (
 // Lines 50 and 62: a remote that fails its checks gets nobody, its sessions are ended when that
 // is wanted, and it comes back.
 func TestChecks(t *testing.T) {
-	s := serve(t, named("a"))
+	s := serveAt(t, "tcp", nobody(t).String(), named("a"))
 	c := one(s.remote("a"))
 	c.Pools[0].Check = health.Check{Kind: health.TCP, Every: 20 * time.Millisecond, Rise: 1, Fall: 1}
 	c.Pools[0].EndDown = true

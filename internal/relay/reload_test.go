@@ -175,6 +175,7 @@ func TestOrdersSurvive(t *testing.T) {
 func TestDrain(t *testing.T) {
 	s := serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	c := one(s.remote("a"))
+	c.Listeners[0].Addrs[0].Addr = nobody(t)
 	c.Drain, c.Quiet = time.Hour, 300*time.Millisecond
 	h := open(t, c)
 	quiet, busy := h.dial(0), h.dial(0)
@@ -237,6 +238,7 @@ func TestNoDrain(t *testing.T) {
 func TestRetires(t *testing.T) {
 	s := serve(t, named("a"))
 	c := one(s.remote("a"))
+	c.Listeners[0].Addrs[0].Addr = nobody(t)
 	c.Retire = 2
 	retired := make(chan struct{})
 	h := open(t, c, func(o *Options) { o.Retired = func() { close(retired) } })
