@@ -29,11 +29,17 @@ func noSettings() Settings { return Settings{} }
 // serve runs the admin port on loopback until the test ends.
 func serve(t *testing.T, st report.Status, addr string) string {
 	t.Helper()
+	return serveHandler(t, Handler(service(st), noSettings), addr)
+}
+
+// serveHandler runs an admin port until the test ends.
+func serveHandler(t *testing.T, h http.Handler, addr string) string {
+	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httpx.NewServer(Handler(service(st), noSettings), httpx.Options{}, slog.New(slog.DiscardHandler))
+	s := httpx.NewServer(h, httpx.Options{}, slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {

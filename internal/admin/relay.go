@@ -66,7 +66,7 @@ func (h *relay) remote(w http.ResponseWriter, r *http.Request) {
 		httpx.Error(w, status, err.Error()+hint)
 		return
 	}
-	said(w, "the remote is "+strings.Join(orders(state, weight), " and "))
+	said(w, "the remote "+strings.Join(orders(state, weight), " and "))
 }
 
 // wanted reads what is to become of a remote.
@@ -90,7 +90,7 @@ func wanted(query url.Values) (state *string, weight *int, err error) {
 // orders says what was ordered.
 func orders(state *string, weight *int) (words []string) {
 	if state != nil {
-		words = append(words, *state)
+		words = append(words, "is "+*state)
 	}
 	switch {
 	case weight == nil:

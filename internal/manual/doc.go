@@ -31,6 +31,7 @@ func Pages() []Page {
 		},
 		{Name: "channels.conf", Section: 5, Source: "channels.md", About: "lists of channels for sluice"},
 		{Name: "sluice.auth", Section: 5, Source: "auth.md", About: "who may watch: tokens, signed URLs, hooks and helpers of sluice"},
+		{Name: "sluice.relay-admin", Section: 5, Source: "relay-admin.md", About: "status, metrics and orders of sluice's relay"},
 		{Name: "sluice.access", Section: 5, Source: "access-log.md", About: "the access log of sluice and gws"},
 	}
 }
