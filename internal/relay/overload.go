@@ -9,6 +9,15 @@ import (
 // settle does what the gate wants done. over says that the last session has ended and no
 // other comes.
 func (r *Relay) settle() (over bool) {
+	retired, over := r.lookAtGate()
+	if retired {
+		r.desk.opt.Retired()
+	}
+	return over
+}
+
+// lookAtGate is settle, but for who is told: retired is true once.
+func (r *Relay) lookAtGate() (retired, over bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v := r.desk.gate.view()
@@ -16,12 +25,11 @@ func (r *Relay) settle() (over bool) {
 		r.full = v.full
 		r.overloadLocked(v)
 	}
-	if v.retired && r.desk.opt.Retired != nil && !r.closed {
+	if retired = v.retired && r.desk.opt.Retired != nil && !r.closed; retired {
 		r.log.Info("retire limit reached: no new sessions", "sessions", r.desk.gate.count())
 		r.closeListenersLocked()
-		r.desk.opt.Retired()
 	}
-	return r.closed && r.desk.gate.count() == 0
+	return retired, r.closed && r.desk.gate.count() == 0
 }
 
 // overloadLocked shuts the listeners, or opens them again, and says so.
