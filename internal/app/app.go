@@ -38,13 +38,17 @@ func words(args []string) []string {
 	if len(args) == 0 {
 		return nil
 	}
-	if name := filepath.Base(args[0]); name == roleGWS || name == roleGNG {
+	switch name := filepath.Base(args[0]); name {
+	case roleGWS, roleGNG, nameCproxy, nameTcprelay, nameSpawnd:
 		return append([]string{name}, args[1:]...)
 	}
 	return args[1:]
 }
 
 func execute(args []string, stdout, stderr io.Writer) int {
+	if run, rest := foreign(args); run != nil {
+		return run(rest, stdout, stderr)
+	}
 	root := newRoot()
 	root.SetArgs(append([]string{}, args...)) // cobra takes nil for os.Args
 	root.SetOut(stdout)
@@ -66,6 +70,29 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintf(stderr, "sluice: %s\n", err)
 	return 1
 }
+
+// foreign is a command that keeps the options, messages and exit codes of another program, with
+// its arguments; nil when args are no such one.
+func foreign(args []string) (run func(args []string, stdout, stderr io.Writer) int, rest []string) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	rest = args[1:]
+	switch {
+	case args[0] == nameCproxy, args[0] == roleRelay && isCproxy(rest):
+		return cproxy, rest
+	case args[0] == nameTcprelay && !isHelp(rest):
+		return tcprelayAs(nameTcprelay), rest
+	case args[0] == nameSpawnd:
+		return tcprelayAs(nameSpawnd), rest
+	case args[0] == nameWorker:
+		return tcprelayWorker, rest
+	}
+	return nil, nil
+}
+
+// isHelp says whether help is all that the arguments ask for.
+func isHelp(args []string) bool { return len(args) == 1 && (args[0] == "-h" || args[0] == "--help") }
 
 // errSaid is a failure that the output has told of already.
 var errSaid = errors.New("said already")
@@ -111,7 +138,7 @@ first one who does and left after the last. sluice(1) has all the other requests
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
-		newRun(), newDemo(), newCheck(), newSend(), newProbe(), newSign(), newGWS(), newGNG(), newVersion())
+		newRun(), newDemo(), newCheck(), newSend(), newProbe(), newSign(), newGWS(), newGNG(), newRelay(), newTcprelay(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
 }

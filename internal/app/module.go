@@ -140,7 +140,7 @@ func settle(c *config.Config, raw bool) error {
 	if err := account.OwnRunDir(c.RunDir); err != nil {
 		return err
 	}
-	for _, file := range []string{c.SocketPath(), c.PIDFile, c.Log.File, c.Access.File} {
+	for _, file := range []string{c.SocketPath(), c.PIDFile, c.Log.File, c.Access.File, c.Relay.SessionLog.File} {
 		if file == "" {
 			continue
 		}

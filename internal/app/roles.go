@@ -16,6 +16,8 @@ const (
 	roleRun = "run"
 	roleGWS = "gws"
 	roleGNG = "gng"
+
+	roleRelay = "relay"
 )
 
 func newRun() *cobra.Command {

@@ -24,6 +24,8 @@ type self struct {
 	asked  *process.Asked
 	level  slog.LevelVar // of log
 
+	sessions *logs.Lines // the session log of a relay; nil = none
+
 	born    *process.Born // nil = no daemon
 	syslog  *logs.Syslog  // nil = none
 	file    *logs.RotatingFile
@@ -90,6 +92,16 @@ func (p *self) openAccess(c *config.Config) (err error) {
 	return err
 }
 
+// openSessions opens the session log of a relay, if there is to be one.
+func (p *self) openSessions(c *config.Config) (err error) {
+	f := c.Relay.SessionLog
+	if f.File == "" {
+		return nil
+	}
+	p.sessions, err = logs.OpenLines("session log", logs.FileConfig{Path: f.File, MaxSize: f.MaxSize, MaxFiles: f.MaxFiles}, p.log)
+	return err
+}
+
 // ownHint is for an error about files that this user has no right to.
 func ownHint(err error, wants string) string {
 	if errors.Is(err, os.ErrPermission) {
@@ -132,6 +144,9 @@ func (p *self) rotate() {
 	if p.access != nil {
 		err = errors.Join(err, p.access.Rotate())
 	}
+	if p.sessions != nil {
+		err = errors.Join(err, p.sessions.Rotate())
+	}
 	if err != nil {
 		p.log.Warn("log not rotated", logs.Error, err)
 	}
@@ -141,9 +156,10 @@ func (p *self) rotate() {
 // is logged where standard error may not be read.
 func (p *self) end(err error) {
 	if p.access != nil {
-		if err := p.access.Close(); err != nil {
-			p.log.Warn("the access log is not whole", logs.Error, err)
-		}
+		p.tellClose(p.access.Close())
+	}
+	if p.sessions != nil {
+		p.tellClose(p.sessions.Close())
 	}
 	if p.pidFile != nil {
 		if err := p.pidFile.Release(); err != nil && p.log != nil {
@@ -158,6 +174,13 @@ func (p *self) end(err error) {
 	}
 	if p.file != nil {
 		p.file.Close()
+	}
+}
+
+// tellClose tells that a log was not written to its end.
+func (p *self) tellClose(err error) {
+	if err != nil {
+		p.log.Warn("a log is not whole", logs.Error, err)
 	}
 }
 

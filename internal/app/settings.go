@@ -63,7 +63,11 @@ func addSettings(cmd *cobra.Command, role config.Role, keys ...string) *settings
 	f := cmd.Flags()
 	f.SortFlags = false
 	for _, key := range append(keys, "run_dir") {
-		s.add(f, key, aboutKeys()[key])
+		about := aboutKeys()[key]
+		if role == config.Relay && key == "log.file" {
+			about.short = "" // -l is where it listens
+		}
+		s.add(f, key, about)
 	}
 	f.StringVarP(&s.file, "config", "C", "", "configuration `FILE`, - for standard input (default: "+searched(role)+")")
 	f.CountVarP(&s.verbose, "verbose", "v", "log more: -v informative lines, -vv those for finding faults as well")
@@ -121,6 +125,7 @@ func aboutKeys() map[string]about {
 		"run_dir":        {arg: "DIR", usage: "directory of locks and sockets (default: /run/sluice, or one of the user)"},
 		"log.file":       {"logfile", "l", "FILE", "log file, in place of standard error"},
 		"pid_file":       {"pidfile", "p", "FILE", "file that holds the process id"},
+		"relay.admin":    {flag: "admin", arg: "ADDR", usage: "admin port, where the status page is"},
 		"socket":         {"socket", "w", "PATH", "socket where engines find gws (default: handoff.socket in --run-dir)"},
 	}
 }

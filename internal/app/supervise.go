@@ -248,6 +248,13 @@ func engineLocks(dir string) ([]string, error) {
 // roleUnit is this program as a supervised module, with the settings that hold. One that
 // is taken over reads them again.
 func roleUnit(c *config.Config, name string, args ...string) (process.Unit, error) {
+	u, err := ownUnit(name, append(args, "--term", "--config", settingsPath(c.RunDir))...)
+	u.TakenOver = syscall.SIGHUP
+	return u, err
+}
+
+// ownUnit is this program as a supervised process.
+func ownUnit(name string, args ...string) (process.Unit, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return process.Unit{}, fmt.Errorf("find our own program: %w", err)
@@ -255,12 +262,7 @@ func roleUnit(c *config.Config, name string, args ...string) (process.Unit, erro
 	if _, err := exec.LookPath(self); err != nil {
 		return process.Unit{}, fmt.Errorf("run our own program: %w%s", err, ownHint(err, "must be able to run it"))
 	}
-	return process.Unit{
-		Name:      name,
-		Path:      self,
-		Args:      append(args, "--term", "--config", settingsPath(c.RunDir)),
-		TakenOver: syscall.SIGHUP,
-	}, nil
+	return process.Unit{Name: name, Path: self, Args: args}, nil
 }
 
 // sweep removes the locks of modules that were killed.

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"sluice/internal/config"
+)
+
+func newRelay() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   roleRelay + " -l ADDR:PORT [-l ADDR:PORT…] -r ADDR:PORT [-b BYTES] [-n] [-t THREADS]\n  sluice relay [-h?TvVq] [-C FILE] [-p FILE] [OPTIONS]",
+		Short: "Relay TCP connections: a proxy and load balancer",
+		Long: `relay takes connections and passes them on.
+
+With -l and -r, as the first options, it is the program cproxy: it listens at each -l and
+connects each client to -r, in the foreground, until a signal ends it. Its log goes to the
+standard output. A host may be a name, the first address of which is taken; IPv6 is
+[::1]:80. A link to sluice named cproxy is the same. What more is wanted stands in a file.
+
+Without them it runs the relay of a configuration file: listeners and pools of remotes,
+balancing, health checks, TLS, PROXY headers, limits (dist/sluice.yaml shows all of it).
+"sluice run" does that as well, as a process beside its others. Started by root it becomes
+a daemon: it needs a log file, opens its ports and goes on as the user sluice, or the one
+that the configuration names. With -T, and for other users, it stays in the foreground as
+who it is. HUP reads the configuration again without one refused connection, USR1 rotates
+the logs, TERM lets sessions go on for the time of relay.drain, a second one ends them.
+Sockets of a service manager (LISTEN_FDS) are used by their names, inherited:NAME, or in
+the place of the address that they have.`,
+		Example: `  sluice relay -l 127.0.0.1:8080 -r 192.0.2.1:80
+  sluice relay -l 0.0.0.0:8080 -l [::1]:8081 -r app.example.org:80 -n -t 2
+  sluice relay -T -C /etc/sluice.yaml`,
+		Args: noArgs,
+	}
+	m := addModule(cmd, config.Relay, "relay.admin")
+	f := cmd.Flags()
+	f.StringArrayP("listen", "l", nil, "listen at `ADDR:PORT`; may be given often")
+	f.StringP("remote", "r", "", "connect clients to `ADDR:PORT`")
+	f.StringP("buffer", "b", "16384", "`BYTES` that a session keeps for a side that takes none, in each direction")
+	f.BoolP("no-delay", "n", false, "TCP_NODELAY on both sides")
+	f.StringP("threads", "t", "1", "`NUMBER` of I/O threads")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		for _, name := range []string{"listen", "remote", "buffer", "no-delay", "threads"} {
+			if cmd.Flags().Changed(name) {
+				return misused(cmd, "--%s: write -%s, before all other options; with a configuration file it stands there", name, cmd.Flags().Lookup(name).Shorthand)
+			}
+		}
+		d, err := inheritRelay()
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		return m.start(cmd.Context(), work{
+			bind: d.bind,
+			run:  func(ctx context.Context, c *config.Config, p *self) error { return runRelay(ctx, c, d, p, m.again) },
+		})
+	}
+	return cmd
+}
+
+// bind opens what is not inherited: ports below 1024 need root.
+func (d *relayDoors) bind(c *config.Config) error {
+	conf, err := c.RelayConfig()
+	if err != nil {
+		return err
+	}
+	if len(conf.Listeners) == 0 {
+		return errNoListener
+	}
+	d.known(&conf)
+	if _, err := d.open(&conf); err != nil {
+		return err
+	}
+	return d.openAdmin(c)
+}
+
+var errNoListener = errors.New("the configuration has no relay: name a listener under relay.listeners (or give -l and -r)")

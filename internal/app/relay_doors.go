@@ -1,0 +1,232 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"sluice/internal/config"
+	"sluice/internal/flow"
+	"sluice/internal/netx"
+	"sluice/internal/process"
+	"sluice/internal/relay"
+)
+
+// The names of a relay's inherited descriptors, besides those that a service manager chooses:
+// a listening socket is named by its address, as text of a URL (a name has no colon).
+const (
+	doorRelayAdmin = "relay.admin"
+	doorRelay      = "relay/"
+)
+
+func relayDoor(key string) string { return doorRelay + url.QueryEscape(key) }
+
+// relayDoors are the sockets of a relay: those that it has inherited, or those that are held
+// for a relay which runs as a process of its own.
+type relayDoors struct {
+	sockets  map[string]*os.File // as relay.Options.Inherited
+	files    map[string]os.FileInfo
+	admin    *os.File
+	lifeline *os.File // of the supervisor; nil when there is none
+	link     *process.Link
+}
+
+func newRelayDoors() *relayDoors {
+	return &relayDoors{sockets: make(map[string]*os.File), files: make(map[string]os.FileInfo)}
+}
+
+// inheritRelay takes what the parent process has left.
+func inheritRelay() (*relayDoors, error) {
+	files, err := netx.Inherited()
+	if err != nil {
+		return nil, err
+	}
+	d := newRelayDoors()
+	d.admin, d.lifeline = files[doorRelayAdmin], files[doorLifeline]
+	delete(files, doorRelayAdmin)
+	delete(files, doorLifeline)
+	d.sockets = named(files)
+	if d.link, err = process.OpenLink(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// named are sockets by the names that a relay looks for.
+func named(files map[string]*os.File) map[string]*os.File {
+	out := make(map[string]*os.File, len(files))
+	for name, f := range files {
+		if text, ok := strings.CutPrefix(name, doorRelay); ok {
+			if key, err := url.QueryUnescape(text); err == nil {
+				name = key
+			}
+		}
+		out[name] = f
+	}
+	return out
+}
+
+// known has the sockets that a service manager gave without a name of the configuration go by
+// their addresses.
+func (d *relayDoors) known(c *relay.Config) {
+	names := make(map[string]bool)
+	for _, s := range socketsOf(c) {
+		names[socketKey(s)] = true
+	}
+	for name, f := range maps.Clone(d.sockets) {
+		_, addr := descriptor(f)
+		if key := addr.String(); !names[name] && names[key] && d.sockets[key] == nil {
+			delete(d.sockets, name)
+			d.sockets[key] = f
+		}
+	}
+}
+
+// socketsOf are all sockets of a configuration.
+func socketsOf(c *relay.Config) []relay.Socket {
+	var all []relay.Socket
+	for _, l := range c.Listeners {
+		all = append(all, l.Addrs...)
+	}
+	return all
+}
+
+// socketKey is what relay.Options.Inherited calls a socket.
+func socketKey(s relay.Socket) string {
+	if s.Inherited != "" {
+		return s.Inherited
+	}
+	return s.Addr.String()
+}
+
+// open opens the sockets that are not there yet, and says which. One that may be tried again later, and
+// one of a network that the system has not, is left to the relay. With an error those that
+// were opened are closed.
+func (d *relayDoors) open(c *relay.Config) (opened []string, err error) {
+	for _, s := range socketsOf(c) {
+		key := socketKey(s)
+		if d.sockets[key] != nil {
+			continue
+		}
+		if s.Inherited != "" {
+			d.drop(opened)
+			return nil, fmt.Errorf("no socket %q was inherited: a service manager gives it (LISTEN_FDS, LISTEN_FDNAMES)", key)
+		}
+		f, err := s.Open()
+		switch {
+		case err == nil:
+			d.sockets[key] = f
+			d.note(key, s.Addr)
+			opened = append(opened, key)
+		case s.Retry == 0 && !errors.Is(err, netx.ErrNoSCTP):
+			d.drop(opened)
+			return nil, err
+		}
+	}
+	return opened, nil
+}
+
+// note remembers the file of a UNIX socket, which is removed with it.
+func (d *relayDoors) note(key string, a flow.Addr) {
+	if a.Network != flow.Unix || strings.HasPrefix(a.Path, "@") {
+		return
+	}
+	if info, err := os.Lstat(a.Path); err == nil {
+		d.files[key] = info
+	}
+}
+
+// openAdmin opens the admin port, if there is to be one.
+func (d *relayDoors) openAdmin(c *config.Config) error {
+	if c.Relay.Admin.Address == "" || d.admin != nil {
+		return nil
+	}
+	l, err := netx.ListenTCP(c.Relay.Admin.Address)
+	if err != nil {
+		return fmt.Errorf("admin port of the relay: %w", err)
+	}
+	defer l.Close()
+	if d.admin, err = l.File(); err != nil {
+		return fmt.Errorf("admin port of the relay: %w", err)
+	}
+	return nil
+}
+
+// adminListener is the admin port; nil when there is none.
+func (d *relayDoors) adminListener() (net.Listener, error) {
+	if d.admin == nil {
+		return nil, nil
+	}
+	l, err := net.FileListener(d.admin)
+	if err != nil {
+		return nil, fmt.Errorf("admin port of the relay: %w", err)
+	}
+	d.admin.Close()
+	d.admin = nil
+	return l, nil
+}
+
+// gone are the sockets that a configuration does not want any more.
+func (d *relayDoors) gone(c *relay.Config) []string {
+	wanted := make(map[string]bool)
+	for _, s := range socketsOf(c) {
+		wanted[socketKey(s)] = true
+	}
+	var gone []string
+	for key := range d.sockets {
+		if !wanted[key] {
+			gone = append(gone, key)
+		}
+	}
+	return gone
+}
+
+// drop closes sockets.
+func (d *relayDoors) drop(keys []string) {
+	for _, key := range keys {
+		d.sockets[key].Close()
+		delete(d.sockets, key)
+		path, isUnix := strings.CutPrefix(key, "unix:")
+		made, noted := d.files[key]
+		delete(d.files, key)
+		if now, err := os.Lstat(path); isUnix && noted && err == nil && os.SameFile(now, made) {
+			_ = os.Remove(path) // it is only a name by now
+		}
+	}
+}
+
+// some are sockets for a child, with their names, in order.
+func (d *relayDoors) some(keys []string) (names []string, files []*os.File) {
+	for _, key := range keys {
+		names, files = append(names, relayDoor(key)), append(files, d.sockets[key])
+	}
+	return names, files
+}
+
+// all are all sockets for a child that begins.
+func (d *relayDoors) all() (names []string, files []*os.File) {
+	names, files = d.some(slices.Sorted(maps.Keys(d.sockets)))
+	for name, f := range map[string]*os.File{doorRelayAdmin: d.admin, doorLifeline: d.lifeline} {
+		if f != nil {
+			names, files = append(names, name), append(files, f)
+		}
+	}
+	return names, files
+}
+
+// close closes all that is open; what is closed already does not mind.
+func (d *relayDoors) close() {
+	d.drop(slices.Collect(maps.Keys(d.sockets)))
+	for _, f := range []*os.File{d.admin, d.lifeline} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	d.link.Close()
+}

@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"sluice/internal/config"
+	"sluice/internal/process"
+)
+
+// tcprelayWorker is the process that relays for a tcprelayMaster; its arguments are the file of its
+// settings and those of its log.
+func tcprelayWorker(args []string, _, stderr io.Writer) int {
+	if len(args) != 6 {
+		fmt.Fprintf(stderr, "%s: it is started by %s only\n", nameWorker, nameTcprelay)
+		return exUsage
+	}
+	if err := workForTcprelay(args[0], logFromArgs(args[1:])); err != nil {
+		fmt.Fprintf(stderr, "%s: %s\n", nameTcprelay, err)
+		return 1
+	}
+	return 0
+}
+
+func workForTcprelay(settings string, where tcprelayLog) error {
+	signal.Ignore(syscall.SIGPIPE)
+	p := &self{role: nameTcprelay, asked: process.Signals(context.Background())}
+	defer p.asked.End()
+	d, err := inheritRelay()
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	log, closed, err := where.open(&p.level)
+	if err != nil {
+		return err
+	}
+	p.log, p.ends = log, []func(){closed}
+	c, err := config.Load(settings, config.Relay)
+	if err == nil {
+		w := &relayWorker{self: p, conf: &c, doors: d, again: func(old *config.Config) (change, error) {
+			now, err := config.Load(settings, config.Relay)
+			if err != nil {
+				return change{}, err
+			}
+			return changeOf(old, now)
+		}}
+		err = w.run(p.asked.Stop)
+	}
+	if errors.Is(err, process.ErrLifeline) {
+		err = nil // its sessions were served to their end
+	}
+	p.end(err)
+	return err
+}
+
+// accountOf is whom a relay runs as: a user and a group, by names or numbers; nil if that is
+// us, or if only root could be somebody else.
+func accountOf(name, group string) (*process.Account, error) {
+	if name == "" && group == "" || os.Geteuid() != 0 {
+		return nil, nil
+	}
+	a := process.Account{UID: os.Geteuid(), GID: os.Getegid(), Name: "root", Home: "/"}
+	if uid, err := strconv.Atoi(name); err == nil {
+		a.UID, a.Name = uid, name
+	}
+	if known, err := process.FindAccount(name); name != "" && err == nil {
+		a = known
+	} else if name != "" && a.Name != name {
+		return nil, fmt.Errorf("UNIX user '%s' not found.", name) //nolint:staticcheck,revive // the words of tcprelay
+	}
+	if group == "" {
+		return &a, nil
+	}
+	gid, err := strconv.Atoi(group)
+	if g, found := user.LookupGroup(group); found == nil {
+		gid, err = strconv.Atoi(g.Gid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("UNIX group '%s' not found.", group) //nolint:staticcheck,revive // the words of tcprelay
+	}
+	a.GID = gid
+	return &a, nil
+}
