@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -29,10 +30,10 @@ URLs it shows no credentials.`,
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVarP(&file, "config", "C", "", "configuration `FILE`, - for standard input (default: as the module)")
-	cmd.Flags().StringVar(&role, "for", roleRun, "`MODULE` that reads it: run, gws or gng")
+	cmd.Flags().StringVar(&role, "for", roleRun, "`MODULE` that reads it: run, gws, gng or relay")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if role != roleRun && role != roleGWS && role != roleGNG {
-			return misused(cmd, "bad --for %q: want run, gws or gng", role)
+		if !slices.Contains([]string{roleRun, roleGWS, roleGNG, roleRelay}, role) {
+			return misused(cmd, "bad --for %q: want run, gws, gng or relay", role)
 		}
 		return check(file, config.Role(role), cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}

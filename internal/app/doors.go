@@ -225,7 +225,7 @@ func visit(addr string, secure bool) string {
 // certificate is for the doors over TLS; nil when there are none. log hears when it has
 // changed.
 func certificate(c *config.Config, log *slog.Logger) (*tls.Config, error) {
-	if !c.Admin.TLS && !slices.ContainsFunc(c.Listen, func(d config.Door) bool { return d.TLS }) {
+	if !c.Admin.TLS && !c.Relay.Admin.TLS && !slices.ContainsFunc(c.Listen, func(d config.Door) bool { return d.TLS }) {
 		return nil, nil
 	}
 	meet := certs.Server{

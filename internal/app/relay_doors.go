@@ -1,17 +1,22 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"sluice/internal/config"
 	"sluice/internal/flow"
+	"sluice/internal/logs"
 	"sluice/internal/netx"
 	"sluice/internal/process"
 	"sluice/internal/relay"
@@ -229,4 +234,59 @@ func (d *relayDoors) close() {
 		}
 	}
 	d.link.Close()
+}
+
+// openRelay opens the sockets of the relay of a `sluice run`, nil if it has none. Those of a run that
+// was killed are waited for: its relay lets go of them when it notices.
+func openRelay(ctx context.Context, c *config.Config) (*relayDoors, error) {
+	if !c.HasRelay() {
+		return nil, nil
+	}
+	orphans, err := anyHeld(c.RunDirectory())
+	if err != nil {
+		return nil, err
+	}
+	d := newRelayDoors()
+	deadline := time.Now().Add(orphanTime)
+	for {
+		err := d.bind(c)
+		switch {
+		case err == nil:
+			return d, nil
+		case !orphans || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) || ctx.Err() != nil:
+			d.close()
+			return nil, err
+		}
+		pause(ctx, orphanPause)
+	}
+}
+
+// orphanPause is how often openRelay tries.
+const orphanPause = 50 * time.Millisecond
+
+// anyHeld says whether a relay of another run is still there.
+func anyHeld(dir string) (bool, error) {
+	if !exists(dir) {
+		return false, nil
+	}
+	locks, err := relayLocks(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, lock := range locks {
+		if pid, err := process.Holder(lock); pid != 0 || err != nil {
+			return pid != 0, err
+		}
+	}
+	return false, nil
+}
+
+// tell logs where the relay listens.
+func (d *relayDoors) tell(log *slog.Logger, c *config.Config) {
+	args := []any{logs.Listen, some(slices.Sorted(maps.Keys(d.sockets)))}
+	if d.admin != nil {
+		_, addr := descriptor(d.admin)
+		args = append(args, logs.Admin, visit(addr.String(), c.Relay.Admin.TLS))
+	}
+	logs.Normal(log, "relay runs", args...)
 }

@@ -113,7 +113,7 @@ func short(err error) string {
 	return line
 }
 
-// usable says what keeps gws from being started with c, besides its ports and lists.
+// usable says what keeps gws or the relay from being started with c, besides ports and lists.
 func usable(c *config.Config) error {
 	quiet := slog.New(slog.DiscardHandler)
 	if _, err := c.GWS(build()); err != nil {
@@ -126,7 +126,10 @@ func usable(c *config.Config) error {
 	if _, err := auth.New(rights, quiet); err != nil {
 		return err
 	}
-	_, err = certificate(c, quiet)
+	if _, err = certificate(c, quiet); err != nil {
+		return err
+	}
+	_, err = c.RelayConfig()
 	return err
 }
 

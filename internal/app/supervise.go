@@ -18,6 +18,7 @@ import (
 	"sluice/internal/logs"
 	"sluice/internal/netx"
 	"sluice/internal/process"
+	"sluice/internal/relay"
 )
 
 // orphanTime is how long a gws whose supervisor was killed may need to end.
@@ -57,6 +58,7 @@ const nameRun = "sluice run"
 type modules struct {
 	conf   config.Config // what holds; of one goroutine at a time
 	doors  *doors
+	relay  *relayDoors // nil = no relay is run
 	lock   *process.Lock
 	log    *slog.Logger
 	pipe   [2]*os.File // the lifeline: read by gws, held by us
@@ -65,14 +67,15 @@ type modules struct {
 	pass   chan process.Order
 }
 
-// newModules prepares the processes; run starts them. What is in d stays the caller's.
-func newModules(c config.Config, d *doors, log *slog.Logger) (*modules, error) {
+// newModules prepares the processes; run starts them. What is in d and r stays the caller's; without
+// r no relay is run.
+func newModules(c config.Config, d *doors, r *relayDoors, log *slog.Logger) (*modules, error) {
 	c.RunDir = c.RunDirectory()
 	lock, err := enter(c.RunDir, filepath.Join(c.RunDir, supervisorLock), nameRun)
 	if err != nil {
 		return nil, err
 	}
-	m := &modules{conf: c, doors: d, lock: lock, log: log, pass: make(chan process.Order)}
+	m := &modules{conf: c, doors: d, relay: r, lock: lock, log: log, pass: make(chan process.Order)}
 	if err := m.prepare(); err != nil {
 		m.close()
 		return nil, err
@@ -97,8 +100,18 @@ func (m *modules) prepare() (err error) {
 	if err != nil {
 		return err
 	}
+	behind := []process.Unit{front}
+	if m.relay != nil {
+		m.relay.lifeline = m.pipe[0]
+		u, err := roleUnit(&m.conf, roleRelay, roleRelay)
+		if err != nil {
+			return err
+		}
+		u.Now, u.Linked, u.Grace = m.relay.inherit, true, drainGrace(&m.conf)
+		behind = append(behind, u)
+	}
 	engines, err := engineUnits(&m.conf)
-	m.stages = [][]process.Unit{engines, {front}}
+	m.stages = [][]process.Unit{engines, behind}
 	return err
 }
 
@@ -118,6 +131,9 @@ func (m *modules) close() {
 func (m *modules) run(stop, kill context.Context) error {
 	c := &m.conf
 	users, admin := m.doors.urls(c)
+	if m.relay != nil {
+		m.relay.tell(m.log, c)
+	}
 	logs.Normal(m.log, "sluice runs", logs.Listen, users, logs.Admin, admin,
 		"engines", c.EngineCount(), "channels", len(c.Channels), logs.Interface, c.Interface, "allow", c.Get("allow"), "version", build(), logs.PID, os.Getpid())
 	s := process.Supervisor{Stages: m.stages, Grace: c.Grace, Pass: m.pass, Log: m.log}
@@ -125,20 +141,44 @@ func (m *modules) run(stop, kill context.Context) error {
 	return sweep(m.conf.RunDir)
 }
 
-// reload makes c hold for the modules: for those that run, and those that are started later.
+// reload makes c hold for the modules: for those that run, and those that are started later. The relay
+// gets the new sockets of c.
 func (m *modules) reload(ctx context.Context, c config.Config) error {
+	o := process.Order{Signal: syscall.SIGHUP}
+	var conf relay.Config
+	var opened []string
+	if m.relay != nil {
+		var err error
+		if conf, err = c.RelayConfig(); err != nil {
+			return err
+		}
+		if opened, err = m.relay.open(&conf); err != nil {
+			return err
+		}
+		o.Names, o.Files = m.relay.some(opened)
+	}
 	if err := writeSettings(c); err != nil {
+		if m.relay != nil {
+			m.relay.drop(opened)
+		}
 		return err
 	}
 	m.conf = c
-	m.tell(ctx, syscall.SIGHUP)
+	m.order(ctx, o)
+	if m.relay != nil {
+		m.relay.drop(m.relay.gone(&conf))
+	}
 	return nil
 }
 
 // tell passes sig on to all modules that run, unless ctx has ended.
 func (m *modules) tell(ctx context.Context, sig syscall.Signal) {
+	m.order(ctx, process.Order{Signal: sig})
+}
+
+func (m *modules) order(ctx context.Context, o process.Order) {
 	select {
-	case m.pass <- process.Order{Signal: sig}:
+	case m.pass <- o:
 	case <-ctx.Done():
 	}
 }
@@ -231,14 +271,19 @@ func enginePins(c *config.Config) ([][]string, error) {
 }
 
 // engineLocks are the lock files of engines, held or not.
-func engineLocks(dir string) ([]string, error) {
+func engineLocks(dir string) ([]string, error) { return locksOf(dir, "engine-") }
+
+// relayLocks are those of relays with a supervisor, likewise.
+func relayLocks(dir string) ([]string, error) { return locksOf(dir, "relay-") }
+
+func locksOf(dir, prefix string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
 	var locks []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "engine-") && strings.HasSuffix(e.Name(), ".lock") {
+		if strings.HasPrefix(e.Name(), prefix) && strings.HasSuffix(e.Name(), ".lock") {
 			locks = append(locks, filepath.Join(dir, e.Name()))
 		}
 	}
@@ -271,6 +316,11 @@ func sweep(dir string) error {
 	if err != nil {
 		return err
 	}
+	relays, err := relayLocks(dir)
+	if err != nil {
+		return err
+	}
+	locks = append(locks, relays...)
 	if gws := filepath.Join(dir, gwsLock); exists(gws) {
 		locks = append(locks, gws)
 	}

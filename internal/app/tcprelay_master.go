@@ -196,8 +196,8 @@ func (m *tcprelayMaster) run() error {
 				return err
 			}
 		}
-		w := &relayWorker{self: &m.self, conf: &m.made.Config, doors: m.doors, again: m.again}
-		return w.run(m.asked.Stop)
+		w := &relayWorker{self: &m.self, doors: m.doors, again: m.again}
+		return w.run(m.asked.Stop, &m.made.Config)
 	}
 	if err := m.settle(); err != nil {
 		return err

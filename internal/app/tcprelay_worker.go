@@ -45,14 +45,14 @@ func workForTcprelay(settings string, where tcprelayLog) error {
 	p.log, p.ends = log, []func(){closed}
 	c, err := config.Load(settings, config.Relay)
 	if err == nil {
-		w := &relayWorker{self: p, conf: &c, doors: d, again: func(old *config.Config) (change, error) {
+		w := &relayWorker{self: p, doors: d, again: func(old *config.Config) (change, error) {
 			now, err := config.Load(settings, config.Relay)
 			if err != nil {
 				return change{}, err
 			}
 			return changeOf(old, now)
 		}}
-		err = w.run(p.asked.Stop)
+		err = w.run(p.asked.Stop, &c)
 	}
 	if errors.Is(err, process.ErrLifeline) {
 		err = nil // its sessions were served to their end

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,8 +30,8 @@ func runRelay(ctx context.Context, c *config.Config, d *relayDoors, p *self, aga
 		return err
 	}
 	defer leave(lock, p.log)
-	w := &relayWorker{self: p, conf: c, doors: d, again: again}
-	return w.run(ctx)
+	w := &relayWorker{self: p, doors: d, again: again}
+	return w.run(ctx, c)
 }
 
 // lock is that of the run directory. Of those that have a supervisor there may be several: each has
@@ -45,21 +47,22 @@ func (d *relayDoors) lock(dir string) (*process.Lock, error) {
 // relayWorker is a process that relays.
 type relayWorker struct {
 	self  *self
-	conf  *config.Config
 	doors *relayDoors
-	again reread // nil = the configuration is not read again
+	again reread
 	relay *relay.Relay
 
+	held    atomic.Pointer[config.Config] // what holds; of the goroutine of reload
 	retired atomic.Bool
 	endWeb  context.CancelFunc
 }
 
-func (w *relayWorker) run(ctx context.Context) error {
-	conf, err := w.conf.RelayConfig()
+func (w *relayWorker) run(ctx context.Context, c *config.Config) error {
+	w.held.Store(c)
+	conf, err := c.RelayConfig()
 	if err != nil {
 		return err
 	}
-	if err := w.self.openSessions(w.conf); err != nil {
+	if err := w.self.openSessions(c); err != nil {
 		return err
 	}
 	web, endWeb := context.WithCancel(context.Background())
@@ -69,7 +72,7 @@ func (w *relayWorker) run(ctx context.Context) error {
 	if w.relay, err = relay.New(conf, w.options(&conf)); err != nil {
 		return err
 	}
-	l, err := w.doors.adminListener()
+	l, err := w.adminListener()
 	if err == nil {
 		err = w.ready(l)
 	}
@@ -97,13 +100,13 @@ func (w *relayWorker) options(c *relay.Config) relay.Options {
 }
 
 func (w *relayWorker) ready(l net.Listener) error {
-	addrs := make([]string, 0, len(w.conf.Relay.Listeners))
+	var addrs []string
 	for _, a := range w.relay.Addrs() {
 		addrs = append(addrs, a.String())
 	}
 	args := []any{logs.Listen, strings.Join(addrs, ",")}
 	if l != nil {
-		args = append(args, logs.Admin, visit(l.Addr().String(), w.conf.Relay.Admin.TLS))
+		args = append(args, logs.Admin, visit(l.Addr().String(), w.held.Load().Relay.Admin.TLS))
 	}
 	return w.self.ready(args...)
 }
@@ -134,6 +137,29 @@ func (w *relayWorker) relayAll(ctx, web context.Context, l net.Listener) error {
 	return err
 }
 
+// adminListener is the admin port, nil if there is none. What a trusted proxy says of a connection
+// comes before TLS.
+func (w *relayWorker) adminListener() (net.Listener, error) {
+	l, err := w.doors.adminListener()
+	if l == nil || err != nil {
+		return nil, err
+	}
+	log := logs.Limited(w.self.log)
+	l = httpx.ProxyListener(l, func() []netip.Prefix { return w.held.Load().Proxies }, func(err error) {
+		log.Info("connection to the admin port closed", logs.Reason, err)
+	})
+	c := w.held.Load()
+	if !c.Relay.Admin.TLS {
+		return l, nil
+	}
+	cert, err := certificate(c, w.self.log)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return tls.NewListener(l, cert), nil
+}
+
 // serveAdmin serves the admin port of the relay. It ends with web, and before that with an error
 // only.
 func (w *relayWorker) serveAdmin(web context.Context, l net.Listener) error {
@@ -151,10 +177,10 @@ func (w *relayWorker) retire() {
 
 // reload reads the configuration again; new sockets have come from the supervisor.
 func (w *relayWorker) reload() {
-	if w.retired.Load() || w.again == nil {
+	if w.retired.Load() {
 		return
 	}
-	now, err := w.again(w.conf)
+	now, err := w.again(w.held.Load())
 	var conf relay.Config
 	if err == nil {
 		conf, err = now.conf.RelayConfig()
@@ -170,7 +196,7 @@ func (w *relayWorker) reload() {
 		tellKept(w.self.log, err)
 		return
 	}
-	*w.conf = now.conf
+	w.held.Store(&now.conf)
 	w.self.level.Set(now.conf.Log.Level)
 	now.tell(w.self.log)
 }

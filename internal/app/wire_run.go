@@ -26,6 +26,13 @@ func runAll(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer d.close()
+	r, err := openRelay(asked.Stop, &c)
+	if err != nil {
+		return err
+	}
+	if r != nil {
+		defer r.close()
+	}
 	if switches(&c) {
 		if err := settle(&c, true); err != nil {
 			return err
@@ -34,21 +41,25 @@ func runAll(ctx context.Context, s *settings) error {
 	p := &self{role: roleRun, asked: asked}
 	if err = p.begin(&c); err == nil {
 		logSource(p.log, &c)
-		err = superviseAll(c, d, p, s.again)
+		err = superviseAll(c, d, r, p, s.again)
 	}
 	p.end(err)
 	return err
 }
 
 // superviseAll supervises, and passes on what signals ask.
-func superviseAll(c config.Config, d *doors, p *self, again reread) error {
-	m, err := newModules(c, d, p.log)
+func superviseAll(c config.Config, d *doors, r *relayDoors, p *self, again reread) error {
+	m, err := newModules(c, d, r, p.log)
 	if err != nil {
 		return err
 	}
 	defer m.close()
 	reload := func() {
 		now, err := again(&m.conf)
+		if err == nil && now.conf.HasRelay() != (m.relay != nil) {
+			now.later = append(now.later, "relay")
+			now.conf.Relay = m.conf.Relay
+		}
 		if err == nil {
 			err = usable(&now.conf)
 		}
