@@ -83,19 +83,33 @@ func (a *authority) write(name, kind string, der []byte) {
 // renew writes a new certificate and its key, and returns its serial number.
 func (a *authority) renew() int64 {
 	a.t.Helper()
+	return a.issue("server", "localhost", "127.0.0.1")
+}
+
+// issue writes FILE.pem and FILE.key, for a server or a client of these names and addresses, and
+// returns the serial number.
+func (a *authority) issue(file string, names ...string) int64 {
+	a.t.Helper()
 	a.last++
-	der, key := a.sign(&x509.Certificate{
-		SerialNumber: big.NewInt(a.last), Subject: pkix.Name{CommonName: "localhost"},
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(a.last), Subject: pkix.Name{CommonName: names[0]},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, a.cert, a.key)
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, key := a.sign(template, a.cert, a.key)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.write("server.pem", "CERTIFICATE", der)
-	a.write("server.key", "PRIVATE KEY", private)
+	a.write(file+".pem", "CERTIFICATE", der)
+	a.write(file+".key", "PRIVATE KEY", private)
 	return a.last
 }
 

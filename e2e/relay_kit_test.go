@@ -1,0 +1,438 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/internal/report"
+	"sluice/internal/testkit"
+)
+
+// relayed is a `sluice relay` of a test, in the foreground.
+type relayed struct {
+	t      *testing.T
+	proc   *testkit.Proc
+	dir    string // of its files
+	config string // path
+	log    string // path of its session log
+	admin  string
+}
+
+// startRelay starts `sluice relay` with a configuration, which says all but the admin port, the session
+// log and the run directory, and waits until it accepts. At the end of the test it is
+// stopped and must go in good order.
+func startRelay(t *testing.T, config string) *relayed {
+	t.Helper()
+	dir := shortDir(t)
+	r := &relayed{
+		t: t, dir: dir, config: filepath.Join(dir, "sluice.yaml"), log: filepath.Join(dir, "sessions"), admin: freePort(t),
+	}
+	r.write(config)
+	r.proc = startRelayOf(t, "relay", "-T", "-C", r.config, "--admin", r.admin, "--run-dir", filepath.Join(dir, "run"))
+	r.eventually(func(report.Relay) error { return nil })
+	return r
+}
+
+// startRelayOf starts the program, which must end in good order: by TERM at the end of the test if it has not
+// ended before.
+func startRelayOf(t *testing.T, args ...string) *testkit.Proc {
+	t.Helper()
+	p := testkit.Start(t, program(), args...)
+	t.Cleanup(func() {
+		select {
+		case <-p.Done():
+		default:
+			if t.Failed() {
+				return // it is killed
+			}
+			p.Signal(syscall.SIGTERM)
+		}
+		if err := p.Wait(); err != nil {
+			t.Errorf("sluice %s: %v", strings.Join(args, " "), err)
+		}
+		if line := alarming.FindString(p.Output()); line != "" {
+			t.Errorf("sluice %s said %q:\n%s", strings.Join(args, " "), line, p.Output())
+		}
+	})
+	return p
+}
+
+// write makes config the configuration; it begins with "relay:" and a new line.
+func (r *relayed) write(config string) {
+	r.t.Helper()
+	rest, ok := strings.CutPrefix(config, "relay:\n")
+	if !ok {
+		r.t.Fatalf("a configuration of a relay begins with relay: and a new line; this one with %.20q", config)
+	}
+	put(r.t, r.config, fmt.Sprintf("relay:\n  session_log: {file: %s}\n%s", r.log, rest))
+}
+
+// What a relay says when it has read its configuration again, and when it has not.
+var (
+	relayRereadLine = regexp.MustCompile(`(?m)^.*"configuration read again".*$`)
+	relayKeptLine   = regexp.MustCompile(`(?m)^.*"configuration not read again.*$`)
+)
+
+// reload has the relay read another configuration.
+func (r *relayed) reload(config string) {
+	r.t.Helper()
+	r.reread(config, relayRereadLine)
+}
+
+// keeps has the relay read a configuration that is wrong, and returns what it says.
+func (r *relayed) keeps(config string) string {
+	r.t.Helper()
+	return r.reread(config, relayKeptLine)
+}
+
+func (r *relayed) reread(config string, line *regexp.Regexp) (said string) {
+	r.t.Helper()
+	before := len(line.FindAllString(r.proc.Output(), -1))
+	r.write(config)
+	r.proc.Signal(syscall.SIGHUP)
+	testkit.Eventually(r.t, func() error {
+		all := line.FindAllString(r.proc.Output(), -1)
+		if len(all) <= before {
+			return fmt.Errorf("no line like %s after HUP", line)
+		}
+		said = all[len(all)-1]
+		return nil
+	})
+	return said
+}
+
+// status is what the relay says it does.
+func (r *relayed) status() report.Relay {
+	r.t.Helper()
+	st, err := relayStatus(r.admin)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return st
+}
+
+// relayStatus asks the admin port of a relay.
+func relayStatus(admin string) (st report.Relay, err error) {
+	resp, err := http.Get("http://" + admin + "/status?format=json")
+	if err != nil {
+		return st, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return st, fmt.Errorf("/status: %s", resp.Status)
+	}
+	return st, json.NewDecoder(resp.Body).Decode(&st)
+}
+
+// eventually waits until the status satisfies want.
+func (r *relayed) eventually(want func(report.Relay) error) {
+	r.t.Helper()
+	testkit.Eventually(r.t, func() error {
+		st, err := relayStatus(r.admin)
+		if err != nil {
+			return err
+		}
+		return want(st)
+	})
+}
+
+// sessionsAre waits until so many sessions run.
+func (r *relayed) sessionsAre(n int) {
+	r.t.Helper()
+	r.eventually(func(st report.Relay) error {
+		if st.Totals.Sessions != n {
+			return fmt.Errorf("%d sessions, want %d", st.Totals.Sessions, n)
+		}
+		return nil
+	})
+}
+
+// remoteNamed is a remote of the status; pools are looked at in their order.
+func remoteNamed(st report.Relay, name string) (report.RelayRemote, error) {
+	for _, p := range st.Pools {
+		for _, one := range p.Remotes {
+			if one.Name == name {
+				return one, nil
+			}
+		}
+	}
+	return report.RelayRemote{}, fmt.Errorf("no remote %s: %+v", name, st.Pools)
+}
+
+// remote waits until a remote is as wanted.
+func (r *relayed) remote(name string, want func(report.RelayRemote) bool) (found report.RelayRemote) {
+	r.t.Helper()
+	r.eventually(func(st report.Relay) (err error) {
+		if found, err = remoteNamed(st, name); err == nil && !want(found) {
+			err = fmt.Errorf("the remote is %+v", found)
+		}
+		return err
+	})
+	return found
+}
+
+// isUp and isDown are what a check found.
+func isUp(r report.RelayRemote) bool   { return r.Up }
+func isDown(r report.RelayRemote) bool { return !r.Up }
+
+// order sends an order to the admin port, with parameters as they stand in a URL, and returns the answer.
+func (r *relayed) order(path string) (code int, said string) {
+	r.t.Helper()
+	return curl(r.t, "-X", "POST", "http://"+r.admin+path)
+}
+
+// sessionLine is a line of the session log, as docs/relay.md says.
+var sessionLine = regexp.MustCompile(`^time=(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:\d\d)) id=(?P<id>\d+)` +
+	` listener=(?P<listener>\S+) peer=(?P<peer>\S+) client=(?P<client>\S+) pool=(?P<pool>\S+) remote=(?P<remote>\S+)` +
+	` up=(?P<up>\d+) down=(?P<down>\d+) queue=(?P<queue>\d+\.\d{3}) connect=(?P<connect>\d+\.\d{3}|-) total=(?P<total>\d+\.\d{3})` +
+	` cause=(?P<cause>[a-z-]+) error=(?P<error>[^" ]+|"(?:[^"\\]|\\.)*")` + "\n$")
+
+// sessions are the sessions of the session log, in the order of their ends; each line must be one.
+func (r *relayed) sessions() (all []entry) {
+	r.t.Helper()
+	text, _ := os.ReadFile(r.log) // none yet is fine
+	for one := range strings.Lines(string(text)) {
+		if !strings.HasSuffix(one, "\n") {
+			break // it is being written
+		}
+		m := sessionLine.FindStringSubmatch(one)
+		if m == nil {
+			r.t.Fatalf("not a line of the session log: %q", one)
+		}
+		e := entry{}
+		for i, name := range sessionLine.SubexpNames() {
+			e[name] = m[i]
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// session waits for a session of the log with these fields, name and value in turn; the last one counts.
+func (r *relayed) session(fields ...string) (found entry) {
+	r.t.Helper()
+	testkit.Eventually(r.t, func() error {
+		all := r.sessions()
+		for _, e := range slices.Backward(all) {
+			if e.has(fields...) {
+				found = e
+				return nil
+			}
+		}
+		return fmt.Errorf("no session with %q in the log:\n%v", fields, all)
+	})
+	return found
+}
+
+// startCproxy starts `sluice relay` as cproxy, and waits until it listens wherever it is to.
+func startCproxy(t *testing.T, args ...string) *testkit.Proc {
+	t.Helper()
+	p := startStopped(t, program(), append([]string{"relay"}, args...)...)
+	for i, arg := range args {
+		if arg == "-l" {
+			p.WaitLine(`listening on ` + regexp.QuoteMeta(args[i+1]) + ` \(fd=`)
+		}
+	}
+	return p
+}
+
+// startTcprelay starts `sluice tcprelay` in the foreground, with its log on standard error, and waits until it
+// listens. At the end of the test it is stopped and must go in good order.
+func startTcprelay(t *testing.T, file string, args ...string) *testkit.Proc {
+	t.Helper()
+	path := put(t, filepath.Join(shortDir(t), "tcprelay.cfg"), file)
+	p := startRelayOf(t, slices.Concat([]string{"tcprelay", "-f", "-D"}, args, []string{path})...)
+	p.WaitLine(`msg=ready`)
+	return p
+}
+
+// remote is a server of a test that relays connect to.
+type remote struct {
+	addr  string
+	calls atomic.Int64 // connections that it has accepted
+
+	l      net.Listener
+	talks  sync.WaitGroup
+	mu     sync.Mutex // guards what follows
+	open   map[net.Conn]bool
+	closed bool
+}
+
+// newRemote runs talk for each connection, which is closed then, at a port of its own.
+func newRemote(t *testing.T, talk func(net.Conn)) *remote {
+	t.Helper()
+	return newRemoteAt(t, "tcp", freePort(t), talk)
+}
+
+func newRemoteAt(t *testing.T, network, addr string, talk func(net.Conn)) *remote {
+	t.Helper()
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &remote{addr: addr, l: l, open: make(map[net.Conn]bool)}
+	r.talks.Go(func() { r.accept(talk) })
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *remote) accept(talk func(net.Conn)) {
+	for {
+		c, err := r.l.Accept()
+		if err != nil {
+			return
+		}
+		r.calls.Add(1)
+		r.mu.Lock()
+		r.open[c] = true
+		if r.closed {
+			c.Close()
+		}
+		r.mu.Unlock()
+		r.talks.Go(func() {
+			talk(c)
+			r.mu.Lock()
+			delete(r.open, c)
+			r.mu.Unlock()
+			c.Close()
+		})
+	}
+}
+
+// close ends the server with its connections: from then on it refuses.
+func (r *remote) close() {
+	r.l.Close()
+	r.mu.Lock()
+	r.closed = true
+	for c := range r.open {
+		c.Close()
+	}
+	r.mu.Unlock()
+	r.talks.Wait()
+}
+
+// What remotes do: echoes says what it hears, and ends after the other side; echoesAs says its name
+// before, in a line; mute hears, and never says anything.
+func echoes(c net.Conn) { _, _ = io.Copy(c, c) }
+
+func echoesAs(name string) func(net.Conn) {
+	return func(c net.Conn) {
+		if _, err := io.WriteString(c, name+"\n"); err == nil {
+			echoes(c)
+		}
+	}
+}
+
+func mute(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+
+// call connects to a relay, with time for all that a test does.
+func call(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	return callFrom(t, "", addr)
+}
+
+// callFrom is call from an address of this machine; "" is the system's choice.
+func callFrom(t *testing.T, from, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := tryCall(from, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// tryCall is callFrom for what may fail; the caller closes it.
+func tryCall(from, addr string) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: testkit.Patience}
+	if from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	c, err := d.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), nil
+}
+
+// says sends text.
+func says(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hears wants text next.
+func hears(t *testing.T, c io.Reader, text string) {
+	t.Helper()
+	got := make([]byte, len(text))
+	if n, err := io.ReadFull(c, got); err != nil {
+		t.Fatalf("after %q, of %q: %v", got[:n], text, err)
+	}
+	if string(got) != text {
+		t.Fatalf("heard %q, want %q", got, text)
+	}
+}
+
+// hearsLine returns the next line without its end; nothing behind it is taken.
+func hearsLine(t *testing.T, c io.Reader) string {
+	t.Helper()
+	var line []byte
+	for one := make([]byte, 1); ; line = append(line, one[0]) {
+		if _, err := io.ReadFull(c, one); err != nil {
+			t.Fatalf("after %q: %v", line, err)
+		}
+		if one[0] == '\n' {
+			return string(line)
+		}
+	}
+}
+
+// hearsRest returns all that comes until the end.
+func hearsRest(t *testing.T, c io.Reader) string {
+	t.Helper()
+	got, err := io.ReadAll(bufio.NewReader(c))
+	if err != nil {
+		t.Fatalf("after %d bytes: %v", len(got), err)
+	}
+	return string(got)
+}
+
+// hearsEnd wants nothing but the end: reset says whether as a reset.
+func hearsEnd(t *testing.T, c io.Reader, reset bool) {
+	t.Helper()
+	n, err := c.Read(make([]byte, 1))
+	switch {
+	case n > 0:
+		t.Errorf("something comes before the end")
+	case reset != errors.Is(err, syscall.ECONNRESET) || !reset && !errors.Is(err, io.EOF):
+		t.Errorf("it ends with %v, want a reset: %v", err, reset)
+	}
+}
+
+// openFiles is how many descriptors a process has.
+func openFiles(t *testing.T, pid int) int {
+	t.Helper()
+	return len(descriptors(t, pid))
+}
