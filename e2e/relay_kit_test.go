@@ -263,6 +263,35 @@ func startTcprelay(t *testing.T, file string, args ...string) *testkit.Proc {
 	return p
 }
 
+// tcprelayFile is a file of tcprelay with its two sections: who listens, and whereto.
+func tcprelayFile(spawnd, worker string) string {
+	return "id = spawnd {\n" + spawnd + "\n}\nid = tcprelay {\n" + worker + "\n}\n"
+}
+
+// tcprelayListen and tcprelayRemote are directives of such a file, for an address with its port; more is in them
+// besides.
+func tcprelayListen(addr string, more ...string) string {
+	return fmt.Sprintf("listen = { address = %q %s }\n", addr, strings.Join(more, " "))
+}
+
+func tcprelayRemote(addr string, more ...string) string {
+	return fmt.Sprintf("remote = { address = %q %s }\n", addr, strings.Join(more, " "))
+}
+
+// workerOf is the process that relays for a master, once it is there.
+func workerOf(t *testing.T, master int) (pid int) {
+	t.Helper()
+	testkit.Eventually(t, func() error {
+		all := childrenOf(t, master)
+		if len(all) != 1 {
+			return fmt.Errorf("children of the master: %v, want one", all)
+		}
+		pid = all[0]
+		return nil
+	})
+	return pid
+}
+
 // remote is a server of a test that relays connect to.
 type remote struct {
 	addr  string
