@@ -15,10 +15,16 @@ func newRelay() *cobra.Command {
 		Short: "Relay TCP connections: a proxy and load balancer",
 		Long: `relay takes connections and passes them on.
 
-With -l and -r, as the first options, it is the program cproxy: it listens at each -l and
-connects each client to -r, in the foreground, until a signal ends it. Its log goes to the
-standard output. A host may be a name, the first address of which is taken; IPv6 is
-[::1]:80. A link to sluice named cproxy is the same. What more is wanted stands in a file.
+With -l or another one of these as its first option it is the program cproxy: in the
+foreground until a signal ends it, with its log on the standard output. A link to sluice
+named cproxy is the same. What more is wanted stands in a file.
+
+  -l ADDR:PORT   listen there; may be given several times. A name stands for its first
+                 address, IPv6 is [::1]:80
+  -r ADDR:PORT   where all clients are connected to
+  -b BYTES       that a session keeps for a side that takes none, each way (default 16384)
+  -n             TCP_NODELAY on both sides
+  -t THREADS     I/O threads; sessions are given to them in turn (default 1)
 
 Without them it runs the relay of a configuration file: listeners and pools of remotes,
 balancing, health checks, TLS, PROXY headers, limits (dist/sluice.yaml shows all of it).
@@ -35,18 +41,7 @@ the place of the address that they have.`,
 		Args: noArgs,
 	}
 	m := addModule(cmd, config.Relay, "relay.admin")
-	f := cmd.Flags()
-	f.StringArrayP("listen", "l", nil, "listen at `ADDR:PORT`; may be given often")
-	f.StringP("remote", "r", "", "connect clients to `ADDR:PORT`")
-	f.StringP("buffer", "b", "16384", "`BYTES` that a session keeps for a side that takes none, in each direction")
-	f.BoolP("no-delay", "n", false, "TCP_NODELAY on both sides")
-	f.StringP("threads", "t", "1", "`NUMBER` of I/O threads")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		for _, name := range []string{"listen", "remote", "buffer", "no-delay", "threads"} {
-			if cmd.Flags().Changed(name) {
-				return misused(cmd, "--%s: write -%s, before all other options; with a configuration file it stands there", name, cmd.Flags().Lookup(name).Shorthand)
-			}
-		}
 		d, err := inheritRelay()
 		if err != nil {
 			return err

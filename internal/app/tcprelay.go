@@ -38,40 +38,37 @@ const (
 const tcprelayUsage = "Usage: %s [-P] [-1] [-v] [-b|-f] [-i child-id] [-I spawnd-id] [-p pidfile] [-d level] [-D] configuration-file [id]\n"
 
 func newTcprelay() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   nameTcprelay + " [-P] [-1] [-v] [-b|-f] [-i ID] [-I ID] [-p FILE] [-d LEVEL] [-D] FILE [ID]",
-		Short: "Relay TCP connections with a configuration file of tcprelay",
-		Long: `tcprelay reads FILE (or an http:// or https:// URL) as the program tcprelay does, with its
-sections for spawnd and tcprelay, and relays as they say. Options, messages and exit codes
-are those of tcprelay. Links to sluice named tcprelay and spawnd are the same; as spawnd,
-too, one program listens and relays.
+	return &cobra.Command{
+		Use:   nameTcprelay + " [-P] [-1] [-v] [-b|-f] [-D] [-i ID] [-I ID] [-p FILE] [-d LEVEL] CONFIG [ID]",
+		Short: "Relay TCP connections by a file of tcprelay",
+		Long: `tcprelay reads CONFIG, a file or an URL of http or https, as the program tcprelay does, with
+its sections for spawnd and tcprelay, and relays as they say. Options, messages and exit
+codes are those of tcprelay. Links to sluice named tcprelay and spawnd are the same; as
+spawnd, too, one program listens and relays.
 
-One process listens and keeps another one running, which relays; -1 is all in one. HUP
-reads FILE again without one refused connection: sessions go on, and if FILE is wrong what
-held before stays. (It starts nothing anew, unlike spawnd.) TERM ends it, when sessions are
-over or have had their time. If the standard input is a listening socket, or a service
+  -P         only say what is wrong with CONFIG
+  -1         all in one process
+  -v         print the version and end
+  -b, -f     become a daemon, or stay in the foreground, whatever CONFIG says
+  -D         log to standard error, and everything
+  -i ID      section that says where to relay to (default tcprelay)
+  -I ID      section that says where to listen (default spawnd); the last argument is the same
+  -p FILE    file that holds the process id, whatever CONFIG says
+  -d LEVEL   log more, if LEVEL is not 0
+
+One process listens and keeps another one running, which relays. HUP reads CONFIG again
+without one refused connection: sessions go on, and if it is wrong what held before stays.
+(Nothing is started anew, unlike spawnd.) TERM ends it when sessions are over or have had
+their time, a second one at once. If the standard input is a listening socket, or a service
 manager has left some (LISTEN_FDS), these are used, and it stays in the foreground.
 
-Lines go to the system's log (syslog in FILE), and to the standard error if that is a
-terminal, if there is no such log, or with -D. MAVIS is not supported.`,
+Lines go to the system's log (syslog in CONFIG), and to the standard error if that is a
+terminal or there is no such log. MAVIS is not supported.`,
 		Example: `  sluice tcprelay -P /etc/tcprelay.cfg      what is wrong with it?
   sluice tcprelay -f /etc/tcprelay.cfg`,
-		DisableFlagsInUseLine: true,
-		RunE:                  func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // all else is foreign
+		DisableFlagParsing: true, // but for its help it is none of ours (foreign)
+		RunE:               func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.BoolP("parse", "P", false, "only say what is wrong with FILE")
-	f.BoolP("single", "1", false, "a single process")
-	f.BoolP("version", "v", false, "print the version and end")
-	f.BoolP("background", "b", false, "become a daemon, whatever FILE says")
-	f.BoolP("foreground", "f", false, "stay in the foreground, whatever FILE says")
-	f.StringP("child", "i", nameTcprelay, "`ID` of the section to relay by")
-	f.StringP("spawnd", "I", nameSpawnd, "`ID` of the section to listen by; the last argument is the same")
-	f.StringP("pidfile", "p", "", "`FILE` that holds the process id, whatever the other one says")
-	f.StringP("debug", "d", "0", "log more, if `LEVEL` is not 0")
-	f.BoolP("stderr", "D", false, "log to standard error as well")
-	return cmd
 }
 
 // tcprelayCall is a command line of tcprelay.
@@ -136,7 +133,7 @@ func (t *tcprelayCall) read(args []string) bool {
 		case 'd':
 			t.debug = atoi(o.value) != 0
 		case 'D':
-			t.toStderr = true
+			t.toStderr, t.debug = true, true
 		}
 	}
 	if t.version {

@@ -118,7 +118,11 @@ func (w *relayWorker) relayAll(ctx, web context.Context, l net.Listener) error {
 	defer end(nil)
 	var beside sync.WaitGroup
 	if l != nil {
-		beside.Go(func() { end(w.serveAdmin(web, l)) })
+		beside.Go(func() {
+			if err := w.serveAdmin(web, l); err != nil {
+				end(err)
+			}
+		})
 	}
 	if w.doors.lifeline != nil {
 		beside.Go(func() {
