@@ -18,6 +18,7 @@ import (
 // pages are the texts whose examples are run, most of them the sources of manual pages.
 var pages = []string{
 	"README.md", "docs/sluice.md", "docs/gws.md", "docs/gng.md", "docs/reference.md", "docs/channels.md", "docs/auth.md", "docs/migration.md",
+	"docs/relay.md", "docs/tcprelay.md",
 }
 
 // elsewhere are the kinds of examples that are no programs and no configurations of ours,
@@ -33,6 +34,7 @@ var elsewhere = map[string]string{
 	"sh helper":     "internal/auth: TestManual",
 	"text":          "internal/alias: TestDocsError",
 	"sh build":      "TestMain, and make",
+	"text session":  "internal/relay: TestManual",
 	"text picture":  "nothing: it is a picture",
 }
 
@@ -46,7 +48,7 @@ var stage string
 // the others, commands to their end, files where they are said to be, and configurations
 // through sluice check.
 func TestManual(t *testing.T) {
-	testkit.Need(t, "unshare", "curl", "ffprobe", "openssl")
+	testkit.Need(t, "unshare", "curl", "ffprobe", "openssl", "ss", "python3")
 	film, err := filepath.Abs(h264.file(t))
 	if err != nil {
 		t.Fatal(err)
@@ -102,13 +104,11 @@ func act(page string) (string, error) {
 			return "", fmt.Errorf("example %d is of no kind: %q", i, m[2])
 		case m[1] == "sh":
 			call(&script, "run")
-		case m[1] == "sh serve" && strings.Contains(m[2], " send "):
-			call(&script, "serve sender")
 		case m[1] == "sh serve":
-			call(&script, "serve server")
-		case strings.HasPrefix(path, "/") && (kind == "yaml" || kind == "libconfig" || kind == "conf"):
+			call(&script, "serve "+server(m[2]))
+		case strings.HasPrefix(path, "/") && (kind == "yaml" || kind == "libconfig" || kind == "conf" || kind == "tcprelay"):
 			call(&script, "file "+path)
-		case m[1] == "yaml" || m[1] == "libconfig" || m[1] == "conf" || m[1] == "m3u":
+		case m[1] == "yaml" || m[1] == "libconfig" || m[1] == "conf" || m[1] == "m3u" || m[1] == "tcprelay":
 			call(&checks, "check "+kind)
 		case elsewhere[m[1]] == "":
 			return "", fmt.Errorf("example %d is of the kind %q, which nothing runs", i, m[1])
@@ -117,4 +117,23 @@ func act(page string) (string, error) {
 		}
 	}
 	return files.String() + script.String() + checks.String() + "end\n", nil
+}
+
+// server is what a command that goes on beside the others is: a sender, a server of streams, which
+// is waited for until it has an engine, a relay, which listens, or another program, which a signal
+// ends as it likes; so cproxy is.
+func server(command string) string {
+	switch words := strings.Fields(command); {
+	case words[0] == "tcprelay", words[0] == "spawnd":
+		return "relay"
+	case words[0] != "sluice" && words[0] != "gws" && words[0] != "gng":
+		return "other"
+	case words[1] == "relay" && (strings.HasPrefix(words[2], "-l") || strings.HasPrefix(words[2], "-r")):
+		return "other"
+	case words[1] == "relay", words[1] == "tcprelay":
+		return "relay"
+	case words[1] == "send":
+		return "sender"
+	}
+	return "server"
 }

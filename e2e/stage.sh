@@ -14,16 +14,21 @@ for dir in /etc /run /srv /var/log /usr/share; do
 	mount -t overlay overlay -o "lowerdir=$dir,upperdir=$own$dir/changes,workdir=$own$dir/work" "$dir"
 done
 mkdir -p "$own/bin" /usr/share/sluice /etc/sluice /var/log/sluice
-for name in sluice gws gng; do
+for name in sluice gws gng cproxy tcprelay spawnd; do
 	ln -s "$PROGRAM" "$own/bin/$name"
 done
 cp -r "$DIST/auth" /usr/share/sluice/
 cp "$FILM" film.ts
+mkdir /etc/tls
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=www.example.com \
+	-keyout /etc/tls/a.key -out /etc/tls/a.pem 2>/dev/null
 PATH=$own/bin:$PATH
 
 n=0          # of the example
 servers=no   # whether there is one to wait for
+opening=()   # process ids of those that listen for connections, and are to be waited for
 going=()     # what goes on beside: process ids
+kinds=()     # of these
 
 fail() {
 	echo "EXAMPLE $n: $*"
@@ -35,16 +40,20 @@ serve() {
 	n=$((n + 1))
 	local command
 	command=$(cat)
+	listening
 	echo "--- $n, beside the others: $command"
-	[ "$1" = sender ] || servers=yes
+	[ "$1" != server ] || servers=yes
 	eval "exec $command" &
 	going+=($!)
+	kinds+=("$1")
+	case $1 in relay | other) opening+=($!) ;; esac
 }
 
 # run: commands to their end, each of which has to work.
 run() {
 	n=$((n + 1))
 	[ "$servers" = no ] || ready
+	listening
 	local commands
 	commands=$(cat)
 	echo "--- $n: $commands"
@@ -62,6 +71,20 @@ ready() {
 		sleep 0.1
 	done
 	fail "no engine is there"
+}
+
+# listening waits until all that are to listen do.
+listening() {
+	local pid
+	for pid in "${opening[@]}"; do
+		for _ in $(seq 600); do
+			! ss -Hltnp | grep -q "pid=$pid," || continue 2
+			kill -0 "$pid" || fail "a process has ended before it listened"
+			sleep 0.1
+		done
+		fail "process $pid does not listen"
+	done
+	opening=()
 }
 
 # file PATH
@@ -82,6 +105,12 @@ check() {
 	libconfig) where=$where.conf && cat >"$where" ;;
 	conf) cat >"$where" && echo "channels_file: $where" >"$where.yaml" && where=$where.yaml ;;
 	m3u) cat >"$where" && echo "playlists: $where" >"$where.yaml" && where=$where.yaml ;;
+	tcprelay)
+		cat >"$where"
+		tcprelay -P "$where" >"$own/checked" 2>&1 || fail "exit code $?: $(cat "$own/checked")"
+		[ ! -s "$own/checked" ] || fail "there are warnings: $(cat "$own/checked")"
+		return
+		;;
 	esac
 	sluice check -C "$where" >"$own/checked" 2>&1 || fail "exit code $?: $(cat "$own/checked")"
 	! grep '^warning' "$own/checked" || fail "there are warnings"
@@ -92,7 +121,7 @@ end() {
 	local i
 	for ((i = ${#going[@]} - 1; i >= 0; i--)); do
 		kill -TERM "${going[i]}" || fail "process $((i + 1)) has ended before"
-		wait "${going[i]}" || fail "process $((i + 1)) ended with exit code $?"
+		wait "${going[i]}" || [ "${kinds[i]}" = other ] || fail "process $((i + 1)) ended with exit code $?"
 	done
 }
 

@@ -86,6 +86,28 @@ func TestManualHasTheOptions(t *testing.T) {
 	}
 }
 
+// TestManualHasTheLetters: options that are another program's are explained, in the manual and by -h.
+func TestManualHasTheLetters(t *testing.T) {
+	for _, tt := range []struct {
+		letters string
+		cmd     *cobra.Command
+	}{{cproxyLetters, newRelay()}, {tcprelayLetters, newTcprelay()}} {
+		text, err := os.ReadFile(manualOf(tt.cmd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, letter := range strings.ReplaceAll(tt.letters, ":", "") {
+			option := "-" + string(letter)
+			if !regexp.MustCompile("(?m)^\\| .*`" + option + "\\b.* \\|").Match(text) {
+				t.Errorf("%s does not explain %s", manualOf(tt.cmd), option)
+			}
+			if !regexp.MustCompile(`(?m)^  .*` + option + `\b`).MatchString(tt.cmd.Long) {
+				t.Errorf("sluice %s -h does not explain %s", tt.cmd.Name(), option)
+			}
+		}
+	}
+}
+
 // TestManualHasTheCommands: each command has a line in the synopsis that begins as its own
 // help does.
 func TestManualHasTheCommands(t *testing.T) {

@@ -22,11 +22,13 @@ type Page struct {
 // Pages are all pages, in the order in which they name each other.
 func Pages() []Page {
 	return []Page{
-		{Name: "sluice", Section: 1, Source: "sluice.md", About: "relay live streams: multicast in, any number of HTTP clients out"},
+		{Name: "sluice", Section: 1, Source: "sluice.md", About: "relay live streams and TCP connections"},
 		{Name: "gws", Section: 1, Source: "gws.md", About: "the web service of sluice"},
 		{Name: "gng", Section: 1, Source: "gng.md", About: "an engine of sluice"},
+		{Name: "sluice-relay", Section: 1, Source: "relay.md", About: "relay TCP connections to pools of remotes", Also: []string{"cproxy"}},
+		{Name: "tcprelay", Section: 1, Source: "tcprelay.md", About: "relay TCP connections by a file of tcprelay", Also: []string{"spawnd"}},
 		{
-			Name: "sluice.conf", Section: 5, Source: "reference.md", About: "configuration of sluice, gws and gng",
+			Name: "sluice.conf", Section: 5, Source: "reference.md", About: "configuration of sluice, its modules and its relay",
 			Also: []string{"gws.conf", "gng.conf", "sluice.yaml"},
 		},
 		{Name: "channels.conf", Section: 5, Source: "channels.md", About: "lists of channels for sluice"},

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"errors"
+	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -41,5 +43,45 @@ func TestConnectBuckets(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	if got := printable("a\x1b\n\xffé"); got != "a???é" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// manual is a text of docs.
+func manual(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestManual: the line that the manual shows is one.
+func TestManual(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 3, 4, 512e6, time.FixedZone("", 3600))
+	addr := func(text string) flow.Addr { return flow.Addr{IP: netip.MustParseAddrPort(text)} }
+	begun := at.Add(-1234 * time.Millisecond)
+	s := &flow.Session{
+		ID: 7, Listener: &flow.Listener{Name: "web"}, Peer: addr("192.0.2.9:4711"), Client: addr("192.0.2.7:50905"),
+		Begun: begun, Connected: begun.Add(time.Millisecond), Remote: flow.Target{Pool: "web", Name: "10.0.0.1:80"},
+		Up: 123, Down: 4567, Cause: flow.CauseClient,
+	}
+	want := "\n```text session\n" + string(appendRecord(nil, s, begun, at)) + "```\n"
+	if !strings.Contains(manual(t, "relay.md"), want) {
+		t.Errorf("docs/relay.md does not show%s", want)
+	}
+}
+
+// TestManualHasTheCauses: each end of a session is explained.
+func TestManualHasTheCauses(t *testing.T) {
+	_, after, _ := strings.Cut(manual(t, "relay-admin.md"), "\n| cause | means |\n")
+	table, _, found := strings.Cut(after, "\n\n")
+	if !found {
+		t.Fatal("docs/relay-admin.md has no table of causes")
+	}
+	for _, c := range flow.Causes() {
+		if !strings.Contains(table, "\n| `"+c.String()+"` |") {
+			t.Errorf("docs/relay-admin.md does not explain the cause %s", c)
+		}
 	}
 }
