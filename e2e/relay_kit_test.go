@@ -10,16 +10,20 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/internal/report"
 	"sluice/internal/testkit"
@@ -464,4 +468,58 @@ func hearsEnd(t *testing.T, c io.Reader, reset bool) {
 func openFiles(t *testing.T, pid int) int {
 	t.Helper()
 	return len(descriptors(t, pid))
+}
+
+// socketOption asks the kernel for an option of another process's socket: the end of a connection that has
+// these addresses.
+func socketOption(t *testing.T, pid int, local, peer net.Addr, level, opt int) (value int) {
+	t.Helper()
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(process)
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		number, _ := strconv.Atoi(filepath.Base(path))
+		fd, err := unix.PidfdGetfd(process, number, 0)
+		if err != nil {
+			continue // closed meanwhile
+		}
+		if isConnection(fd, local, peer) {
+			value, err = unix.GetsockoptInt(fd, level, opt)
+			unix.Close(fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+		unix.Close(fd)
+	}
+	t.Fatalf("process %d has no connection from %s to %s", pid, local, peer)
+	return 0
+}
+
+// isConnection says whether a descriptor is a socket with these addresses.
+func isConnection(fd int, local, peer net.Addr) bool {
+	one, err := unix.Getsockname(fd)
+	if err != nil {
+		return false
+	}
+	other, err := unix.Getpeername(fd)
+	return err == nil && plainAddr(one) == local.String() && plainAddr(other) == peer.String()
+}
+
+// plainAddr is an address as package net writes it; one of IPv4 that IPv6 carries is of IPv4.
+func plainAddr(a unix.Sockaddr) string {
+	switch a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
+	}
+	return ""
 }
