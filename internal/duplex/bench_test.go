@@ -34,9 +34,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// ends are sessions of "ADDRESS NUMBER idle" or "ADDRESS NUMBER bulk". They say where the remote
-// is, wait for a line, say "ready" when all have carried a byte, and after each further
-// line how many bytes the clients have read.
+// ends are sessions of "ADDRESS NUMBER idle" or "ADDRESS NUMBER bulk", or "ADDRESS NUMBER connect":
+// then each ends and begins anew. They say where the remote is, wait for a line, say "ready" when
+// all have carried a byte, and after each further line how many bytes the clients have read.
 func ends(how []string) error {
 	remote, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +52,18 @@ func ends(how []string) error {
 	}
 	var mu sync.Mutex
 	var read int64
-	bulk := how[2] == "bulk"
+	count := counter(func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		read += int64(n)
+	})
+	if how[2] == "connect" {
+		go echo(remote)
+		for range n {
+			go connects(how[0], count)
+		}
+		n = 0
+	}
 	for range n {
 		c, err := tls.Dial("tcp", how[0], &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
@@ -68,11 +79,11 @@ func ends(how []string) error {
 		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 			return err
 		}
-		if !bulk {
+		if how[2] != "bulk" {
 			continue
 		}
 		go io.Copy(r, zeros{})
-		go io.CopyBuffer(counter(func(n int) { mu.Lock(); read += int64(n); mu.Unlock() }), struct{ io.Reader }{c}, make([]byte, 64<<10))
+		go io.CopyBuffer(count, struct{ io.Reader }{c}, make([]byte, 64<<10))
 	}
 	fmt.Println("ready")
 	for lines.Scan() {
@@ -83,6 +94,36 @@ func ends(how []string) error {
 	return nil
 }
 
+// echo answers one byte to each that connects.
+func echo(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			io.Copy(c, c)
+		}()
+	}
+}
+
+// connects asks for a byte again and again, each time in a session of its own.
+func connects(addr string, count counter) {
+	one := make([]byte, 1)
+	for {
+		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}})
+		if err != nil {
+			return
+		}
+		c.Write(one)
+		if n, err := io.ReadFull(c, one); err == nil {
+			count(n)
+		}
+		c.Close()
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { return len(b), nil }
@@ -90,6 +131,9 @@ func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 type counter func(n int)
 
 func (c counter) Write(b []byte) (int, error) { c(len(b)); return len(b), nil }
+
+// benchTLS is shared, as that of a listener is.
+var benchTLS = serverTLS()
 
 // bench is a group whose sessions lead to ends.
 type bench struct {
@@ -148,10 +192,9 @@ func newBench(b *testing.B, sessions int, how string) *bench {
 }
 
 func (x *bench) serve(c net.Conn, to flow.Addr) {
-	t, err := Server(x.b.Context(), c, nil, serverTLS())
+	t, err := Server(x.b.Context(), c, nil, benchTLS)
 	if err != nil {
-		x.b.Error(err)
-		return
+		return // the ends have gone
 	}
 	s := &flow.Session{Listener: &flow.Listener{NoDelay: true, Idle: time.Hour, HalfClose: time.Hour}}
 	x.group.Start(x.b.Context(), s, t, nil, flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to}})
@@ -188,6 +231,18 @@ func BenchmarkIdle(b *testing.B) {
 	b.ReportMetric(each(after.StackInuse, before.StackInuse), "KiB-stack/session")
 	b.ReportMetric(each(after.Sys, before.Sys), "KiB-sys/session")
 	b.ReportMetric((residentKiB(b)-rss)/sessions, "KiB-rss/session")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkConnect is what a session costs that carries a byte there and back, in CPU time of this
+// process.
+func BenchmarkConnect(b *testing.B) {
+	x := newBench(b, 8, "connect")
+	x.ask()
+	begun, cpu := x.read(), processorTime(b)
+	time.Sleep(3 * time.Second)
+	sessions := x.read() - begun
+	b.ReportMetric(float64((processorTime(b)-cpu).Microseconds())/float64(sessions), "µs/session")
 	b.ReportMetric(0, "ns/op")
 }
 

@@ -226,7 +226,7 @@ func consume(c net.Conn, seed, total uint64) error {
 		}
 		total -= uint64(n)
 		switch {
-		case err == io.EOF && total == 0:
+		case errors.Is(err, io.EOF) && total == 0:
 			return nil
 		case err != nil:
 			return err
