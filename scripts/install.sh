@@ -35,7 +35,7 @@ for module in gws gng; do
 	ln -sf sluice "$destdir$prefix/bin/$module"
 done
 put 755 "$share/sluice" dist/sluice.sh dist/auth/helper.sh dist/auth/helper.py
-put 644 "$share/doc/sluice/examples" dist/sluice.yaml dist/sluice.conf dist/channels.conf dist/logrotate
+put 644 "$share/doc/sluice/examples" dist/sluice.yaml dist/sluice.conf dist/relay.yaml dist/tcprelay.cfg dist/channels.conf dist/logrotate
 put 644 "$destdir$prefix/lib/systemd/system" dist/*.service
 for section in 1 5; do
 	put 644 "$share/man/man$section" docs/man/man$section/*

@@ -108,3 +108,19 @@ func wantExample() Config {
 	want.Relay.Listeners, want.Relay.Pools = wantExampleRelay()
 	return want
 }
+
+// The samples of a relay are right.
+func TestRelaySamples(t *testing.T) {
+	c, err := Load("../../dist/relay.yaml", Relay)
+	if err != nil || len(c.Warnings()) > 0 || !c.HasRelay() {
+		t.Errorf("relay.yaml: %v, warnings %v", err, c.Warnings())
+	}
+	const name = "../../dist/tcprelay.cfg"
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made, err := LoadTcprelay(TcprelaySource{Name: name, Text: text}); err != nil || len(made.Warnings) > 0 {
+		t.Errorf("tcprelay.cfg: %v, warnings %v", err, made.Warnings)
+	}
+}
