@@ -10,11 +10,14 @@ import (
 	"sluice/internal/logs"
 )
 
-const acceptBurst = 32 // clients that are accepted at one socket in a round
+const acceptBurst = 32 // clients that are accepted at one socket in a round, at most
 
 // acceptor is what a thread knows of the doors.
 type acceptor struct {
 	doors    map[int32]*door // those in the epoll set, by id
+	rounds   uint64          // of the thread
+	accepted uint64          // round in which something was accepted, the last
+	burst    int             // how many were to be accepted then
 	resumeAt int64           // until then nothing is accepted, for want of descriptors or memory; 0 = it is
 	pause    time.Duration   // the last such pause
 }
@@ -54,14 +57,14 @@ func (t *thread) accept(d *door) {
 	if d == nil {
 		return
 	}
-	for range acceptBurst {
+	for range t.allowance() {
 		if d.paused.Load() {
 			return
 		}
 		fd, errno := accept(d.fd, &t.addr)
 		switch errno {
 		case 0:
-			t.accepted++
+			t.clients++
 			t.pause = 0
 			t.handOver(arrival{fd: fd, door: d, peer: t.addr.addr(d.local.Network)})
 		case unix.EAGAIN:
@@ -74,6 +77,20 @@ func (t *thread) accept(d *door) {
 			return
 		}
 	}
+}
+
+// allowance is how many clients may be accepted: one, and twice as many with each round in a
+// row that there are some. So a quiet socket is not asked whether there is another one.
+func (t *thread) allowance() int {
+	switch t.rounds - t.accepted {
+	case 0: // at another socket, too
+	case 1:
+		t.burst = min(2*t.burst, acceptBurst)
+	default:
+		t.burst = 1
+	}
+	t.accepted = t.rounds
+	return t.burst
 }
 
 // handOver gives a client to the thread whose turn it is.

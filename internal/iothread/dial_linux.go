@@ -38,6 +38,7 @@ func (t *thread) dial(s *session, to flow.Target) error {
 	}
 	if errno == 0 {
 		t.connected(s)
+		t.enqueue(s)
 		return nil
 	}
 	s.state, s.ends[remote].full = dialing, true
@@ -57,7 +58,7 @@ func (t *thread) dialSocket(l *flow.Listener, to flow.Target) (fd int, err error
 		}
 		return -1, fmt.Errorf("socket: %w", err)
 	}
-	if err = setRemoteOptions(fd, to.Addr.Network, l); err == nil && to.From.IsValid() && to.Addr.Network != flow.Unix {
+	if err = setOptions(fd, to.Addr.Network, l); err == nil && to.From.IsValid() && to.Addr.Network != flow.Unix {
 		err = bindTo(fd, family, to)
 	}
 	if err != nil {
@@ -75,17 +76,6 @@ func protocol(n flow.Network) int {
 		return 0
 	}
 	return unix.IPPROTO_TCP
-}
-
-// setRemoteOptions is setOptions for a new socket: what it has from the start is not set.
-func setRemoteOptions(fd int, network flow.Network, l *flow.Listener) error {
-	if network == flow.TCP && !l.NoDelay {
-		if l.KeepAlive.Off {
-			return nil
-		}
-		return setKeepAlive(fd, l.KeepAlive)
-	}
-	return setOptions(fd, network, l)
 }
 
 // bindTo gives a socket its local address; the port is chosen when it connects, so that
@@ -118,6 +108,7 @@ func (t *thread) dialed(s *session) {
 	case !e.full:
 		t.connected(s)
 		t.arm(s)
+		t.relay(s)
 	}
 }
 
@@ -139,5 +130,4 @@ func (t *thread) connected(s *session) {
 	s.Connected = time.Now()
 	s.spliced = t.maySplice(s)
 	t.pool.desk.Connected(&s.Session)
-	t.enqueue(s)
 }

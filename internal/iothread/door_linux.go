@@ -83,6 +83,8 @@ func orInvalid(err error) error {
 // listening one: a call for each listener, none for each client. SCTP does not, see arrive.
 func (d *door) use(l *flow.Listener) error {
 	if d.local.Network == flow.TCP {
+		setInt(d.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0) // neither call fails with a socket of TCP
+		setInt(d.fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
 		if err := setOptions(d.fd, flow.TCP, l); err != nil {
 			return err
 		}
@@ -102,17 +104,19 @@ func (d *door) is(name string, addr flow.Addr) bool {
 	return l.Name == name && (l.Addr == addr || d.local == addr)
 }
 
-// setOptions sets what both sockets of a session have.
+// setOptions sets what both sockets of a session have. What is off is off in a new socket anyway.
 func setOptions(fd int, network flow.Network, l *flow.Listener) error {
-	switch network {
-	case flow.SCTP:
-		if errno := setInt(fd, unix.IPPROTO_SCTP, sctpNoDelay, asInt(l.NoDelay)); errno != 0 {
+	switch {
+	case network == flow.SCTP && l.NoDelay:
+		if errno := setInt(fd, unix.IPPROTO_SCTP, sctpNoDelay, 1); errno != 0 {
 			return fmt.Errorf("set SCTP_NODELAY: %w", errno)
 		}
-	case flow.TCP:
-		if errno := setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, asInt(l.NoDelay)); errno != 0 {
+	case network == flow.TCP && l.NoDelay:
+		if errno := setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); errno != 0 {
 			return fmt.Errorf("set TCP_NODELAY: %w", errno)
 		}
+	}
+	if network == flow.TCP && !l.KeepAlive.Off {
 		return setKeepAlive(fd, l.KeepAlive)
 	}
 	return nil
@@ -121,11 +125,8 @@ func setOptions(fd int, network flow.Network, l *flow.Listener) error {
 const sctpNoDelay = 3 // SCTP_NODELAY (RFC 6458, 8.1.5)
 
 func setKeepAlive(fd int, k flow.KeepAlive) error {
-	if errno := setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, asInt(!k.Off)); errno != 0 {
+	if errno := setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); errno != 0 {
 		return fmt.Errorf("set SO_KEEPALIVE: %w", errno)
-	}
-	if k.Off {
-		return nil
 	}
 	for _, o := range [...]struct{ option, value int }{
 		{unix.TCP_KEEPIDLE, seconds(k.Idle)},
@@ -144,10 +145,3 @@ func setKeepAlive(fd int, k flow.KeepAlive) error {
 
 // seconds rounds up: a part of a second is not the system's choice.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
-func asInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	eventKey  = -1               // of the eventfd in the epoll set; doors have -2 minus their id, sockets of sessions 2·slot+side
-	rawWait   = 2                // ms that a wait may keep the scheduler waiting; a longer one tells it
-	visitStep = 512              // sessions that a visit sees before others have their turn
-	seconds60 = 60 * time.Second // how long a thread sleeps at most
+	eventKey  = -1          // of the eventfd in the epoll set; doors have -2 minus their id, sockets of sessions 2·slot+side
+	rawWait   = 2           // ms that a wait may keep the scheduler waiting; a longer one tells it
+	visitStep = 512         // sessions that a visit sees before others have their turn
+	longSleep = time.Minute // at most
 )
 
 // thread carries sessions. Only its own goroutine, locked to a thread of the system,
@@ -42,15 +42,15 @@ type thread struct {
 	acceptor
 
 	// What became of it so far, and what others see of that.
-	accepted, spliced, copied, acceptErrors uint64
-	figures                                 struct{ accepted, spliced, copied, acceptErrors, pipes atomic.Uint64 }
+	clients, spliced, copied, acceptErrors uint64
+	figures                                struct{ accepted, spliced, copied, acceptErrors, pipes atomic.Uint64 }
 }
 
 func newThread(p *Threads, number int) *thread {
 	return &thread{
 		pool: p, number: number, epoll: -1, inbox: inbox{event: -1},
 		buf: make([]byte, p.config.Buffer), pipes: pipes{left: &p.pipes}, started: time.Now(),
-		acceptor: acceptor{doors: make(map[int32]*door)},
+		acceptor: acceptor{doors: make(map[int32]*door), burst: 1},
 	}
 }
 
@@ -95,6 +95,7 @@ func (t *thread) run() error {
 			return err
 		}
 		t.now = int64(time.Since(t.started))
+		t.rounds++
 		for i := range t.events[:n] {
 			t.note(&t.events[i])
 		}
@@ -127,7 +128,7 @@ func (t *thread) patience() int {
 	if len(t.ready) > 0 || len(t.visits) > 0 {
 		return 0
 	}
-	until := t.now + int64(seconds60)
+	until := t.now + int64(longSleep)
 	if at, ok := t.wheel.upcoming(); ok {
 		until = min(until, at*int64(tick))
 	}
@@ -223,7 +224,7 @@ func (t *thread) publish() {
 		seen *atomic.Uint64
 		is   uint64
 	}{
-		{&f.accepted, t.accepted},
+		{&f.accepted, t.clients},
 		{&f.spliced, t.spliced},
 		{&f.copied, t.copied},
 		{&f.acceptErrors, t.acceptErrors},
