@@ -34,8 +34,8 @@ func relayDoor(key string) string { return doorRelay + url.QueryEscape(key) }
 // relayDoors are the sockets of a relay: those that it has inherited, or those that are held
 // for a relay which runs as a process of its own.
 type relayDoors struct {
-	sockets  map[string]*os.File // as relay.Options.Inherited
-	files    map[string]os.FileInfo
+	sockets  map[string]*os.File    // as relay.Options.Inherited
+	files    map[string]os.FileInfo // of UNIX sockets that were opened here, likewise
 	admin    *os.File
 	lifeline *os.File // of the supervisor; nil when there is none
 	link     *process.Link
@@ -197,11 +197,29 @@ func (d *relayDoors) drop(keys []string) {
 	for _, key := range keys {
 		d.sockets[key].Close()
 		delete(d.sockets, key)
-		path, isUnix := strings.CutPrefix(key, "unix:")
-		made, noted := d.files[key]
-		delete(d.files, key)
-		if now, err := os.Lstat(path); isUnix && noted && err == nil && os.SameFile(now, made) {
-			_ = os.Remove(path) // it is only a name by now
+		d.unlink(key)
+	}
+}
+
+// unlink removes the file of a UNIX socket, if it is still the one that was made here.
+func (d *relayDoors) unlink(key string) {
+	made, noted := d.files[key]
+	if !noted {
+		return
+	}
+	delete(d.files, key)
+	path := strings.TrimPrefix(key, "unix:")
+	if now, err := os.Lstat(path); err == nil && os.SameFile(now, made) {
+		_ = os.Remove(path) // it is only a name by now
+	}
+}
+
+// forget is for sockets that were given to a relay in this process: files of those that a
+// configuration does not want any more are removed.
+func (d *relayDoors) forget(c *relay.Config) {
+	for key := range d.files {
+		if !slices.ContainsFunc(socketsOf(c), func(s relay.Socket) bool { return socketKey(s) == key }) {
+			d.unlink(key)
 		}
 	}
 }
@@ -228,6 +246,7 @@ func (d *relayDoors) all() (names []string, files []*os.File) {
 // close closes all that is open; what is closed already does not mind.
 func (d *relayDoors) close() {
 	d.drop(slices.Collect(maps.Keys(d.sockets)))
+	d.forget(&relay.Config{})
 	for _, f := range []*os.File{d.admin, d.lifeline} {
 		if f != nil {
 			f.Close()

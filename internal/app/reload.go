@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sluice/internal/auth"
@@ -58,6 +59,14 @@ func changeOf(old *config.Config, now config.Config) (change, error) {
 	}
 	c.conf = now
 	return c, nil
+}
+
+// keepRelay leaves the relay as it is: whether there is one wants a restart.
+func (c *change) keepRelay(old *config.Config) {
+	of := func(key string) bool { return strings.HasPrefix(key, "relay.") }
+	c.atOnce = slices.DeleteFunc(c.atOnce, of)
+	c.later = append(slices.DeleteFunc(c.later, of), "relay")
+	c.conf.Relay = old.Relay
 }
 
 // ownChannels are the channels of c that are of no list.

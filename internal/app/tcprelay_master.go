@@ -121,7 +121,7 @@ func (m *tcprelayMaster) adopt() (err error) {
 	case len(d.sockets) > 0:
 		return m.adoptAll()
 	case len(m.conf.Listeners) == 0:
-		return exitWith{exOSErr, "FATAL: No listeners defined."}
+		return exitWith{exOSErr, errNoTcprelayListener.Error()}
 	}
 	return nil
 }
@@ -276,7 +276,7 @@ func (m *tcprelayMaster) reload() {
 		conf, err = now.Config.RelayConfig()
 	}
 	if err == nil && len(conf.Listeners) == 0 {
-		err = errors.New("FATAL: No listeners defined.")
+		err = errNoTcprelayListener
 	}
 	var opened []string
 	if err == nil {
@@ -323,3 +323,5 @@ func (d *relayDoors) inherit() (env []string, files []*os.File) {
 	names, files := d.all()
 	return netx.InheritEnv(names), files
 }
+
+var errNoTcprelayListener = errors.New("FATAL: No listeners defined.") //nolint:staticcheck // the words of tcprelay

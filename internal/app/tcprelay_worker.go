@@ -74,7 +74,7 @@ func accountOf(name, group string) (*process.Account, error) {
 	if known, err := process.FindAccount(name); name != "" && err == nil {
 		a = known
 	} else if name != "" && a.Name != name {
-		return nil, fmt.Errorf("UNIX user '%s' not found.", name) //nolint:staticcheck,revive // the words of tcprelay
+		return nil, fmt.Errorf("UNIX user '%s' not found.", name) //nolint:staticcheck // the words of tcprelay
 	}
 	if group == "" {
 		return &a, nil
@@ -84,7 +84,7 @@ func accountOf(name, group string) (*process.Account, error) {
 		gid, err = strconv.Atoi(g.Gid)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("UNIX group '%s' not found.", group) //nolint:staticcheck,revive // the words of tcprelay
+		return nil, fmt.Errorf("UNIX group '%s' not found.", group) //nolint:staticcheck // the words of tcprelay
 	}
 	a.GID = gid
 	return &a, nil

@@ -176,7 +176,9 @@ func (w *relayWorker) retire() {
 	w.endWeb()
 	if err := w.doors.link.Retire(); err != nil {
 		w.self.log.Error("the supervisor does not hear that this process retires", logs.Error, err)
+		return
 	}
+	w.self.log.Info("Retire limit reached. Told parent about this.") // as tcprelay says it
 }
 
 // reload reads the configuration again; new sockets have come from the supervisor.
@@ -201,6 +203,7 @@ func (w *relayWorker) reload() {
 		return
 	}
 	w.held.Store(&now.conf)
+	w.doors.forget(&conf)
 	w.self.level.Set(now.conf.Log.Level)
 	now.tell(w.self.log)
 }

@@ -57,8 +57,7 @@ func superviseAll(c config.Config, d *doors, r *relayDoors, p *self, again rerea
 	reload := func() {
 		now, err := again(&m.conf)
 		if err == nil && now.conf.HasRelay() != (m.relay != nil) {
-			now.later = append(now.later, "relay")
-			now.conf.Relay = m.conf.Relay
+			now.keepRelay(&m.conf)
 		}
 		if err == nil {
 			err = usable(&now.conf)
