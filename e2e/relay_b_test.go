@@ -4,5 +4,13 @@ package e2e
 
 // relay_b is tcprelay's files and its process: lines 20 to 31, 48 and 61.
 func relay_b() []line {
-	return []line{}
+	return []line{
+		// relay_b_files_test.go
+		{20, testTcprelaySamples, false},
+		{21, testTcprelayParse, false},
+		{22, testTcprelayParseFinds, false},
+		{23, testTcprelayLanguage, false},
+		{24, testTcprelayPlaces, false},
+		{31, testTcprelayIgnored, false},
+	}
 }
