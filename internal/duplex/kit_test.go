@@ -4,14 +4,16 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
+	crand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
+	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -74,6 +76,8 @@ type pairing struct {
 	rawClient, rawRemote  *net.TCPConn
 	stop                  context.CancelFunc
 	encryptIn, encryptOut bool
+	trim                  func(*tls.Config) // of the client's and of the session's own settings as a client; may be nil
+	chop                  bool              // what the ends send with TLS comes in small pieces
 }
 
 // kinds are all pairs of plain and encrypted sides.
@@ -87,10 +91,14 @@ func kindName(in, out bool) string {
 // pair starts a session with each side plain or encrypted.
 func pair(t testing.TB, in, out bool, l flow.Listener) *pairing {
 	t.Helper()
+	p := newPairing(in, out)
+	p.run(t, l, nil)
+	return p
+}
+
+func newPairing(in, out bool) *pairing {
 	p := &pairing{desk: newDesk(), encryptIn: in, encryptOut: out}
 	p.group = New(p.desk, 0)
-	p.run(t, l, nil)
-	<-p.desk.connected
 	return p
 }
 
@@ -105,14 +113,14 @@ func (p *pairing) run(t testing.TB, l flow.Listener, prelude []byte) {
 	p.s = &flow.Session{ID: ids.Add(1), Listener: &l, Begun: time.Now()}
 	target := flow.Target{Name: "r", Pool: "p", Addr: flow.FromNet(behind.Addr()), Prelude: prelude}
 	if p.encryptOut {
-		target.TLS = clientTLS()
+		target.TLS = p.asClient()
 	}
 	var met sync.WaitGroup
 	met.Go(func() { p.serve(ctx, far, flow.Plan{Step: flow.Dial, Target: target}) })
 	t.Cleanup(func() { stop(); met.Wait(); p.group.Wait() })
 	p.client = near
 	if p.encryptIn {
-		c := tls.Client(near, clientTLS())
+		c := tls.Client(p.wire(near), p.asClient())
 		if err := c.Handshake(); err != nil {
 			t.Fatal(err)
 		}
@@ -129,12 +137,13 @@ func (p *pairing) run(t testing.TB, l flow.Listener, prelude []byte) {
 		t.Fatalf("before the session: %q, %v", got, err)
 	}
 	if p.encryptOut {
-		r := tls.Server(c, serverTLS())
+		r := tls.Server(p.wire(c), serverTLS())
 		if err := r.Handshake(); err != nil {
 			t.Fatal(err)
 		}
 		p.remote = r
 	}
+	<-p.desk.connected
 }
 
 func (p *pairing) serve(ctx context.Context, far *net.TCPConn, plan flow.Plan) {
@@ -147,6 +156,34 @@ func (p *pairing) serve(ctx context.Context, far *net.TCPConn, plan flow.Plan) {
 		c = t
 	}
 	p.group.Start(ctx, p.s, c, nil, plan)
+}
+
+func (p *pairing) asClient() *tls.Config {
+	c := clientTLS()
+	if p.trim != nil {
+		p.trim(c)
+	}
+	return c
+}
+
+// wire is what an end speaks TLS over.
+func (p *pairing) wire(c net.Conn) net.Conn {
+	if p.chop {
+		return chopped{c}
+	}
+	return c
+}
+
+// chopped sends each record in pieces, which may arrive one by one.
+type chopped struct{ net.Conn }
+
+func (c chopped) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = c.Conn.Write(b[n:min(len(b), n+1+rand.IntN(1+n%977))])
+		n += m
+	}
+	return n, err
 }
 
 func listenTCP(t testing.TB) net.Listener {
@@ -180,12 +217,12 @@ func tcpPair(t testing.TB) (near, far *net.TCPConn) {
 var secret = makeCertificate()
 
 func makeCertificate() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
 		panic(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"tv.example"}, NotAfter: time.Unix(1<<37, 0), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		panic(err)
 	}
@@ -254,4 +291,15 @@ func expectOutcome(t testing.TB, s *flow.Session, want flow.Cause, up, down int)
 
 func outcome(s *flow.Session) string {
 	return fmt.Sprintf("ended: %s (%v), %d up, %d down;", s.Cause, s.Err, s.Up, s.Down)
+}
+
+// netListener makes a listener of a socket.
+func netListener(fd int) (net.Listener, error) {
+	own, err := syscall.Dup(fd)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(own), "listener")
+	defer f.Close()
+	return net.FileListener(f)
 }
