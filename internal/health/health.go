@@ -46,8 +46,8 @@ type Check struct {
 }
 
 // Run checks the remote at addr until ctx ends, and tells the outcome when it is known first
-// and whenever it changes: nil = up, or why it is down. The first check comes at once and decides
-// alone. A check for which this machine has no room (descriptors, memory, ports) says
+// and whenever it changes: nil = up, or why it is down, which may change while it is. The first
+// check comes at once and decides alone. A check for which this machine has no room (descriptors, memory, ports) says
 // nothing of the remote and does not count. Off is no check: nothing is told.
 func Run(ctx context.Context, c Check, addr flow.Addr, told func(error)) {
 	if c.Kind != Off {
@@ -71,7 +71,7 @@ func run(ctx context.Context, c Check, ask func(context.Context) error, told fun
 		if ctx.Err() != nil {
 			return
 		}
-		if !ours(err) && j.turns(err == nil) {
+		if !ours(err) && j.turns(err) {
 			told(err)
 		}
 		timer.Reset(pause(c, rand.Float64()) - time.Since(begun))
@@ -98,20 +98,30 @@ func ours(err error) bool {
 type judge struct {
 	rise, fall int
 	known, up  bool
-	row        int // checks in a row that say otherwise
+	row        int    // checks in a row that say otherwise
+	why        string // it is down
 }
 
-// turns takes the outcome of a check, and says whether the judgement is another by it.
-func (j *judge) turns(good bool) bool {
+// turns takes the outcome of a check, and says whether the judgement, or its reason, is another
+// by it.
+func (j *judge) turns(err error) bool {
+	good, why := err == nil, ""
+	if !good {
+		why = err.Error()
+	}
 	if j.known && good == j.up {
 		j.row = 0
-		return false
+		if good || why == j.why {
+			return false
+		}
+		j.why = why
+		return true
 	}
 	j.row++
 	if need := j.need(good); j.row < need {
 		return false
 	}
-	j.known, j.up, j.row = true, good, 0
+	*j = judge{rise: j.rise, fall: j.fall, known: true, up: good, why: why}
 	return true
 }
 

@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// TestJudge is a part of line 50 of the acceptance list: rise and fall.
+// TestJudge is a part of line 50 of the acceptance list: rise and fall. A remote that is down for
+// another reason is told again.
 func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		rise, fall int
-		checks     string // + good, - bad
-		told       string // u or d where the judgement turns
+		checks     string // + good, - bad, ~ bad for another reason
+		told       string // u or d where the judgement or its reason turns
 	}{
 		{2, 3, "+++", "u.."},
 		{2, 3, "---", "d.."},
@@ -25,11 +26,17 @@ func TestJudge(t *testing.T) {
 		{2, 3, "+---++", "u..d.u"},
 		{1, 1, "+-+-", "udud"},
 		{3, 1, "-++-+++-", "d.....ud"},
+		{2, 3, "---~~-~+~", "d..d.dd.."},
+		{2, 3, "+-~~-", "u..dd"},
 	} {
 		j := judge{rise: c.rise, fall: c.fall}
 		got := ""
 		for _, check := range c.checks {
-			switch turns := j.turns(check == '+'); {
+			var err error
+			if check != '+' {
+				err = errors.New(string(check))
+			}
+			switch turns := j.turns(err); {
 			case !turns:
 				got += "."
 			case j.up:
