@@ -281,7 +281,7 @@ func (b *backend) order(remote string, state *string, weight *int) error {
 		return fmt.Errorf("no weight %d: want a positive one, or 0 for that of the configuration", *weight)
 	}
 	if err := b.pool.Order(time.Now(), remote, o); err != nil {
-		return fmt.Errorf("pool %s: %w", b.name, err)
+		return err
 	}
 	b.turned()
 	return nil
