@@ -523,3 +523,19 @@ func plainAddr(a unix.Sockaddr) string {
 	}
 	return ""
 }
+
+// relaying is a configuration with one listener, called in, and one pool, app, with more keys for either,
+// each with a comma before it, such as `, balance: first`.
+func relaying(listen, listener, pool string, remotes ...string) string {
+	return fmt.Sprintf("relay:\n  listeners:\n    in: {listen: %q, pool: app%s}\n  pools:\n    app: {remotes: %s%s}\n",
+		listen, listener, listOf(remotes...), pool)
+}
+
+// listOf is a list of texts in YAML.
+func listOf(texts ...string) string {
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = fmt.Sprintf("%q", text)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
