@@ -30,10 +30,9 @@ help: ## this text
 run: build ## a live channel made here, to watch in VLC or a browser's admin page
 	bin/sluice demo
 
-build: ## bin/sluice, and bin/gws and bin/gng as links to it
+build: ## bin/sluice, and its other names as links to it
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice .
-	ln -sf sluice bin/gws
-	ln -sf sluice bin/gng
+	for name in gws gng cproxy tcprelay spawnd; do ln -sf sluice bin/$$name; done
 
 check: lint cross ## fast: format, lint, house rules, unit tests, every platform compiles
 	$(GO) test ./...

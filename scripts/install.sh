@@ -2,7 +2,8 @@
 # Installs a program that was built and what belongs to it: `make install`. In the
 # environment stand DESTDIR, PREFIX (/usr/local), SYSCONFDIR (/etc) and LOCALSTATEDIR
 # (/var). With DESTDIR, as for a package, nothing is done outside of it; else the account
-# of the daemons is made, too, if root calls. A configuration that is there stays.
+# of the daemons is made, too, if root calls. A configuration that is there stays, and so
+# do other programs that are called cproxy, tcprelay or spawnd.
 set -eu
 
 program=${1:?usage: install.sh PROGRAM}
@@ -33,6 +34,17 @@ install -d "$destdir$prefix/bin"
 install -m 755 "$program" "$destdir$prefix/bin/sluice"
 for module in gws gng; do
 	ln -sf sluice "$destdir$prefix/bin/$module"
+done
+# These are names of programs of others: one that is there stays what it is.
+for name in cproxy tcprelay spawnd; do
+	link=$destdir$prefix/bin/$name
+	if [ "$(readlink "$link" 2>/dev/null)" != sluice ]; then
+		if [ -e "$link" ] || [ -L "$link" ] || { [ -z "$destdir" ] && command -v "$name" >/dev/null; }; then
+			echo "install.sh: there is another $name: it stays, use \"sluice relay\" or \"sluice tcprelay\"" >&2
+			continue
+		fi
+		ln -s sluice "$link"
+	fi
 done
 put 755 "$share/sluice" dist/sluice.sh dist/auth/helper.sh dist/auth/helper.py
 put 644 "$share/doc/sluice/examples" dist/sluice.yaml dist/sluice.conf dist/relay.yaml dist/tcprelay.cfg dist/channels.conf dist/logrotate

@@ -144,7 +144,7 @@ func TestRunHasTheRelay(t *testing.T) {
 		}
 	}
 	write(t, file, "engines: 2\n")
-	p.reload(4, readAgain)
+	p.reload(5, readAgain)
 	p.WaitLine(`in effect only after a restart.* keys=relay`)
 	answers(t, "tcp", first)
 
