@@ -10,5 +10,8 @@ func relay_d() []line {
 		{49, testBalances, false},
 		{50, testChecks, false},
 		{51, testEjection, false},
+		// relay_d_routes_test.go
+		{52, testNamesAndProtocols, false},
+		{53, testDNS, false},
 	}
 }

@@ -464,6 +464,16 @@ func hearsEnd(t *testing.T, c io.Reader, reset bool) {
 	}
 }
 
+// isClosed wants nothing but the end, in whichever way: who is refused with something unread gets a reset.
+func isClosed(t *testing.T, c io.Reader) {
+	t.Helper()
+	var timeout net.Error
+	n, err := c.Read(make([]byte, 1))
+	if n > 0 || err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("it is not closed: %d bytes, %v", n, err)
+	}
+}
+
 // openFiles is how many descriptors a process has.
 func openFiles(t *testing.T, pid int) int {
 	t.Helper()
