@@ -4,6 +4,7 @@
 //	go run ./bench                          every scenario
 //	go run ./bench -scenario relay-200      one of them
 //	go run ./bench -scenario front          the ways in: requests, lists, reports, TLS
+//	go run ./bench -scenario tcp            the TCP relay beside haproxy and nginx
 //	go run ./bench -scenario soak           half an hour of trouble, with a verdict
 //	go run ./bench -h                       the options and scenarios
 //
@@ -53,6 +54,8 @@ func main() {
 		err = runYardstick(args[1:]) // a signal ends it
 	case len(args) > 0 && args[0] == wordSpin:
 		spin() // the same
+	case len(args) > 0 && args[0] == wordCopy:
+		err = runCopy(args[1:]) // a signal ends it
 	case len(args) > 0 && args[0] == wordHelper:
 		err = runHelper(args[1:]) // the end of its input ends it
 	default:
@@ -121,7 +124,7 @@ func command(ctx context.Context, args []string) error {
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.StringVar(&o.names, "scenario", allName, "scenarios, separated by commas; front is all that begin so, all the others")
+	flags.StringVar(&o.names, "scenario", allName, "scenarios, separated by commas; front and tcp are all that begin so, all the others")
 	flags.IntVar(&o.clients, "clients", 0, "another number of clients (0 = the scenario's own)")
 	flags.IntVar(&o.runs, "runs", 3, "runs of each contestant; medians are printed")
 	flags.IntVar(&o.seconds, "seconds", 0, "length of each measurement (0 = 8, of the soak 1800, in front the scenario's own)")
@@ -159,6 +162,7 @@ func parse(args []string) (options, error) {
 const (
 	allName   = "all" // those of a relayed gigabyte
 	frontName = "front"
+	tcpName   = "tcp" // of the TCP relay
 )
 
 // choose returns the wanted scenarios in their own order.
@@ -180,8 +184,8 @@ func choose(o options) ([]*scenario, error) {
 		chosen = append(chosen, s)
 	}
 	for _, name := range wanted {
-		if name != allName && name != frontName && !slices.Contains(known, name) {
-			return nil, fmt.Errorf("no scenario %q: want all, front or some of %s", name, strings.Join(known, ","))
+		if name != allName && name != frontName && name != tcpName && !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no scenario %q: want all, front, tcp or some of %s", name, strings.Join(known, ","))
 		}
 	}
 	return chosen, nil
@@ -190,7 +194,10 @@ func choose(o options) ([]*scenario, error) {
 // wanted says whether a scenario is one of the names, or of a group that is.
 func (s *scenario) wanted(names []string) bool {
 	group := allName
-	if s.field != nil {
+	switch {
+	case s.cell != nil:
+		group = tcpName
+	case s.field != nil:
 		group = frontName
 	}
 	return slices.Contains(names, s.name) || slices.Contains(names, group)
@@ -241,7 +248,7 @@ func compare(ctx context.Context, o options, chosen []*scenario) error {
 		if s.field == nil {
 			contestants = append(contestants, peers...)
 		}
-		r := s.run(ctx, contestants, o)
+		r := s.perform(ctx, contestants, o)
 		all = append(all, r)
 		for _, c := range contestants[:own] {
 			if err := r.failures[c.name]; err != nil {
@@ -286,9 +293,8 @@ func present(o options, on string, all []*results) error {
 	return errors.Join(err, os.WriteFile(o.json, b.Bytes(), 0o644))
 }
 
-// run measures the contestants in turn, as many rounds as there are runs. Who failed
-// once is left out of the later rounds.
-func (s *scenario) run(ctx context.Context, contestants []contestant, o options) *results {
+// perform prepares the results and runs the scenario.
+func (s *scenario) perform(ctx context.Context, contestants []contestant, o options) *results {
 	r := &results{scenario: s.name, targets: s.targets, ownLength: s.field != nil, runs: map[string][]measured{}, failures: map[string]error{}}
 	for _, c := range contestants {
 		r.names = append(r.names, c.name)
@@ -300,13 +306,24 @@ func (s *scenario) run(ctx context.Context, contestants []contestant, o options)
 		r.failures["sluice"] = err
 		return r
 	}
-	for i := range o.runs {
+	if s.cell != nil {
+		s.runCell(ctx, contestants, o, r)
+		return r
+	}
+	s.run(ctx, contestants, o.runs, r, func(c contestant) (measured, error) { return s.measure(s, ctx, c, o) })
+	return r
+}
+
+// run measures the contestants in turn, as many rounds as there are runs. Who failed
+// once is left out of the later rounds.
+func (s *scenario) run(ctx context.Context, contestants []contestant, runs int, r *results, measure func(contestant) (measured, error)) {
+	for i := range runs {
 		for _, c := range contestants {
 			if r.failures[c.name] != nil || ctx.Err() != nil {
 				continue
 			}
-			fmt.Fprintf(os.Stderr, "%s, run %d of %d: %s\n", s.name, i+1, o.runs, c.name)
-			m, err := s.measure(s, ctx, c, o)
+			fmt.Fprintf(os.Stderr, "%s, run %d of %d: %s\n", s.name, i+1, runs, c.name)
+			m, err := measure(c)
 			if err != nil {
 				fmt.Fprintf(os.Stderr, "%s: %s: %v\n", s.name, c.name, err)
 				r.failures[c.name] = err
@@ -315,7 +332,6 @@ func (s *scenario) run(ctx context.Context, contestants []contestant, o options)
 			r.runs[c.name] = append(r.runs[c.name], m)
 		}
 	}
-	return r
 }
 
 // machine names what the figures depend on.

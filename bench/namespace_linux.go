@@ -90,18 +90,20 @@ func raiseFiles() error {
 	return nil
 }
 
-// startOn starts cmd on one core: a child inherits the affinity of the thread that
+// startOn starts cmd on some cores: a child inherits the affinity of the thread that
 // makes it, and so do its children.
-func startOn(cmd *exec.Cmd, core int) error {
+func startOn(cmd *exec.Cmd, cores ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before, only unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return fmt.Errorf("read the affinity: %w", err)
 	}
-	only.Set(core)
+	for _, core := range cores {
+		only.Set(core)
+	}
 	if err := unix.SchedSetaffinity(0, &only); err != nil {
-		return fmt.Errorf("pin to core %d: %w", core, err)
+		return fmt.Errorf("pin to core %v: %w", cores, err)
 	}
 	err := cmd.Start()
 	return errors.Join(err, unix.SchedSetaffinity(0, &before))
@@ -127,3 +129,25 @@ func sleepUntil(t int64) {
 // hurry gives the thread a priority, so that neither the load's other thread nor a
 // stranger on its core delays it. Best effort: not everybody may.
 func hurry(nice int) { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, nice) }
+
+// runOn puts all threads of this process on some cores.
+func runOn(cores ...int) error {
+	var only unix.CPUSet
+	for _, core := range cores {
+		only.Set(core)
+	}
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		tid, err := strconv.Atoi(t.Name())
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(tid, &only); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("run on cores %v: %w", cores, err)
+		}
+	}
+	return nil
+}

@@ -31,6 +31,7 @@ type contestant struct {
 	refused   string            // GET of this path is answered with 403; "" = there is none
 	face      face              // front-tls: how streams are asked for
 	longer    list              // front-load: what the list becomes
+	cores     []int             // it may run on; nil = the server's
 	yardstick bool
 }
 
@@ -140,14 +141,14 @@ func (s *server) put(name, content string) error {
 // launch starts all processes.
 func (s *server) launch(c contestant) error {
 	s.begun = clock()
-	cmd, err := s.startOne(c.command)
+	cmd, err := s.startOne(c.command, c.cores)
 	if err != nil {
 		return err
 	}
 	s.cmd = cmd
 	go func() { s.done <- cmd.Wait() }()
 	for _, words := range c.beside {
-		cmd, err := s.startOne(words)
+		cmd, err := s.startOne(words, c.cores)
 		if err != nil {
 			return err
 		}
@@ -156,15 +157,18 @@ func (s *server) launch(c contestant) error {
 	return nil
 }
 
-func (s *server) startOne(words []string) (*exec.Cmd, error) {
+func (s *server) startOne(words []string, cores []int) (*exec.Cmd, error) {
+	if cores == nil {
+		cores = []int{serverCore}
+	}
 	args := make([]string, len(words))
 	for i, w := range words {
 		args[i] = s.fill.Replace(w)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Stderr = s.errs
+	cmd.Stdout, cmd.Stderr = s.errs, s.errs
 	cmd.WaitDelay = time.Second // for a child that outlives it and holds its stderr
-	return cmd, startOn(cmd, serverCore)
+	return cmd, startOn(cmd, cores...)
 }
 
 // ready waits until the contestant can be asked.

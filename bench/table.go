@@ -51,6 +51,8 @@ var figures = [...]figure{
 	loadTime, reloadTime, loadMemory,
 	htmlFresh, htmlCached, xmlFresh, xmlCached, jsonFresh, jsonCached,
 	warmP99, pausedPacket, startTime, offChannel, offClient, offClockP99, offClockMost,
+	tcpCPUPerGB, tcpRate, sessionCPU, sessionRate, tripCPU, tripRate, tripP50, tripP99, sessionMemory, sessionFiles, bareMemory,
+	threadShare, threadUneven, refusedEnd, refusedDelay, allDownCPU, idleEndEarliest, idleEndLatest,
 }
 
 // measured is what one run gave.
@@ -69,11 +71,13 @@ type results struct {
 }
 
 // target is what sluice is held to: at most (or at least) limit, times the
-// yardstick's figure if perYardstick.
+// yardstick's figure if perYardstick. With against, its figure through that of another
+// contestant in the same round is held to it, the median of all rounds.
 type target struct {
 	figure       figure
 	limit        float64
 	perYardstick bool
+	against      string // name of the contestant
 	atLeast      bool
 }
 
@@ -85,6 +89,9 @@ func (t target) String() string {
 	s := sign + " " + number(t.limit)
 	if t.perYardstick {
 		s += " × yardstick"
+	}
+	if t.against != "" {
+		s += " × " + t.against
 	}
 	return s
 }
@@ -142,8 +149,9 @@ type other struct {
 
 // The verdicts on a target.
 const (
-	targetHeld   = "held"
-	targetMissed = "missed"
+	targetHeld       = "held"
+	targetMissed     = "missed"
+	targetUnmeasured = "not measured" // who it is held against is not there
 )
 
 // rows are the figures that somebody has, in the order of figures.
@@ -199,19 +207,61 @@ func (r *results) judge(one row) (targets, verdict string) {
 		if t.figure != one.Figure || t.perYardstick && one.Yardstick == nil {
 			continue
 		}
+		if t.against != "" {
+			words, held := r.judgeAgainst(t)
+			said = append(said, words)
+			verdict = worse(verdict, held)
+			continue
+		}
 		said = append(said, t.String())
 		var yardstick float64
 		if one.Yardstick != nil {
 			yardstick = *one.Yardstick
 		}
 		if one.Sluice == nil || !t.held(*one.Sluice, yardstick) {
-			verdict = targetMissed
+			verdict = worse(verdict, targetMissed)
 		}
 	}
 	if said == nil {
 		return "", ""
 	}
 	return strings.Join(said, ", "), verdict
+}
+
+// judgeAgainst is a target with the ratio that was measured, and the verdict on it.
+func (r *results) judgeAgainst(t target) (words, verdict string) {
+	all := r.ratios(t.figure, "sluice", t.against)
+	if len(all) == 0 {
+		return t.String(), targetUnmeasured
+	}
+	ratio := median(all)
+	verdict = targetMissed
+	if t.held(ratio, 1) {
+		verdict = targetHeld
+	}
+	return t.String() + " (" + number(ratio) + ")", verdict
+}
+
+// worse is the verdict on two targets of one row: missed, not measured or held.
+func worse(a, b string) string {
+	for _, v := range []string{targetMissed, targetUnmeasured} {
+		if a == v || b == v {
+			return v
+		}
+	}
+	return targetHeld
+}
+
+// ratios are the figures of one contestant through those of another in the same rounds.
+func (r *results) ratios(f figure, of, by string) []float64 {
+	var all []float64
+	a, b := r.runs[of], r.runs[by]
+	for i := range min(len(a), len(b)) {
+		if b[i][f] != 0 {
+			all = append(all, a[i][f]/b[i][f])
+		}
+	}
+	return all
 }
 
 // writeTable writes all results as one Markdown table, a line a figure.

@@ -16,6 +16,7 @@ files=(
 	/usr/lib/*/vlc/plugins/access/libhttp_plugin.so:vlc-plugin-base
 	/usr/include/stdlib.h:libc6-dev
 	/usr/include/libconfig.h:libconfig-dev
+	/usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
 )
 
 missing() {
