@@ -324,3 +324,27 @@ func TestIssue5Line27TcprelayInTheBackground(t *testing.T) {
 		return nil
 	})
 }
+
+// A master that was killed takes its worker along, and what that was told.
+func TestTcprelayMasterIsKilled(t *testing.T) {
+	addr := freePort(t)
+	p := sluice(t, nameTcprelay, "-D", fileWith(t, "t.cfg", tcprelayFile(addr, echoServer(t))))
+	answers(t, "tcp", addr)
+	worker := p.WaitLine(`process started" .*process=tcprelay pid=(\d+)`)[1]
+	args, err := os.ReadFile("/proc/" + worker + "/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := strings.Split(string(args), "\x00")[2]
+	if _, err := os.Stat(settings); err != nil {
+		t.Fatal(err)
+	}
+	p.Signal(syscall.SIGKILL)
+	refuses(t, addr)
+	testkit.Eventually(t, func() error {
+		if _, err := os.Stat(filepath.Dir(settings)); err == nil {
+			return errors.New("the settings are left")
+		}
+		return nil
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -54,8 +55,8 @@ func workForTcprelay(settings string, where tcprelayLog) error {
 		}}
 		err = w.run(p.asked.Stop, &c)
 	}
-	if errors.Is(err, process.ErrLifeline) {
-		err = nil // its sessions were served to their end
+	if errors.Is(err, process.ErrLifeline) { // sessions were served to their end; who would have tidied up is gone
+		err = os.RemoveAll(filepath.Dir(settings))
 	}
 	p.end(err)
 	return err
