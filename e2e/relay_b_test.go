@@ -12,5 +12,9 @@ func relay_b() []line {
 		{23, testTcprelayLanguage, false},
 		{24, testTcprelayPlaces, false},
 		{31, testTcprelayIgnored, false},
+		// relay_b_listen_test.go
+		{25, testTcprelayRules, false},
+		{26, testTcprelayListen, false},
+		{28, testTcprelayUsers, false},
 	}
 }
