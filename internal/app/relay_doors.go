@@ -300,9 +300,22 @@ func anyHeld(dir string) (bool, error) {
 	return false, nil
 }
 
+// where is where the sockets listen, for the log.
+func (d *relayDoors) where() string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(d.sockets)) {
+		if !strings.Contains(key, ":") { // a name
+			_, addr := descriptor(d.sockets[key])
+			key = addr.String()
+		}
+		all = append(all, key)
+	}
+	return some(all)
+}
+
 // tell logs where the relay listens.
 func (d *relayDoors) tell(log *slog.Logger, c *config.Config) {
-	args := []any{logs.Listen, some(slices.Sorted(maps.Keys(d.sockets)))}
+	args := []any{logs.Listen, d.where()}
 	if d.admin != nil {
 		_, addr := descriptor(d.admin)
 		args = append(args, logs.Admin, visit(addr.String(), c.Relay.Admin.TLS))

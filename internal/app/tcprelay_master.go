@@ -207,7 +207,7 @@ func (m *tcprelayMaster) run() error {
 	if err != nil {
 		return err
 	}
-	if err := m.ready(logs.Listen, some(slices.Sorted(maps.Keys(m.doors.sockets)))); err != nil {
+	if err := m.ready(logs.Listen, m.doors.where()); err != nil {
 		return err
 	}
 	s := process.Supervisor{Stages: [][]process.Unit{{unit}}, Grace: process.DefaultGrace, Pass: m.pass, Log: m.log}

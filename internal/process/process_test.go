@@ -112,6 +112,9 @@ func TestSignals(t *testing.T) {
 			t.Fatal("the first signal kills")
 		}
 		a.End()
+		if len(a.Reload) > 0 {
+			t.Errorf("%v asks for more than the end", sig)
+		}
 	}
 }
 

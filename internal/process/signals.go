@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -41,9 +42,11 @@ func Signals(ctx context.Context, ends ...os.Signal) *Asked {
 	stop, cancelStop := context.WithCancelCause(ctx)
 	kill, cancelKill := context.WithCancelCause(ctx)
 	reload, rotate, reset := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	signal.Notify(rotate, syscall.SIGUSR1)
-	signal.Notify(reset, syscall.SIGUSR2)
+	for sig, c := range map[os.Signal]chan os.Signal{syscall.SIGHUP: reload, syscall.SIGUSR1: rotate, syscall.SIGUSR2: reset} {
+		if !slices.Contains(ends, sig) {
+			signal.Notify(c, sig)
+		}
+	}
 	heard := make(chan os.Signal, 2)
 	signal.Notify(heard, append(ends, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)...)
 
