@@ -197,7 +197,10 @@ func (m *tcprelayMaster) run() error {
 			}
 		}
 		w := &relayWorker{self: &m.self, doors: m.doors, again: m.again}
-		return w.run(m.asked.Stop, &m.made.Config)
+		if err := w.run(m.asked.Stop, &m.made.Config); err != nil {
+			return exitWith{exUnavailable, unreadable(err).Error()}
+		}
+		return nil
 	}
 	if err := m.settle(); err != nil {
 		return err
@@ -215,6 +218,7 @@ func (m *tcprelayMaster) run() error {
 		Reload: m.reload,
 		Rotate: func() { m.tell(process.Order{Signal: syscall.SIGUSR1}) },
 	}
+	defer context.AfterFunc(m.asked.Stop, m.doors.refuse)()
 	return m.while(m.asked.Stop, do, func(ctx context.Context) error {
 		s.Run(ctx, m.asked.Kill)
 		return nil

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"sluice/internal/config"
+	"sluice/internal/logs"
 	"sluice/internal/process"
 )
 
@@ -23,13 +24,18 @@ func tcprelayWorker(args []string, _, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: it is started by %s only\n", nameWorker, nameTcprelay)
 		return exUsage
 	}
-	if err := workForTcprelay(args[0], logFromArgs(args[1:])); err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n", nameTcprelay, err)
-		return 1
+	err := workForTcprelay(args[0], logFromArgs(args[1:]))
+	if err == nil {
+		return 0
 	}
-	return 0
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintf(stderr, "%s: %s\n", nameTcprelay, err)
+	}
+	return exUnavailable
 }
 
+// workForTcprelay tells why it ends where the log is, once there is one: nobody may read its standard
+// error.
 func workForTcprelay(settings string, where tcprelayLog) error {
 	signal.Ignore(syscall.SIGPIPE)
 	p := &self{role: nameTcprelay, asked: process.Signals(context.Background())}
@@ -58,8 +64,19 @@ func workForTcprelay(settings string, where tcprelayLog) error {
 	if errors.Is(err, process.ErrLifeline) { // sessions were served to their end; who would have tidied up is gone
 		err = os.RemoveAll(filepath.Dir(settings))
 	}
+	if err != nil {
+		log.Log(context.Background(), logs.Crit, "stopped", logs.Error, unreadable(err))
+	}
 	p.end(err)
-	return err
+	if err != nil {
+		return errSaid
+	}
+	return nil
+}
+
+// unreadable adds to an error that the user of the worker has no right to a file.
+func unreadable(err error) error {
+	return fmt.Errorf("%w%s", err, ownHint(err, "of userid in spawn needs to read it"))
 }
 
 // accountOf is whom a relay runs as: a user and a group, by names or numbers; nil if that is
