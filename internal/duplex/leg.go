@@ -40,7 +40,11 @@ type leg struct {
 	shut  bool       // our side was ended, or is about to be
 
 	// Of the pump that reads.
-	first []byte                // was read already
+	first []byte // was read already
+	rests bool   // another pump is to go on
+	empty bool   // the last read found nothing
+	fresh bool   // no pump has read since, and this one has a small stack
+	one   [1]byte
 	try   func(fd uintptr) bool // readNow, made once
 	got   *[]byte
 	n     int
@@ -77,6 +81,12 @@ func (l *leg) receive() (b *[]byte, n int, err error) {
 // nothing, wait. It reads in here because what comes after a read that found nothing
 // and before the poller waits must wake it.
 func (l *leg) readNow(fd uintptr) bool {
+	if l.fresh {
+		l.fresh = false
+		if l.silent(fd) {
+			return false
+		}
+	}
 	b := l.buffers.plain.Get().(*[]byte)
 	room := *b
 	if l.limit > 0 && l.limit < len(room) {
@@ -87,9 +97,10 @@ func (l *leg) readNow(fd uintptr) bool {
 	l.fd = -1
 	if l.n == 0 && errors.Is(l.fail, wouldWait{}) {
 		l.buffers.plain.Put(b)
+		l.empty = true
 		return false
 	}
-	l.got = b
+	l.got, l.empty = b, false
 	return true
 }
 
@@ -185,8 +196,11 @@ func (l *leg) endOfReset() bool {
 	return !l.shut && !l.sctp && l.wasReset()
 }
 
+// past is a deadline that is over.
+func past() time.Time { return time.Unix(1, 0) }
+
 // stop has all that waits for the connection fail, now and later.
-func (l *leg) stop() { _ = l.SetDeadline(time.Unix(1, 0)) } // closed = stopped
+func (l *leg) stop() { _ = l.SetDeadline(past()) } // closed = stopped
 
 // close closes the connection when nobody uses it any more. It does not wait: close_notify
 // goes out if there is room for it.

@@ -124,8 +124,7 @@ func TestRenegotiation(t *testing.T) {
 func TestOpenSSLBulk(t *testing.T) {
 	testkit.Need(t, "openssl")
 	const total = 16 << 20
-	p := &pairing{desk: newDesk(), encryptIn: true}
-	p.group = New(p.desk, 0)
+	p := newPairing(true, false)
 	front, back := listenTCP(t), listenTCP(t)
 	client, say := program(t, "s_client", "-quiet", "-no_ign_eof", "-nocommands", "-connect", front.Addr().String())
 	c, err := front.Accept()

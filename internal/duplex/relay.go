@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"syscall"
 	"time"
 
@@ -18,6 +19,11 @@ var errNoNotify = errors.New("it ended TLS without close_notify")
 func (x *session) pump(from, to int) {
 	for x.pass(from, to) {
 	}
+	if x.legs[from].rests {
+		x.legs[from].rests = false
+		go x.pump(from, to)
+		return
+	}
 	if x.pumping.Add(-1) == 0 {
 		x.conclude()
 		x.end()
@@ -28,6 +34,9 @@ func (x *session) pump(from, to int) {
 func (x *session) pass(from, to int) bool {
 	a, b := x.legs[from], x.legs[to] // both stay until the end
 	buffer, n, err := a.receive()
+	if errors.Is(err, os.ErrDeadlineExceeded) && x.rest(a) {
+		return false
+	}
 	if buffer != nil {
 		defer a.buffers.plain.Put(buffer)
 	}
@@ -48,23 +57,41 @@ func (x *session) pass(from, to int) bool {
 }
 
 // touch says that a byte is carried.
-func (x *session) touch() { x.quiet.Store(int64(x.now())) }
+func (x *session) touch() {
+	x.quiet.Store(int64(x.now()))
+	if x.resting.Load() {
+		x.resting.Store(false)
+		x.look()
+	}
+}
 
-// look ends the session if it was quiet for too long, else it looks again in time.
+// look ends the session if it was quiet for too long, lets it rest if it was for a while, and else
+// looks again in time.
 func (x *session) look() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.over {
 		return
 	}
-	why, wait := x.limits.due(x.now(), time.Duration(x.quiet.Load()), x.half)
-	switch {
-	case why != flow.CauseNone:
+	now, last := x.now(), time.Duration(x.quiet.Load())
+	why, wait := x.limits.due(now, last, x.half)
+	if why != flow.CauseNone {
 		x.how.cause = why
 		x.finishLocked()
-	case wait > 0 && x.timer == nil:
+		return
+	}
+	if awake := last + restAfter - now; x.resting.Load() {
+		// until the next touch
+	} else if awake <= 0 {
+		x.restLocked()
+	} else if wait == 0 || awake < wait {
+		wait = awake
+	}
+	switch {
+	case wait == 0:
+	case x.timer == nil:
 		x.timer = time.AfterFunc(wait, x.look)
-	case wait > 0:
+	default:
 		x.timer.Reset(wait)
 	}
 }

@@ -34,6 +34,7 @@ type session struct {
 	wake    chan struct{} // at most one wake waits
 	limits  limits
 	pumping atomic.Int32 // pumps that run
+	resting atomic.Bool  // they are those of a quiet session
 
 	begun time.Time       // of all times below
 	moved [2]atomic.Int64 // bytes that were taken by that side
