@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,8 +33,10 @@ const (
 func relayDoor(key string) string { return doorRelay + url.QueryEscape(key) }
 
 // relayDoors are the sockets of a relay: those that it has inherited, or those that are held
-// for a relay which runs as a process of its own.
+// for a relay which runs as a process of its own. That one may be started, the configuration read
+// again and the end begin at the same time.
 type relayDoors struct {
+	mu       sync.Mutex             // guards sockets and files while a process is supervised
 	sockets  map[string]*os.File    // as relay.Options.Inherited
 	files    map[string]os.FileInfo // of UNIX sockets that were opened here, likewise
 	admin    *os.File
@@ -114,31 +117,33 @@ func socketKey(s relay.Socket) string {
 // one of a network that the system has not, is left to the relay. With an error those that
 // were opened are closed.
 func (d *relayDoors) open(c *relay.Config) (opened []string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, s := range socketsOf(c) {
 		key := socketKey(s)
 		if d.sockets[key] != nil {
 			continue
 		}
 		if s.Inherited != "" {
-			d.drop(opened)
+			d.dropLocked(opened)
 			return nil, fmt.Errorf("no socket %q was inherited: a service manager gives it (LISTEN_FDS, LISTEN_FDNAMES)", key)
 		}
 		f, err := s.Open()
 		switch {
 		case err == nil:
 			d.sockets[key] = f
-			d.note(key, s.Addr)
+			d.noteLocked(key, s.Addr)
 			opened = append(opened, key)
 		case s.Retry == 0 && !errors.Is(err, netx.ErrNoSCTP):
-			d.drop(opened)
+			d.dropLocked(opened)
 			return nil, err
 		}
 	}
 	return opened, nil
 }
 
-// note remembers the file of a UNIX socket, which is removed with it.
-func (d *relayDoors) note(key string, a flow.Addr) {
+// noteLocked remembers the file of a UNIX socket, which is removed with it.
+func (d *relayDoors) noteLocked(key string, a flow.Addr) {
 	if a.Network != flow.Unix || strings.HasPrefix(a.Path, "@") {
 		return
 	}
@@ -183,6 +188,8 @@ func (d *relayDoors) gone(c *relay.Config) []string {
 	for _, s := range socketsOf(c) {
 		wanted[socketKey(s)] = true
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var gone []string
 	for key := range d.sockets {
 		if !wanted[key] {
@@ -194,15 +201,31 @@ func (d *relayDoors) gone(c *relay.Config) []string {
 
 // drop closes sockets.
 func (d *relayDoors) drop(keys []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dropLocked(keys)
+}
+
+// refuse closes all sockets: who comes is refused from now on, while the relay that has them too finishes
+// its sessions.
+func (d *relayDoors) refuse() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dropLocked(slices.Collect(maps.Keys(d.sockets)))
+}
+
+func (d *relayDoors) dropLocked(keys []string) {
 	for _, key := range keys {
-		d.sockets[key].Close()
+		if f := d.sockets[key]; f != nil { // by refuse it may be gone
+			f.Close()
+		}
 		delete(d.sockets, key)
-		d.unlink(key)
+		d.unlinkLocked(key)
 	}
 }
 
-// unlink removes the file of a UNIX socket, if it is still the one that was made here.
-func (d *relayDoors) unlink(key string) {
+// unlinkLocked removes the file of a UNIX socket, if it is still the one that was made here.
+func (d *relayDoors) unlinkLocked(key string) {
 	made, noted := d.files[key]
 	if !noted {
 		return
@@ -217,15 +240,23 @@ func (d *relayDoors) unlink(key string) {
 // forget is for sockets that were given to a relay in this process: files of those that a
 // configuration does not want any more are removed.
 func (d *relayDoors) forget(c *relay.Config) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for key := range d.files {
 		if !slices.ContainsFunc(socketsOf(c), func(s relay.Socket) bool { return socketKey(s) == key }) {
-			d.unlink(key)
+			d.unlinkLocked(key)
 		}
 	}
 }
 
 // some are sockets for a child, with their names, in order.
 func (d *relayDoors) some(keys []string) (names []string, files []*os.File) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.someLocked(keys)
+}
+
+func (d *relayDoors) someLocked(keys []string) (names []string, files []*os.File) {
 	for _, key := range keys {
 		names, files = append(names, relayDoor(key)), append(files, d.sockets[key])
 	}
@@ -234,7 +265,9 @@ func (d *relayDoors) some(keys []string) (names []string, files []*os.File) {
 
 // all are all sockets for a child that begins.
 func (d *relayDoors) all() (names []string, files []*os.File) {
-	names, files = d.some(slices.Sorted(maps.Keys(d.sockets)))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	names, files = d.someLocked(slices.Sorted(maps.Keys(d.sockets)))
 	for name, f := range map[string]*os.File{doorRelayAdmin: d.admin, doorLifeline: d.lifeline} {
 		if f != nil {
 			names, files = append(names, name), append(files, f)
@@ -245,7 +278,7 @@ func (d *relayDoors) all() (names []string, files []*os.File) {
 
 // close closes all that is open; what is closed already does not mind.
 func (d *relayDoors) close() {
-	d.drop(slices.Collect(maps.Keys(d.sockets)))
+	d.refuse()
 	d.forget(&relay.Config{})
 	for _, f := range []*os.File{d.admin, d.lifeline} {
 		if f != nil {

@@ -107,7 +107,8 @@ func (m *modules) prepare() (err error) {
 		if err != nil {
 			return err
 		}
-		u.Now, u.Linked, u.Grace = m.relay.inherit, true, drainGrace(&m.conf)
+		u.Now, u.Last = m.relay.inherit, m.relay.refuse
+		u.Linked, u.Grace = true, drainGrace(&m.conf)
 		behind = append(behind, u)
 	}
 	engines, err := engineUnits(&m.conf)

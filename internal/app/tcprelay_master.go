@@ -218,7 +218,6 @@ func (m *tcprelayMaster) run() error {
 		Reload: m.reload,
 		Rotate: func() { m.tell(process.Order{Signal: syscall.SIGUSR1}) },
 	}
-	defer context.AfterFunc(m.asked.Stop, m.doors.refuse)()
 	return m.while(m.asked.Stop, do, func(ctx context.Context) error {
 		s.Run(ctx, m.asked.Kill)
 		return nil
@@ -260,7 +259,8 @@ func (m *tcprelayMaster) unit() (process.Unit, error) {
 	}
 	m.doors.lifeline = r
 	m.ends = append(m.ends, func() { w.Close() })
-	u.Now, u.User, u.Linked, u.Grace = m.doors.inherit, m.user, true, drainGrace(&m.made.Config)
+	u.Now, u.Last = m.doors.inherit, m.doors.refuse
+	u.User, u.Linked, u.Grace = m.user, true, drainGrace(&m.made.Config)
 	return u, nil
 }
 

@@ -180,6 +180,7 @@ const (
 // asked for, with those that have retired.
 func (k *keeper) keep(stop, end, kill context.Context) {
 	defer k.olds.Wait()
+	defer k.unit.last()
 	var backoff Backoff
 	for {
 		started := time.Now()
@@ -194,6 +195,7 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 			k.greet(p)
 			switch k.watch(end, p) {
 			case toEnd:
+				k.unit.last()
 				k.stop(kill, p)
 				return
 			case retired:

@@ -23,6 +23,10 @@ type Unit struct {
 	// for what changes in the course of time.
 	Now func() (env []string, files []*os.File)
 
+	// Last, if not nil, is called when no process is started any more and no order is passed on, before those
+	// that run are asked to end; it may be called again.
+	Last func()
+
 	// User is whom the process runs as. Ours if nil.
 	User *Account
 
@@ -110,6 +114,13 @@ func (u *Unit) start(output *os.File) (*child, error) {
 	}
 	go c.wait()
 	return c, nil
+}
+
+// last says that nothing of ours is needed for a process any more.
+func (u *Unit) last() {
+	if u.Last != nil {
+		u.Last()
+	}
 }
 
 // withoutListen drops the variables by which a service manager hands sockets to
