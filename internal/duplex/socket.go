@@ -183,7 +183,7 @@ func (k *socket) options(l *flow.Listener) error {
 	}
 	probes := net.KeepAliveConfig{
 		Enable: !l.KeepAlive.Off, Idle: orSystem(l.KeepAlive.Idle),
-		Interval: orSystem(l.KeepAlive.Interval), Count: int(orSystem(time.Duration(l.KeepAlive.Count))),
+		Interval: orSystem(l.KeepAlive.Interval), Count: orSystem(l.KeepAlive.Count),
 	}
 	for _, err := range []error{c.SetNoDelay(l.NoDelay), c.SetKeepAliveConfig(probes)} {
 		if err != nil && !errors.Is(err, syscall.ENOPROTOOPT) && !errors.Is(err, syscall.EOPNOTSUPP) {
@@ -194,11 +194,11 @@ func (k *socket) options(l *flow.Listener) error {
 }
 
 // orSystem is what package net takes for the system's choice.
-func orSystem(d time.Duration) time.Duration {
-	if d == 0 {
+func orSystem[T int | time.Duration](v T) T {
+	if v == 0 {
 		return -1
 	}
-	return d
+	return v
 }
 
 // cause is an error of package net without the addresses, which stand beside it in every log.
