@@ -28,7 +28,7 @@ func newDoor(id int32, l *flow.Listener, socket *os.File) (*door, error) {
 		return nil, fmt.Errorf("listener %s: take over the socket of %s: %w", l.Name, l.Addr, err)
 	}
 	d := &door{id: id, fd: fd}
-	if err := d.examine(l.Addr.Network); err == nil {
+	if err = d.examine(l.Addr.Network); err == nil {
 		err = d.use(l)
 	}
 	if err != nil {

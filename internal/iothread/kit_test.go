@@ -50,7 +50,12 @@ func (d *desk) Open(s *flow.Session) flow.Plan {
 	return d.dial()
 }
 
-func (d *desk) Look(s *flow.Session, head []byte, now bool) flow.Plan { return d.look(s, head, now) }
+func (d *desk) Look(s *flow.Session, head []byte, now bool) flow.Plan {
+	if d.look != nil {
+		return d.look(s, head, now)
+	}
+	return flow.Plan{Cause: flow.CauseHello}
+}
 
 func (d *desk) Failed(s *flow.Session, err error) flow.Plan {
 	if d.failed != nil {
@@ -94,17 +99,6 @@ type carrier interface {
 	Pause(name string, on bool)
 	Close(name string, addr flow.Addr)
 	Figures() Figures
-}
-
-// run runs threads until the test ends.
-func run(t testing.TB, c Config, d *desk) *Threads {
-	t.Helper()
-	threads, err := New(c, d, quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
-	start(t, threads)
-	return threads
 }
 
 // start runs c until the test ends; stop does so before.
@@ -157,7 +151,6 @@ func listen(t testing.TB, c carrier, l flow.Listener) flow.Addr {
 
 // server is a remote of a test: each of its connections is served by a goroutine.
 type server struct {
-	net.Listener
 	addr flow.Addr
 	all  sync.WaitGroup
 }
@@ -169,7 +162,7 @@ func serve(t testing.TB, network, address string, each func(c halfConn)) *server
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{Listener: l, addr: flow.FromNet(l.Addr())}
+	s := &server{addr: flow.FromNet(l.Addr())}
 	s.all.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -197,9 +190,10 @@ type halfConn interface {
 	SetWriteBuffer(bytes int) error
 }
 
-// echo sends back what it gets, and ends when the other side has.
+// echo sends back what it gets, and ends when the other side has. It uses no pipe: tests count
+// descriptors.
 func echo(c halfConn) {
-	io.Copy(c, c)
+	io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
 }
 
 func dialTo(t testing.TB, to flow.Addr) halfConn {

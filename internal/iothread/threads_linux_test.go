@@ -1,0 +1,555 @@
+package iothread
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/internal/flow"
+	"sluice/internal/netx"
+	"sluice/internal/testkit"
+)
+
+// run runs threads until the test ends, and waits until they have what they wait in.
+func run(t testing.TB, c Config, d *desk) *Threads {
+	t.Helper()
+	threads, err := New(c, d, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, threads)
+	testkit.Eventually(t, func() error {
+		for _, th := range threads.threads {
+			if !th.inbox.post(func() bool { return true }) {
+				return fmt.Errorf("thread %d does not run yet", th.number)
+			}
+		}
+		return nil
+	})
+	return threads
+}
+
+// kept is the most that a direction of any session keeps.
+func kept(p *Threads) (most int) {
+	parts := make([]int, len(p.threads))
+	p.visit(func(t *thread) func(s *session) {
+		return func(s *session) {
+			for _, d := range s.streams {
+				n := len(d.kept)
+				if d.pipe != nil {
+					n += d.pipe.n
+				}
+				parts[t.number] = max(parts[t.number], n)
+			}
+		}
+	})
+	for _, n := range parts {
+		most = max(most, n)
+	}
+	return most
+}
+
+// TestSlowReader: while one side does not read, a session keeps no more than it may, and the other
+// side is not read; then all comes.
+func TestSlowReader(t *testing.T) {
+	testkit.NoLeaks(t)
+	for _, tt := range []struct {
+		name string
+		l    flow.Listener
+		most int
+	}{
+		{"copied", flow.Listener{Copy: true}, defaultBuffer},
+		{"small", flow.Listener{Buffer: 16 << 10}, 16 << 10},
+		{"spliced", flow.Listener{Buffer: 100 << 10}, 100 << 10},
+		{"as much as a pipe takes", flow.Listener{}, pipeSize},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			const size = 40 << 20
+			s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { c.Write(make([]byte, size)) })
+			d := &desk{target: flow.Target{Addr: s.addr}}
+			threads := run(t, Config{}, d)
+			c := dialTo(t, listen(t, threads, tt.l))
+			testkit.Eventually(t, func() error {
+				if kept(threads) == 0 {
+					return errors.New("nothing is kept yet")
+				}
+				return nil
+			})
+			var n, part int64
+			var err error
+			for n < size && err == nil {
+				if have := kept(threads); have > tt.most {
+					t.Fatalf("%d bytes are kept, want %d at most", have, tt.most)
+				}
+				part, err = io.CopyN(io.Discard, c, 1<<20)
+				n += part
+			}
+			if n != size || err != nil {
+				t.Errorf("%d bytes came, %v", n, err)
+			}
+			reads(t, c, "")
+			c.Close()
+			if end := closed(t, d, 1)[0]; end.Down != size || end.Cause != flow.CauseRemote {
+				t.Errorf("%d bytes down, cause %s", end.Down, end.Cause)
+			}
+		})
+	}
+}
+
+// TestResetOfBlocked: the reset of a side is passed on also when nothing can be read from it
+// because the other side takes nothing.
+func TestResetOfBlocked(t *testing.T) {
+	testkit.NoLeaks(t)
+	stuck := make(chan struct{})
+	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) {
+		go func() {
+			<-stuck
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}()
+		c.Write(make([]byte, 100<<20))
+	})
+	d := &desk{target: flow.Target{Addr: s.addr}}
+	threads := run(t, Config{}, d)
+	c := dialTo(t, listen(t, threads, flow.Listener{}))
+	testkit.Eventually(t, func() error {
+		if kept(threads) == 0 {
+			return errors.New("nothing is kept yet")
+		}
+		return nil
+	})
+	close(stuck)
+	if end := closed(t, d, 1)[0]; end.Cause != flow.CauseRemote || !errors.Is(end.Err, syscall.ECONNRESET) {
+		t.Errorf("cause %s, %v", end.Cause, end.Err)
+	}
+	if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client sees %v", err)
+	}
+}
+
+// TestResetAfterEnd: a side that has ended and breaks off then is noticed though neither side
+// sends anything.
+func TestResetAfterEnd(t *testing.T) {
+	testkit.NoLeaks(t)
+	saw := make(chan error, 1)
+	ended := make(chan struct{})
+	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) {
+		io.Copy(io.Discard, c)
+		close(ended)
+		// It has been told of the end; the reset is an error of the socket all the same.
+		saw <- waitError(c)
+	})
+	d := &desk{target: flow.Target{Addr: s.addr}}
+	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
+	c.CloseWrite()
+	<-ended
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+	if err := <-saw; err == nil {
+		t.Error("the remote sees no error")
+	}
+	if end := closed(t, d, 1)[0]; end.Cause != flow.CauseClient || end.Err == nil {
+		t.Errorf("cause %s, %v", end.Cause, end.Err)
+	}
+}
+
+// waitError waits until a socket has an error.
+func waitError(c net.Conn) error {
+	for {
+		if _, err := c.Write([]byte("x")); err != nil {
+			return err
+		}
+	}
+}
+
+// TestPrelude is larger than what a socket takes at once; it comes whole, before what the client sends.
+func TestPrelude(t *testing.T) {
+	testkit.NoLeaks(t)
+	prelude := strings.Repeat("0123456789", 1<<20)
+	got := make(chan string, 1)
+	read := make(chan struct{})
+	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) {
+		<-read
+		all, _ := io.ReadAll(c)
+		got <- string(all)
+	})
+	d := &desk{target: flow.Target{Addr: s.addr, Prelude: []byte(prelude)}}
+	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
+	io.WriteString(c, "and then")
+	c.CloseWrite()
+	close(read)
+	if all := <-got; all != prelude+"and then" {
+		t.Errorf("%d bytes came, not the %d that were sent", len(all), len(prelude)+8)
+	}
+	if end := closed(t, d, 1)[0]; end.Up != 8 {
+		t.Errorf("%d bytes up", end.Up)
+	}
+}
+
+// TestNoPipes: without a budget, or by order, all is copied.
+func TestNoPipes(t *testing.T) {
+	testkit.NoLeaks(t)
+	for _, tt := range []struct {
+		c Config
+		l flow.Listener
+	}{{Config{Pipes: 1}, flow.Listener{}}, {Config{Copy: true}, flow.Listener{}}, {Config{}, flow.Listener{Copy: true}}} {
+		s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { c.Write(make([]byte, 8<<20)) })
+		d := &desk{target: flow.Target{Addr: s.addr}}
+		threads := run(t, tt.c, d)
+		c := dialTo(t, listen(t, threads, tt.l))
+		if n, err := io.Copy(io.Discard, c); n != 8<<20 || err != nil {
+			t.Errorf("%d bytes came, %v", n, err)
+		}
+		c.Close()
+		closed(t, d, 1)
+		testkit.Eventually(t, func() error {
+			if f := threads.Figures(); f.Spliced != 0 || f.Copied != 8<<20 || f.Pipes != 0 {
+				return fmt.Errorf("%+v", f)
+			}
+			return nil
+		})
+	}
+}
+
+// TestTurns: sessions go to the threads in turn.
+func TestTurns(t *testing.T) {
+	testkit.NoLeaks(t)
+	threads := make(chan int, 12)
+	d := &desk{open: func(s *flow.Session) flow.Plan {
+		threads <- s.Thread
+		return flow.Plan{Step: flow.Look}
+	}}
+	addr := listen(t, run(t, Config{Threads: 3}, d), flow.Listener{})
+	for i := range 12 {
+		dialTo(t, addr)
+		if n := <-threads; n != i%3 {
+			t.Errorf("session %d is carried by thread %d", i, n)
+		}
+	}
+}
+
+// TestSmallReceiveBuffer: a head that the kernel has no room for is all there will be.
+func TestSmallReceiveBuffer(t *testing.T) {
+	testkit.NoLeaks(t)
+	last := make(chan int, 1)
+	d := &desk{
+		open: func(*flow.Session) flow.Plan { return flow.Plan{Step: flow.Look} },
+		look: func(_ *flow.Session, head []byte, now bool) flow.Plan {
+			if !now {
+				return flow.Plan{Step: flow.Look}
+			}
+			last <- len(head)
+			return flow.Plan{Cause: flow.CauseHello, Reset: true}
+		},
+	}
+	f, err := netx.ListenStream(netx.StreamSocket{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := f.SyscallConn()
+	var a unix.Sockaddr
+	raw.Control(func(fd uintptr) {
+		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 8192)
+		a, _ = unix.Getsockname(int(fd))
+	})
+	addr := flow.Addr{IP: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(a.(*unix.SockaddrInet4).Port))}
+	threads := run(t, Config{}, d)
+	if err := threads.Listen(&flow.Listener{Addr: addr}, f); err != nil {
+		t.Fatal(err)
+	}
+	c := dialTo(t, addr)
+	go c.Write(make([]byte, 60_000)) // ends with the connection
+	if n := <-last; n == 0 || n >= 60_000 {
+		t.Errorf("%d bytes were all", n)
+	}
+}
+
+// TestUnixCloses: what a client of a UNIX socket has sent is delivered though it has gone before there was a remote.
+func TestUnixCloses(t *testing.T) {
+	testkit.NoLeaks(t)
+	got := make(chan string, 1)
+	s := serve(t, "unix", filepath.Join(t.TempDir(), "remote"), func(c halfConn) {
+		all, _ := io.ReadAll(c)
+		got <- string(all)
+	})
+	waits := make(chan *flow.Session, 1)
+	d := &desk{target: flow.Target{Addr: s.addr}}
+	d.open = func(s *flow.Session) flow.Plan {
+		waits <- s
+		return flow.Plan{Step: flow.Wait}
+	}
+	d.again = func(*flow.Session, bool) flow.Plan { return d.dial() }
+	addr := listen(t, run(t, Config{}, d), flow.Listener{Addr: flow.Addr{Network: flow.Unix, Path: filepath.Join(t.TempDir(), "door")}})
+	c := dialTo(t, addr)
+	io.WriteString(c, "a line")
+	c.Close()
+	(<-waits).Wake()
+	if all := <-got; all != "a line" {
+		t.Errorf("%q came", all)
+	}
+	closed(t, d, 1)
+}
+
+// TestGoneWhileWaiting: a client that breaks off is noticed while it waits and while we connect.
+func TestGoneWhileWaiting(t *testing.T) {
+	testkit.NoLeaks(t)
+	for _, plan := range []flow.Plan{{Step: flow.Wait}, {Step: flow.Dial, Target: flow.Target{Addr: silent(t)}}} {
+		d := &desk{open: func(*flow.Session) flow.Plan { return plan }}
+		c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+		if end := closed(t, d, 1)[0]; end.Cause != flow.CauseClient || !errors.Is(end.Err, syscall.ECONNRESET) {
+			t.Errorf("step %d: cause %s, %v", plan.Step, end.Cause, end.Err)
+		}
+	}
+}
+
+// TestUrgent: urgent data, before which the kernel stops a read, does not stop what follows.
+func TestUrgent(t *testing.T) {
+	testkit.NoLeaks(t)
+	s := serve(t, "tcp", "127.0.0.1:0", echo)
+	d := &desk{target: flow.Target{Addr: s.addr}}
+	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
+	raw, _ := c.(*net.TCPConn).SyscallConn()
+	raw.Control(func(fd uintptr) {
+		unix.Sendto(int(fd), []byte("before"), 0, nil)
+		unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil)
+		unix.Sendto(int(fd), []byte("after"), 0, nil)
+	})
+	got := make([]byte, len("beforeafter"))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "beforeafter" {
+		t.Errorf("%q came, %v", got, err)
+	}
+}
+
+// TestIdleCost: a session that is quiet costs two descriptors, and less than a kilobyte.
+func TestIdleCost(t *testing.T) {
+	testkit.NoLeaks(t)
+	if size := unsafe.Sizeof(session{}) + 2*unsafe.Sizeof(&session{}); size > 1024 {
+		t.Errorf("a session takes %d bytes", size)
+	}
+	s := serve(t, "tcp", "127.0.0.1:0", echo)
+	d := &desk{target: flow.Target{Addr: s.addr}}
+	threads := run(t, Config{Threads: 2}, d)
+	addr := listen(t, threads, flow.Listener{})
+	open := func() {
+		c := dialTo(t, addr)
+		io.WriteString(c, "x")
+		io.ReadFull(c, make([]byte, 1))
+	}
+	open() // and what the runtime opens once
+	before := descriptors(t)
+	const n = 200
+	for range n {
+		open()
+	}
+	if each := descriptors(t) - before; each != 4*n { // and one each of the client and the remote
+		t.Errorf("%d descriptors for %d sessions with both ends", each, n)
+	}
+}
+
+// TestHalfClosedForever: 10 000 sessions whose remote never ends leave nothing behind.
+func TestHalfClosedForever(t *testing.T) {
+	testkit.NoLeaks(t)
+	var over atomic.Pointer[chan struct{}]
+	renew := func() {
+		next := make(chan struct{})
+		if last := over.Swap(&next); last != nil {
+			close(*last)
+		}
+	}
+	renew()
+	var served atomic.Int64
+	s := serve(t, "tcp", "127.0.0.1:0", func(halfConn) {
+		until := over.Load()
+		served.Add(1)
+		<-*until
+	})
+	d := &desk{target: flow.Target{Addr: s.addr}, within: testkit.Patience}
+	threads := run(t, Config{Threads: 2}, d)
+	addr := listen(t, threads, flow.Listener{HalfClose: 20 * time.Millisecond})
+	before := descriptors(t)
+	const rounds, each = 20, 500
+	for round := range rounds {
+		var clients []net.Conn
+		for range each {
+			c := dialTo(t, addr)
+			c.CloseWrite()
+			clients = append(clients, c)
+		}
+		for _, c := range clients {
+			reads(t, c, "")
+			c.Close()
+		}
+		testkit.Eventually(t, func() error {
+			want := (round + 1) * each
+			if _, n := d.counts(); n != want || served.Load() != int64(want) {
+				return fmt.Errorf("%d sessions have ended, %d have come to the remote", n, served.Load())
+			}
+			return nil
+		})
+		renew()
+	}
+	for _, end := range closed(t, d, rounds*each) {
+		if end.Cause != flow.CauseHalfClosed {
+			t.Fatalf("cause %s, %v", end.Cause, end.Err)
+		}
+	}
+	testkit.Eventually(t, func() error {
+		if n := descriptors(t); n > before {
+			return fmt.Errorf("%d descriptors, %d before", n, before)
+		}
+		return nil
+	})
+	if n := threads.Count(); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
+// TestChurn has clients come, send, break off, wait, be woken and be ended, all at once.
+func TestChurn(t *testing.T) {
+	testkit.NoLeaks(t)
+	s := serve(t, "tcp", "127.0.0.1:0", echo)
+	gone, _ := net.Listen("tcp", "127.0.0.1:0")
+	gone.Close()
+	var wakers sync.WaitGroup
+	defer wakers.Wait()
+	d := &desk{within: testkit.Patience}
+	plan := func(s2 *flow.Session) flow.Plan {
+		to := s.addr
+		if s2.ID%7 == 0 {
+			to = flow.FromNet(gone.Addr())
+		}
+		return flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to, Prelude: []byte("p")}, Within: testkit.Patience}
+	}
+	d.open = func(s2 *flow.Session) flow.Plan {
+		switch s2.ID % 3 {
+		case 0:
+			wakers.Go(func() { s2.Wake(); s2.Wake() })
+			return flow.Plan{Step: flow.Wait, Within: testkit.Patience}
+		case 1:
+			return flow.Plan{Step: flow.Look, Within: testkit.Patience}
+		}
+		return plan(s2)
+	}
+	d.look = func(s2 *flow.Session, _ []byte, _ bool) flow.Plan { return plan(s2) }
+	d.again = func(s2 *flow.Session, _ bool) flow.Plan { return plan(s2) }
+	threads := run(t, Config{Threads: 4}, d)
+	addr := listen(t, threads, flow.Listener{Idle: time.Second, HalfClose: 100 * time.Millisecond})
+	before := descriptors(t)
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(i), 3))
+			for range 60 {
+				churn(t, addr, r)
+			}
+		})
+	}
+	stop := make(chan struct{})
+	var orders sync.WaitGroup
+	orders.Go(func() {
+		for n := uint64(0); ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			threads.End(func(v flow.View) bool { return v.ID%50 == n%50 }, flow.CauseKilled, n%2 == 0)
+			threads.Views()
+			threads.Pause("test", n%2 == 0)
+			threads.Pause("test", false)
+		}
+	})
+	clients.Wait()
+	close(stop)
+	orders.Wait()
+	testkit.Eventually(t, func() error {
+		if opened, closed := d.counts(); opened != closed || threads.Count() != 0 {
+			return fmt.Errorf("%d were opened, %d closed, %d are left", opened, closed, threads.Count())
+		}
+		if n := descriptors(t); n > before {
+			return fmt.Errorf("%d descriptors, %d before", n, before)
+		}
+		return nil
+	})
+}
+
+// churn is one client.
+func churn(t *testing.T, addr flow.Addr, r *rand.Rand) {
+	c, err := net.Dial("tcp", addr.String())
+	if errors.Is(err, syscall.ECONNRESET) {
+		return // ended by order before it knew that it was let in
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(testkit.Patience))
+	size := 1 << r.IntN(20)
+	how := r.IntN(4)
+	if how == 0 {
+		c.(*net.TCPConn).SetLinger(0)
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		c.Write(make([]byte, size))
+		if how == 1 {
+			c.(*net.TCPConn).CloseWrite()
+		}
+	})
+	if how == 3 {
+		io.CopyN(io.Discard, c, int64(size/2))
+		c.Close()
+	} else {
+		io.CopyN(io.Discard, c, int64(size))
+	}
+	both.Wait()
+}
+
+// TestRefuses what cannot be done.
+func TestRefuses(t *testing.T) {
+	testkit.NoLeaks(t)
+	if _, err := New(Config{Threads: -1}, &desk{}, quiet()); err == nil {
+		t.Error("-1 threads")
+	}
+	threads, err := New(Config{}, &desk{}, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := threads.Listen(&flow.Listener{Name: "null"}, f); err == nil || !strings.Contains(err.Error(), "listener null: socket of -: this is no listening socket") {
+		t.Errorf("listens at a file: %v", err)
+	}
+	if err := f.Close(); err == nil {
+		t.Error("the file is still open")
+	}
+	stop := start(t, threads)
+	stop()
+	s, err := netx.ListenStream(netx.StreamSocket{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := threads.Listen(&flow.Listener{}, s); !errors.Is(err, errEnded) {
+		t.Errorf("listens after the end: %v", err)
+	}
+}
