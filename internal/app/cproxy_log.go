@@ -109,7 +109,7 @@ func errnoText(err error) string {
 	return fmt.Sprintf("errno %d: %s", int(errno), strings.ToUpper(text[:1])+text[1:])
 }
 
-// socketName is the local address of a descriptor of TCP; the zero Addr if it has none.
+// socketName is the local address of a descriptor of TCP or a UNIX socket; the zero Addr if it has none.
 func socketName(fd int) flow.Addr {
 	name, err := syscall.Getsockname(fd)
 	if err != nil {
@@ -120,6 +120,8 @@ func socketName(fd int) flow.Addr {
 		return flow.Addr{IP: netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))}
 	case *syscall.SockaddrInet6:
 		return flow.Addr{IP: netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))}
+	case *syscall.SockaddrUnix:
+		return flow.Addr{Network: flow.Unix, Path: a.Name}
 	}
 	return flow.Addr{}
 }
