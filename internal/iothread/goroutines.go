@@ -37,7 +37,7 @@ type goroutines struct {
 
 // gate is a listening socket.
 type gate struct {
-	net.Listener
+	socket   net.Listener
 	local    flow.Addr
 	listener atomic.Pointer[flow.Listener]
 
@@ -97,7 +97,7 @@ func (g *goroutines) Listen(l *flow.Listener, socket *os.File) error {
 	if u, ok := inner.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // who has opened it removes its file
 	}
-	gate := &gate{Listener: inner, local: flow.FromNet(inner.Addr())}
+	gate := &gate{socket: inner, local: flow.FromNet(inner.Addr())}
 	gate.listener.Store(l)
 	g.gates = append(g.gates, gate)
 	if ctx := g.ctx; ctx != nil {
@@ -194,9 +194,9 @@ func (x *gate) pause(on bool) {
 	switch {
 	case on && x.paused == nil:
 		x.paused = make(chan struct{})
-		_ = x.Listener.(setTime).SetDeadline(time.Unix(1, 0)) // a listener that is closed accepts nothing either
+		_ = x.socket.(setTime).SetDeadline(time.Unix(1, 0)) // a listener that is closed accepts nothing either
 	case !on && x.paused != nil:
-		_ = x.Listener.(setTime).SetDeadline(time.Time{})
+		_ = x.socket.(setTime).SetDeadline(time.Time{})
 		close(x.paused)
 		x.paused = nil
 	}
@@ -207,7 +207,7 @@ func (x *gate) close() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.shut = true
-	x.Listener.Close()
+	x.socket.Close()
 }
 
 // state says whether the gate is closed, and what to wait for while it is paused.
@@ -221,7 +221,7 @@ func (x *gate) state() (shut bool, paused <-chan struct{}) {
 func (g *goroutines) accept(ctx context.Context, x *gate) {
 	var pause time.Duration
 	for {
-		c, err := x.Accept()
+		c, err := x.socket.Accept()
 		shut, paused := x.state()
 		switch {
 		case err == nil:
