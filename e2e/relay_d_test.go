@@ -13,5 +13,18 @@ func relay_d() []line {
 		// relay_d_routes_test.go
 		{52, testNamesAndProtocols, false},
 		{53, testDNS, false},
+		// relay_d_admin_test.go
+		{54, testMetricsAndOrders, false},
+		{55, testSourceLimits, false},
+		// relay_d_cost_test.go
+		{56, testBulkIsSpliced, false},
+		{57, testConnections, false},
+		{58, testRoundTrips, false},
+		{59, testSecureBulk, false},
+		{60, testIdle, false},
+		{64, testTwoThreads, true}, // it looks at the CPU time of threads
+		// relay_d_admin_test.go
+		{62, testRemoteDown, false},
+		{63, testSessionLog, false},
 	}
 }
