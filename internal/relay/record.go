@@ -28,6 +28,15 @@ func (t *totals) connect(took time.Duration) {
 	t.buckets[bucketOf(took)].Add(1)
 }
 
+// turns are the begins and ends of sessions so far.
+func (t *totals) turns() uint64 {
+	n := t.accepted.Load()
+	for i := range t.ended {
+		n += t.ended[i].Load()
+	}
+	return n
+}
+
 // bucketOf is the number of the first bucket that a time fits in.
 func bucketOf(took time.Duration) int {
 	for i, most := range report.ConnectBuckets {

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"sluice/internal/flow"
@@ -114,6 +115,7 @@ func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 	again := time.NewTicker(time.Second) // sockets to be tried again, remotes that are not well
 	defer again.Stop()
 	var looked time.Time // at the remotes
+	var sessions settling
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,6 +136,9 @@ func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 			w.unwell = true
 		case now := <-again.C:
 			r.retry(now)
+			if sessions.due(now, r.desk.totals.turns()) {
+				debug.FreeOSMemory()
+			}
 		}
 		if now := time.Now(); w.unwell && now.Sub(looked) >= lookEvery {
 			looked = now
