@@ -22,32 +22,34 @@ template(name="line" type="string" string="%syslogfacility-text%.%syslogseverity
 action(type="omfile" file="/var/log/syslog" template="line")
 `
 
+// syslogd starts the system's log of a machine, which writes to /var/log/syslog.
+func (m *machine) syslogd() *testkit.Proc {
+	m.t.Helper()
+	testkit.Need(m.t, "rsyslogd")
+	m.put("/etc/rsyslog.conf", rsyslogConf)
+	proc := m.start("rsyslogd", "-n", "-i", "/run/rsyslogd.pid", "-f", "/etc/rsyslog.conf")
+	testkit.Eventually(m.t, func() error {
+		c, err := net.Dial("unixgram", m.path("/dev/log"))
+		if err != nil {
+			return err
+		}
+		c.Close()
+		// It is bound first and opened to all users then.
+		if info, err := os.Stat(m.path("/dev/log")); err != nil || info.Mode().Perm()&0o006 != 0o006 {
+			return fmt.Errorf("/dev/log: %v, %w", info, err)
+		}
+		return nil
+	})
+	return proc
+}
+
 // testSystemLog has rsyslogd hear of a daemon's start, of an error before and after a restart of
 // rsyslogd, and of the daemon's end.
 func testSystemLog(t *testing.T) {
-	testkit.Need(t, "rsyslogd")
 	m := newMachine(t)
 	m.account()
-	m.put("/etc/rsyslog.conf", rsyslogConf)
 	heard := func(expr string) { t.Helper(); awaitLog(t, m.path("/var/log/syslog"), expr) }
-	syslogd := func() *testkit.Proc {
-		t.Helper()
-		proc := m.start("rsyslogd", "-n", "-i", "/run/rsyslogd.pid", "-f", "/etc/rsyslog.conf")
-		testkit.Eventually(t, func() error {
-			c, err := net.Dial("unixgram", m.path("/dev/log"))
-			if err != nil {
-				return err
-			}
-			c.Close()
-			// It is bound first and opened to all users then.
-			if info, err := os.Stat(m.path("/dev/log")); err != nil || info.Mode().Perm()&0o006 != 0o006 {
-				return fmt.Errorf("/dev/log: %v, %w", info, err)
-			}
-			return nil
-		})
-		return proc
-	}
-	first := syslogd()
+	first := m.syslogd()
 	p := onMachine(t)
 	for _, module := range []string{"gws", "gng"} {
 		good := modulesConf(p, "")
@@ -63,7 +65,7 @@ func testSystemLog(t *testing.T) {
 		if err := os.Rename(m.path("/var/log/syslog"), m.path("/var/log/syslog-before")); err != nil {
 			t.Fatal(err)
 		}
-		first = syslogd()
+		first = m.syslogd()
 		m.signal(pid, syscall.SIGHUP)
 		heard(`^daemon\.err ` + module + `: .*configuration not read again`)
 		m.put("/etc/sluice.yaml", good)

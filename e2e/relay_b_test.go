@@ -16,5 +16,12 @@ func relay_b() []line {
 		{25, testTcprelayRules, false},
 		{26, testTcprelayListen, false},
 		{28, testTcprelayUsers, false},
+		// relay_b_process_test.go
+		{27, testTcprelayBackground, false},
+		{29, testTcprelayUser, false},
+		{48, testTcprelayInherits, false},
+		{61, testTcprelayOptions, false},
+		// relay_b_log_test.go
+		{30, testTcprelaySyslog, false},
 	}
 }
