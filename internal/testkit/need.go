@@ -77,8 +77,14 @@ func packageOf(program string) string {
 		return "qemu-system-x86"
 	case "dpkg-deb":
 		return "dpkg"
-	case "nsenter", "unshare":
+	case "nsenter", "unshare", "setpriv":
 		return "util-linux"
+	case "rsyslogd":
+		return "rsyslog"
+	case "systemd-socket-activate":
+		return "systemd"
+	case "useradd":
+		return "passwd"
 	case "qemu-arm-static", "qemu-aarch64-static", "qemu-mipsel-static":
 		return "qemu-user-static"
 	case "qemu-arm", "qemu-aarch64", "qemu-mipsel":
