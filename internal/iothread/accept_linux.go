@@ -57,17 +57,24 @@ func (t *thread) accept(d *door) {
 	if d == nil {
 		return
 	}
-	for range t.allowance() {
+	most := t.allowance()
+	if d.settled.Load() != d.listener.Load() {
+		most = acceptBurst
+	}
+	for range most {
 		if d.paused.Load() {
 			return
 		}
+		l := d.listener.Load()
+		inherits := d.inherits(l) // before, since another thread may empty the queue meanwhile
 		fd, errno := accept(d.fd, &t.addr)
 		switch errno {
 		case 0:
 			t.clients++
 			t.pause = 0
-			t.handOver(arrival{fd: fd, door: d, peer: t.addr.addr(d.local.Network)})
+			t.handOver(arrival{fd: fd, door: d, listener: l, inherits: inherits, peer: t.addr.addr(d.local.Network)})
 		case unix.EAGAIN:
+			d.settled.Store(l)
 			return
 		case unix.ECONNABORTED, unix.EPERM, unix.EPROTO, unix.ENOPROTOOPT, unix.ETIMEDOUT, unix.EOPNOTSUPP,
 			unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENONET: // of that client (accept(2))

@@ -18,6 +18,7 @@ type door struct {
 	local    flow.Addr                     // where it listens
 	wildcard bool                          // each client may have connected to another address
 	listener atomic.Pointer[flow.Listener] // of the sessions to come
+	settled  atomic.Pointer[flow.Listener] // the one with which nobody was left in the queue: who came then has inherited its options
 	paused   atomic.Bool
 }
 
@@ -80,12 +81,11 @@ func orInvalid(err error) error {
 }
 
 // use sets what the sessions to come have of l. The sockets of clients inherit it from the
-// listening one: a call for each listener, none for each client. SCTP does not, see arrive.
+// listening one: a call for each listener, none for each client. SCTP does not, and clients that
+// are in the queue already have not; see dress.
 func (d *door) use(l *flow.Listener) error {
 	if d.local.Network == flow.TCP {
-		setInt(d.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0) // neither call fails with a socket of TCP
-		setInt(d.fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
-		if err := setOptions(d.fd, flow.TCP, l); err != nil {
+		if err := dress(d.fd, flow.TCP, l); err != nil {
 			return err
 		}
 	}
@@ -96,6 +96,20 @@ func (d *door) use(l *flow.Listener) error {
 	}
 	d.listener.Store(l)
 	return nil
+}
+
+// inherits says whether the socket of a client who was accepted with l has its options.
+func (d *door) inherits(l *flow.Listener) bool {
+	return d.local.Network != flow.SCTP && d.settled.Load() == l
+}
+
+// dress sets the options of a socket that may have others.
+func dress(fd int, network flow.Network, l *flow.Listener) error {
+	if network == flow.TCP {
+		setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0) // neither call fails with a socket of TCP
+		setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
+	}
+	return setOptions(fd, network, l)
 }
 
 // is says whether this is the socket that is called so.

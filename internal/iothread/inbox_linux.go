@@ -15,9 +15,11 @@ const maxArrivals = 1024
 
 // arrival is a client that was accepted.
 type arrival struct {
-	fd   int
-	door *door
-	peer flow.Addr
+	fd       int
+	door     *door
+	listener *flow.Listener // of the door, when it was accepted
+	inherits bool           // the socket has its options
+	peer     flow.Addr
 }
 
 // visit asks something of every session of a thread, or nothing but that the thread has

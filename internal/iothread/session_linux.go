@@ -111,7 +111,7 @@ func (s *session) detach(side int, reset bool) {
 func (t *thread) begin(a arrival) {
 	s := &session{t: t, limit: never, since: t.now}
 	s.Session = flow.Session{
-		ID: t.pool.ids.Add(1), Listener: a.door.listener.Load(), Peer: a.peer, Client: a.peer, Local: t.localOf(a),
+		ID: t.pool.ids.Add(1), Listener: a.listener, Peer: a.peer, Client: a.peer, Local: t.localOf(a),
 		Begun: time.Now(), Thread: t.number, ClientFD: a.fd, RemoteFD: -1, Waker: s,
 	}
 	if n := len(t.unused); n > 0 {
@@ -126,7 +126,7 @@ func (t *thread) begin(a arrival) {
 	s.ends[client].fd = int32(a.fd)
 	plan := t.pool.desk.Open(&s.Session)
 	if plan.Step != flow.End {
-		if err := t.welcome(s, a.door.local.Network); err != nil {
+		if err := t.welcome(s, a); err != nil {
 			plan = flow.Plan{Cause: flow.CauseError, Err: err}
 		}
 	}
@@ -134,10 +134,16 @@ func (t *thread) begin(a arrival) {
 }
 
 // welcome readies the client's socket.
-func (t *thread) welcome(s *session, network flow.Network) error {
-	if network == flow.SCTP { // whose sockets inherit nothing
-		if err := setOptions(s.ClientFD, network, s.Listener); err != nil {
+func (t *thread) welcome(s *session, a arrival) error {
+	network := a.door.local.Network
+	if !a.inherits {
+		if err := dress(a.fd, network, s.Listener); err != nil {
 			return err
+		}
+		if s.Listener.DSCP != 0 {
+			if err := setDSCP(a.fd, a.door.local, s.Listener.DSCP); err != nil {
+				return err
+			}
 		}
 	}
 	if errno := t.attach(s, client, s.ClientFD, network); errno != 0 {

@@ -553,3 +553,53 @@ func TestRefuses(t *testing.T) {
 		t.Errorf("listens after the end: %v", err)
 	}
 }
+
+// TestEarly: clients that have connected before the threads had the socket, or before it had another Listener,
+// have the options of the one that holds when they are accepted.
+func TestEarly(t *testing.T) {
+	testkit.NoLeaks(t)
+	remote := serve(t, "tcp", "127.0.0.1:0", echo)
+	d := &desk{target: flow.Target{Addr: remote.addr}}
+	fds := make(chan int, 1)
+	d.open = func(s *flow.Session) flow.Plan { fds <- s.ClientFD; return d.dial() }
+	threads := run(t, Config{}, d)
+	f, err := netx.ListenStream(netx.StreamSocket{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := flow.Listener{Name: "early", Addr: flow.FromNet(at.Addr()), NoDelay: true, DSCP: 46}
+	at.Close()
+	want := func(c halfConn, noDelay, dscp int) {
+		t.Helper()
+		io.WriteString(c, "x")
+		reads(t, c, "x")
+		fd := <-fds
+		for _, o := range []struct{ level, option, want int }{
+			{unix.IPPROTO_TCP, unix.TCP_NODELAY, noDelay}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}, {unix.IPPROTO_IP, unix.IP_TOS, dscp << 2},
+		} {
+			if got, err := unix.GetsockoptInt(fd, o.level, o.option); err != nil || got != o.want {
+				t.Errorf("option %d/%d is %d, %v; want %d", o.level, o.option, got, err, o.want)
+			}
+		}
+	}
+	first := dialTo(t, l.Addr)
+	if err := threads.Listen(&l, f); err != nil {
+		t.Fatal(err)
+	}
+	want(first, 1, 46)
+	want(dialTo(t, l.Addr), 1, 46)
+	threads.Pause(l.Name, true)
+	second := dialTo(t, l.Addr)
+	next := l
+	next.NoDelay, next.DSCP = false, 8
+	if err := threads.Change(&next); err != nil {
+		t.Fatal(err)
+	}
+	threads.Pause(l.Name, false)
+	want(second, 0, 8)
+	want(dialTo(t, l.Addr), 0, 8)
+}
