@@ -44,6 +44,10 @@ func testTcprelayBackground(t *testing.T) {
 	write := func(background string) {
 		m.put("/etc/t.cfg", tcprelayFile(tcprelayListen(door)+"background = "+background+"\npidfile = /run/file.pid", tcprelayRemote(to.addr)))
 	}
+	settings := func() string {
+		t.Helper()
+		return m.sh(`find /run -path '/run/tcprelay-*' -printf '%m %u %f\n'`)
+	}
 	daemon := func(pidFile string, args ...string) {
 		t.Helper()
 		pid := m.daemon(pidFile, append(append([]string{"tcprelay"}, args...), "/etc/t.cfg")...)
@@ -56,11 +60,14 @@ func testTcprelayBackground(t *testing.T) {
 			}
 		}
 		talk(t, door)
+		if here := settings(); !regexp.MustCompile(`^700 root tcprelay-\d+\n600 root settings\.yaml\n$`).MatchString(here) {
+			t.Errorf("%q: settings of the worker: %q", args, here)
+		}
 		m.signal(pid, syscall.SIGTERM)
 		awaitGone(t, pid)
 		m.absent(pidFile)
 		m.absent("/run/file.pid")
-		if left := m.sh(`find /run -mindepth 1 ! -name rsyslogd.pid`); left != "" {
+		if left := settings(); left != "" {
 			t.Errorf("%q leave %s", args, left)
 		}
 	}
