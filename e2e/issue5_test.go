@@ -1,0 +1,34 @@
+//go:build e2e
+
+package e2e
+
+import "testing"
+
+// TestIssue5 holds the sentences of issue 5 that are no line of the list of TestRelay: how the relay gets on with
+// other programs, with bad input, and beside gws.
+func TestIssue5(t *testing.T) {
+	for _, sentence := range []struct {
+		name  string
+		test  func(*testing.T)
+		alone bool
+	}{
+		// issue5_peers_test.go
+		{"haproxy stands in front and behind, nginx behind", testProxyHeaders, false},
+		{"a header of version 2 says what is known of TLS", testHeaderOfTLS, false},
+		{"UNIX sockets are listened at and relayed to", testUnixSockets, false},
+		{"systemd opens the socket", testSocketOfSystemd, false},
+		// issue5_tls_test.go
+		{"what is decrypted, passed and plain shares a port", testMixedPort, false},
+		{"certificates are read again when they change", testRelayCertificates, false},
+		{"clients show certificates", testClientCertificates, false},
+		{"remotes are spoken to by TLS", testTLSToRemotes, false},
+		{"old versions of TLS are refused", testMinimumVersion, false},
+	} {
+		t.Run(sentence.name, func(t *testing.T) {
+			if !sentence.alone {
+				t.Parallel()
+			}
+			sentence.test(t)
+		})
+	}
+}
