@@ -151,13 +151,16 @@ func (r *sourceRates) take(source netip.Prefix, now time.Time, rate float64) boo
 	return e.Value.(*sourceRate).bucket.take(now, rate)
 }
 
+// bare is the address of a client as networks contain it: none contains one with a zone.
+func bare(a flow.Addr) netip.Addr { return a.IP.Addr().Unmap().WithZone("") }
+
 // permitted says whether the rules let a client in. UNIX sockets have no addresses: who may
 // connect there is a matter of the file's mode, and no rule is about them.
 func permitted(rules []Rule, a flow.Addr) bool {
 	if len(rules) == 0 || a.Network == flow.Unix {
 		return true
 	}
-	ip := a.IP.Addr().Unmap()
+	ip := bare(a)
 	for _, r := range rules {
 		if r.Prefix.Contains(ip) != r.Not {
 			return !r.Deny

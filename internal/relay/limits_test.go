@@ -38,6 +38,8 @@ func TestRules(t *testing.T) {
 		{[]string{"192.0.2.0/24"}, ip("192.0.2.1"), true},
 		{[]string{"192.0.2.0/24"}, ip("::ffff:192.0.2.1"), true},
 		{[]string{"192.0.2.0/24"}, ip("198.51.100.1"), false},
+		{[]string{"fe80::/10"}, ip("fe80::1%2"), true},
+		{[]string{"not fe80::/10"}, ip("fe80::1%2"), false},
 		{[]string{"deny 192.0.2.1/32", "192.0.2.0/24"}, ip("192.0.2.1"), false},
 		{[]string{"192.0.2.0/24", "deny 192.0.2.1/32"}, ip("192.0.2.1"), true},
 		{[]string{"deny 192.0.2.1/32"}, ip("192.0.2.2"), false},

@@ -69,7 +69,7 @@ const (
 // file says who may connect.
 func (d *door) header(peer flow.Addr) header {
 	local := peer.Network == flow.Unix
-	ip := peer.IP.Addr().Unmap()
+	ip := bare(peer)
 	listed := local || slices.ContainsFunc(d.conf.Proxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 	switch {
 	case d.conf.Proxy == ProxyRequired && (listed || len(d.conf.Proxies) == 0):

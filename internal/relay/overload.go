@@ -79,7 +79,7 @@ func (r *Relay) refuseLocked(on bool) {
 			switch {
 			case on && s.file != nil && s.canRefuse():
 				r.threads.Close(l.door.conf.Name, s.addr)
-				s.refuses = true
+				s.given, s.refuses = false, true
 				err = refuse(s.file)
 			case !on && s.refuses:
 				s.refuses = false

@@ -17,7 +17,7 @@ func (s *socket) canRefuse() bool {
 // refuse has the system refuse clients, also those that wait, while the address stays ours: on Linux a
 // listening socket that is shut down for reading is one that is only bound.
 func refuse(f *os.File) error {
-	return control(f, "shut the socket", func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RD) })
+	return control(f, "shut socket", func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RD) })
 }
 
 // unrefuse has it listen again.
@@ -25,7 +25,21 @@ func unrefuse(f *os.File, backlog int) error {
 	if backlog <= 0 {
 		backlog = 1<<31 - 1 // the system's largest
 	}
-	return control(f, "listen again", func(fd int) error { return syscall.Listen(fd, backlog) })
+	return control(f, "listen again at socket", func(fd int) error { return syscall.Listen(fd, backlog) })
+}
+
+// listenAgain has a socket listen that who had it before us has left shut: that process was
+// killed, or has retired, in an overload.
+func listenAgain(f *os.File, backlog int) error {
+	on := 0
+	err := control(f, "ask socket", func(fd int) (err error) {
+		on, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN)
+		return err
+	})
+	if err != nil || on != 0 {
+		return err
+	}
+	return unrefuse(f, backlog)
 }
 
 func control(f *os.File, what string, do func(fd int) error) error {
@@ -36,7 +50,7 @@ func control(f *os.File, what string, do func(fd int) error) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s %s: %w", what, f.Name(), err)
 	}
 	return nil
 }

@@ -12,4 +12,6 @@ func (s *socket) canRefuse() bool { return false }
 
 func refuse(*os.File) error { return errors.ErrUnsupported }
 
+func listenAgain(*os.File, int) error { return nil }
+
 func unrefuse(*os.File, int) error { return errors.ErrUnsupported }

@@ -107,7 +107,8 @@ func New(c Config, o Options) (*Relay, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r, r.exchangeLocked(n)
+	r.exchangeLocked(n)
+	return r, nil
 }
 
 // Close closes the sockets of a relay that was never run.

@@ -179,9 +179,7 @@ func (r *Relay) Reload(c Config, inherited map[string]*os.File) error {
 		n.discard()
 		return errors.New("the relay is ending")
 	}
-	if err := r.exchangeLocked(n); err != nil {
-		return err
-	}
+	r.exchangeLocked(n)
 	r.log.Info("configuration in use", "listeners", len(n.listeners), "pools", len(n.backends))
 	return nil
 }
@@ -210,8 +208,9 @@ func (n *next) start(life context.Context) {
 }
 
 // exchangeLocked puts a configuration in the place of the one that holds. Sockets change
-// hands one by one: at no moment is one that stays closed.
-func (r *Relay) exchangeLocked(n *next) error {
+// hands one by one: at no moment is one that stays closed. One that the core does not take is told
+// and tried again.
+func (r *Relay) exchangeLocked(n *next) {
 	gone := slices.DeleteFunc(r.backends, func(b *backend) bool { return slices.Contains(n.backends, b) })
 	for i, b := range n.backends {
 		b.set(n.confs[i])
@@ -219,12 +218,14 @@ func (r *Relay) exchangeLocked(n *next) error {
 	r.openUpLocked() // the new limits decide
 	held := socketsOf(r.listeners)
 	r.conf, r.listeners, r.backends = n.conf, n.listeners, n.backends
-	var problem error
 	for _, l := range r.listeners {
 		for _, sc := range l.door.conf.Addrs {
 			key := sc.key(l.door.conf.Name)
-			err := r.adoptLocked(l, held[key], n.opened[key])
-			problem = cmp.Or(problem, err)
+			s := cmp.Or(held[key].socket, n.opened[key])
+			l.sockets = append(l.sockets, s)
+			if err := r.adoptLocked(l, s, held[key].name); err != nil {
+				r.log.Error("listener down", logs.Listener, l.door.conf.Name, logs.Listen, s.addr.String(), logs.Error, err)
+			}
 			delete(held, key)
 		}
 	}
@@ -238,29 +239,23 @@ func (r *Relay) exchangeLocked(n *next) error {
 	for _, b := range gone {
 		b.stop()
 	}
-	return problem
 }
 
-// adoptLocked gives a listener one of its sockets: one that was open before, of this or
-// another listener, or a new one.
-func (r *Relay) adoptLocked(l *listener, held heldSocket, opened *socket) error {
-	if held.socket == nil {
-		l.sockets = append(l.sockets, opened)
-		if opened.file == nil {
-			r.tellClosed(l.door.conf.Name, opened)
-			return nil
-		}
-		return r.listenLocked(l, opened)
-	}
-	l.sockets = append(l.sockets, held.socket)
+// adoptLocked has a listener accept at one of its sockets: one that a listener, this or another,
+// had before, or one without an owner, which is new.
+func (r *Relay) adoptLocked(l *listener, s *socket, owner string) error {
 	switch {
-	case held.file == nil || !r.running:
+	case owner == "" && s.file == nil:
+		r.tellClosed(l.door.conf.Name, s)
 		return nil
-	case held.name == l.door.conf.Name:
-		return r.threads.Change(l.door.listener(held.addr))
+	case s.file == nil:
+		return nil
+	case s.given && owner == l.door.conf.Name:
+		return r.threads.Change(l.door.listener(s.addr))
+	case s.given:
+		r.threads.Close(owner, s.addr)
 	}
-	r.threads.Close(held.name, held.addr)
-	return r.listenLocked(l, held.socket)
+	return r.listenLocked(l, s)
 }
 
 // listenLocked has a socket listened at, if Run has begun.
@@ -281,6 +276,7 @@ func (r *Relay) attachLocked(l *listener, s *socket) error {
 	if err == nil {
 		err = r.threads.Listen(l.door.listener(s.addr), file)
 	}
+	s.given, s.err = err == nil, err
 	if err != nil {
 		return fmt.Errorf("listener %s at %s: %w", l.door.conf.Name, s.addr, err)
 	}
@@ -292,7 +288,7 @@ func (r *Relay) closeLocked(name string, s *socket) {
 	if s.file == nil {
 		return
 	}
-	if r.running {
+	if s.given {
 		r.threads.Close(name, s.addr)
 	}
 	s.close()

@@ -114,8 +114,15 @@ func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 	w := newWatch(r.log)
 	again := time.NewTicker(time.Second) // sockets to be tried again, remotes that are not well
 	defer again.Stop()
-	var looked time.Time // at the remotes
+	trouble := r.desk.trouble // nil as long as the last look is too recent
+	pause := time.NewTimer(lookEvery)
+	defer pause.Stop()
 	var sessions settling
+	look := func() {
+		w.look(r.views())
+		trouble = nil
+		pause.Reset(lookEvery)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -132,17 +139,18 @@ func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 			if r.settle() {
 				return nil
 			}
-		case <-r.desk.trouble:
-			w.unwell = true
+		case <-trouble:
+			look()
+		case <-pause.C:
+			trouble = r.desk.trouble
 		case now := <-again.C:
 			r.retry(now)
 			if sessions.due(now, r.desk.totals.turns()) {
 				debug.FreeOSMemory()
 			}
-		}
-		if now := time.Now(); w.unwell && now.Sub(looked) >= lookEvery {
-			looked = now
-			w.look(r.views())
+			if w.unwell {
+				look()
+			}
 		}
 	}
 }
@@ -150,25 +158,36 @@ func (r *Relay) attend(ctx, kill context.Context, ended chan error) error {
 // errEnded is the end of the threads before their time.
 var errEnded = errors.New("the I/O threads have ended")
 
-// retry opens sockets whose time has come again.
+// retry opens sockets whose time has come again, and gives the core those that it has not taken.
 func (r *Relay) retry(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
 	for _, l := range r.listeners {
 		for _, s := range l.sockets {
-			if s.file != nil || s.again.IsZero() || now.Before(s.again) || r.closed {
-				continue
-			}
-			if s.err = s.open(nil); s.err != nil {
-				s.again = now.Add(s.conf.Retry)
-				r.log.Debug("listener still down", logs.Listener, l.door.conf.Name, logs.Error, s.err)
-				continue
-			}
-			if s.err = r.listenLocked(l, s); s.err != nil {
-				r.log.Error("listener down", logs.Listener, l.door.conf.Name, logs.Error, s.err)
+			if err := r.retryLocked(l, s, now); err != nil {
+				r.log.Debug("listener still down", logs.Listener, l.door.conf.Name, logs.Error, err)
 			}
 		}
 	}
+}
+
+func (r *Relay) retryLocked(l *listener, s *socket, now time.Time) error {
+	if s.file == nil {
+		if s.again.IsZero() || now.Before(s.again) {
+			return nil
+		}
+		if s.err = s.open(nil); s.err != nil {
+			s.again = now.Add(s.conf.Retry)
+			return s.err
+		}
+	}
+	if s.given || s.refuses {
+		return nil
+	}
+	return r.listenLocked(l, s)
 }
 
 // drain lets sessions go on for a while, the quiet ones excepted.

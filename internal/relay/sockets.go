@@ -22,9 +22,10 @@ type socket struct {
 	file *os.File    // our own descriptor, beside that of the core; nil = not open
 	path os.FileInfo // of the file of a UNIX socket that was made here; nil = none was
 
+	given   bool // the core has it
 	refuses bool // by overload: the core has it not
 
-	err   error     // why it is not open
+	err   error     // why it is not open, or the core has it not
 	again time.Time // when it is tried again; zero = never
 }
 
@@ -75,7 +76,13 @@ func (s *socket) open(inherited map[string]*os.File) error {
 	if err != nil {
 		return err
 	}
-	addr, err := addrOf(file, s.conf.Addr.Network)
+	if !ours {
+		err = listenAgain(file, s.conf.Backlog)
+	}
+	var addr flow.Addr
+	if err == nil {
+		addr, err = addrOf(file, s.conf.Addr.Network)
+	}
 	if err != nil {
 		file.Close()
 		return err
@@ -143,7 +150,7 @@ func (s *socket) close() {
 		}
 	}
 	s.file.Close()
-	s.file = nil
+	s.file, s.given = nil, false
 }
 
 // duplicate is another descriptor of the socket, for the core.

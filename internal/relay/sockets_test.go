@@ -70,6 +70,39 @@ func TestInheritedSockets(t *testing.T) {
 	}
 }
 
+// A socket that the threads cannot have, for want of descriptors, is given to them later.
+func TestSocketThatIsNotTaken(t *testing.T) {
+	s := serve(t, named("a"))
+	c := one(s.remote("a"))
+	c.Listeners[0].Addrs[0].Addr = nobody(t)
+	h := open(t, c)
+	h.log.wait(t, "listener up", "listener=in")
+	var most syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &most); err != nil {
+		t.Fatal(err)
+	}
+	none := syscall.Rlimit{Max: most.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	c.Listeners[0].Name = "other"
+	err := h.Reload(c, nil)
+	down := h.Status().Listeners[0]
+	if again := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &most); again != nil {
+		t.Fatal(again)
+	}
+	if err != nil || down.Name != "other" || down.Error == "" {
+		t.Errorf("Reload: %v; listener %+v", err, down)
+	}
+	h.log.wait(t, "listener up", "listener=other")
+	if got := talk(t, h.dial(0), "x"); got != "a:x" {
+		t.Errorf("got %q", got)
+	}
+	if up := h.Status().Listeners[0]; up.Error != "" {
+		t.Errorf("status still says %q", up.Error)
+	}
+}
+
 func TestAddressInUseIsTriedAgain(t *testing.T) {
 	s := serve(t, named("a"))
 	other, at := listening(t)

@@ -15,6 +15,7 @@ func (r *Relay) Status() report.Relay {
 	totals := r.sum() // before the sessions: one that ends meanwhile is missing for once, and never counted twice
 	sessions := append(r.threads.Views(), r.desk.group.Views()...)
 	slices.SortFunc(sessions, func(a, b flow.View) int { return cmp.Compare(a.ID, b.ID) })
+	sessions = slices.CompactFunc(sessions, func(a, b flow.View) bool { return a.ID == b.ID }) // it has just moved to goroutines
 	for _, v := range sessions {
 		totals.Up += v.Up
 		totals.Down += v.Down
@@ -75,7 +76,7 @@ func (r *Relay) listenerReportLocked(l *listener) report.RelayListener {
 	}
 	for _, s := range l.sockets {
 		out.Addresses = append(out.Addresses, s.addr.String())
-		if s.file == nil && s.err != nil {
+		if s.err != nil {
 			out.Error = cmp.Or(out.Error, s.err.Error())
 		}
 	}
