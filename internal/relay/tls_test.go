@@ -296,3 +296,43 @@ func TestQueueWithTLS(t *testing.T) {
 		t.Errorf("%d sessions at once", n)
 	}
 }
+
+// What a session says is secret as soon as the configuration says so, also when it has waited since before.
+func TestQueueBeforeTLS(t *testing.T) {
+	first := make(chan byte, 2)
+	s := serve(t, func(c net.Conn) {
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(c, b); err == nil {
+			first <- b[0]
+		}
+		_, _ = io.Copy(io.Discard, c)
+	})
+	c := one(Remote{Addr: s.addr, MaxConns: 1})
+	h := open(t, c)
+	a := h.dial(0)
+	say := func(c net.Conn) {
+		if _, err := io.WriteString(c, "secret"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(a)
+	if got := <-first; got != 's' {
+		t.Errorf("it begins with %#x", got)
+	}
+	b := h.dial(0)
+	say(b)
+	testkit.Eventually(t, func() error {
+		if n := h.Status().Pools[0].Waiting; n != 1 {
+			return fmt.Errorf("%d wait", n)
+		}
+		return nil
+	})
+	c.Pools[0].TLS = &RemoteTLS{NoVerify: true}
+	if err := h.Reload(c, nil); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if got := <-first; got != 0x16 {
+		t.Errorf("it begins with %#x, no handshake", got)
+	}
+}

@@ -41,9 +41,15 @@ func (k *desk) next(s *flow.Session, st *session, now time.Time) flow.Plan {
 	case err != nil:
 		return end(flow.CauseNoRemote, fmt.Errorf("pool %s: %w", st.backend.name, err))
 	}
+	out := st.backend.outward.Load()
+	if out.encrypts() && s.Thread >= 0 { // since a reload: an I/O thread would say in clear what is to be secret
+		st.visit.Leave(now, 0, 0)
+		st.visit, st.stage = nil, stageTaken
+		return flow.Plan{Step: flow.Take}
+	}
 	st.tries++
 	st.dialed = now
-	s.Remote = st.backend.outward.Load().target(st.backend.name, &remote, s, st)
+	s.Remote = out.target(st.backend.name, &remote, s, st)
 	k.trace(Dialing, s, nil)
 	return flow.Plan{Step: flow.Dial, Target: s.Remote, Within: min(left, st.door.conf.Connect)}
 }
