@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -183,7 +184,8 @@ func testTcprelayInherits(t *testing.T) {
 	testkit.Need(t, "systemd-socket-activate")
 	to := newRemote(t, echoes)
 	one, two, own := freePort(t), freePort(t), freePort(t)
-	inFile := filepath.Join(shortDir(t), "x.sock")
+	dir := shortDir(t)
+	inFile, named := filepath.Join(dir, "x.sock"), filepath.Join(dir, "y.sock")
 	write := func(spawnd string) string {
 		return put(t, filepath.Join(t.TempDir(), "t.cfg"), tcprelayFile(spawnd, tcprelayRemote(to.addr)))
 	}
@@ -196,7 +198,10 @@ func testTcprelayInherits(t *testing.T) {
 	}{
 		{"without listeners, all sockets", []string{"-l", one, "-l", inFile}, "", []string{one, inFile}, `listen="?` + one},
 		{"listeners elsewhere, all sockets", []string{"-l", one, "-l", two}, tcprelayListen(own), []string{one, two}, ``},
-		{"by their addresses, beside its own", []string{"-l", one}, tcprelayListen(one) + tcprelayListen(own), []string{one, own}, ``},
+		{
+			"by their addresses, beside its own", []string{"-l", one, "-l", named}, tcprelayListen(one) + "listen = { path = " + named + " }\n" + tcprelayListen(own),
+			[]string{one, named, own}, ``,
+		},
 		{"at the standard input", []string{"--inetd", "-l", one}, tcprelayListen(own) + "background = yes", []string{one}, `listen="?` + one},
 	} {
 		t.Run(c.about, func(t *testing.T) {
@@ -217,7 +222,7 @@ func testTcprelayInherits(t *testing.T) {
 				conn.Close()
 			}
 			p.WaitLine(`msg=ready.* ` + c.line)
-			if len(c.doors) < 2 || c.doors[1] != own {
+			if !slices.Contains(c.doors, own) {
 				refuses(t, own)
 			}
 			p.WaitLine(`listener up`)
