@@ -80,6 +80,18 @@ func named(files map[string]*os.File) map[string]*os.File {
 	return out
 }
 
+// hear takes the sockets that the supervisor has passed on.
+func (d *relayDoors) hear() error {
+	files, err := d.link.Files()
+	for name, f := range named(files) {
+		if old := d.sockets[name]; old != nil {
+			old.Close()
+		}
+		d.sockets[name] = f
+	}
+	return err
+}
+
 // known has the sockets that a service manager gave without a name of the configuration go by
 // their addresses.
 func (d *relayDoors) known(c *relay.Config) {

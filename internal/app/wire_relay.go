@@ -89,7 +89,6 @@ func (w *relayWorker) run(ctx context.Context, c *config.Config) error {
 func (w *relayWorker) options(c *relay.Config) relay.Options {
 	w.doors.known(c)
 	o := relay.Options{Log: w.self.log, Version: build(), Inherited: w.doors.sockets}
-	w.doors.sockets = nil // they are the relay's
 	if w.self.sessions != nil {
 		o.Record = w.self.sessions.Put
 	}
@@ -181,7 +180,8 @@ func (w *relayWorker) retire() {
 	w.self.log.Info("Retire limit reached. Told parent about this.") // as tcprelay says it
 }
 
-// reload reads the configuration again; new sockets have come from the supervisor.
+// reload reads the configuration again; new sockets have come from the supervisor, which passes them
+// on once: those of a configuration that was of no use are kept for the next one.
 func (w *relayWorker) reload() {
 	if w.retired.Load() {
 		return
@@ -191,12 +191,11 @@ func (w *relayWorker) reload() {
 	if err == nil {
 		conf, err = now.conf.RelayConfig()
 	}
-	var files map[string]*os.File
 	if err == nil {
-		files, err = w.doors.link.Files()
+		err = w.doors.hear()
 	}
 	if err == nil {
-		err = w.relay.Reload(conf, named(files))
+		err = w.relay.Reload(conf, w.doors.sockets)
 	}
 	if err != nil {
 		tellKept(w.self.log, err)

@@ -24,7 +24,7 @@ type Options struct {
 	Version string       // for status
 
 	// Inherited are listening sockets that the parent has left, by the text of their
-	// address or by their name. Those that no listener wants are closed.
+	// address or by their name. Those that no listener wants are closed; none is left here.
 	Inherited map[string]*os.File
 
 	// Record gets the end of each session, as one line of the session log
@@ -84,7 +84,7 @@ type listener struct {
 // New opens the listening sockets that are not inherited, and makes ready. A socket that cannot
 // be opened is an error, unless the system does not know its network (SCTP) or it
 // is to be tried again: then the log says so and the others go on; it is an error if no socket at all is left.
-// Who does not call Run calls Close.
+// Who does not call Run calls Close. With an error what is inherited stays the caller's.
 func New(c Config, o Options) (*Relay, error) {
 	r := &Relay{log: o.Log, started: time.Now()}
 	r.life, r.end = context.WithCancel(context.Background())
@@ -95,16 +95,16 @@ func New(c Config, o Options) (*Relay, error) {
 		return nil, err
 	}
 	n, err := r.prepare(c, o.Inherited)
-	for _, f := range o.Inherited {
-		f.Close() // nobody has wanted it
+	if err == nil {
+		if err = n.someOpen(); err != nil {
+			n.discard()
+		}
 	}
 	if err != nil {
+		r.end()
 		return nil, err
 	}
-	if err := n.someOpen(); err != nil {
-		n.discard()
-		return nil, err
-	}
+	n.closeRest()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.exchangeLocked(n)

@@ -22,6 +22,7 @@ type next struct {
 	confs     []*backendConf        // of backends
 	fresh     []*backend            // those that did not run before
 	opened    map[socketKey]*socket // those that were not open before
+	inherited map[string]*os.File   // what of it is not among them
 }
 
 // resolveTime is how long the first answers are waited for.
@@ -33,7 +34,7 @@ func (r *Relay) prepare(c Config, inherited map[string]*os.File) (*next, error) 
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	n := &next{conf: c, opened: make(map[socketKey]*socket)}
+	n := &next{conf: c, opened: make(map[socketKey]*socket), inherited: inherited}
 	r.mu.Lock()
 	held := holding{slices.Clone(r.listeners), slices.Clone(r.backends), socketsOf(r.listeners)}
 	r.mu.Unlock()
@@ -42,7 +43,7 @@ func (r *Relay) prepare(c Config, inherited map[string]*os.File) (*next, error) 
 		return nil, err
 	}
 	for i := range c.Listeners {
-		if err := r.prepareListener(n, &c.Listeners[i], byName, held, inherited); err != nil {
+		if err := r.prepareListener(n, &c.Listeners[i], byName, held); err != nil {
 			n.discard()
 			return nil, err
 		}
@@ -79,7 +80,7 @@ func (r *Relay) preparePools(n *next, held holding) (map[string]*backend, error)
 }
 
 // prepareListener makes one listener ready, and opens what is not open of its sockets.
-func (r *Relay) prepareListener(n *next, c *Listener, byName map[string]*backend, held holding, inherited map[string]*os.File) error {
+func (r *Relay) prepareListener(n *next, c *Listener, byName map[string]*backend, held holding) error {
 	t := new(tally)
 	if at := slices.IndexFunc(held.listeners, func(l *listener) bool { return l.door.conf.Name == c.Name }); at >= 0 {
 		t = held.listeners[at].door.tally
@@ -101,7 +102,7 @@ func (r *Relay) prepareListener(n *next, c *Listener, byName map[string]*backend
 		if held.sockets[key].socket != nil {
 			continue
 		}
-		s, err := openSocket(sc, inherited, time.Now())
+		s, err := openSocket(sc, n.inherited, time.Now())
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", c.Name, err)
 		}
@@ -132,7 +133,7 @@ func socketsOf(all []*listener) map[socketKey]heldSocket {
 
 func (n *next) discard() {
 	for _, s := range n.opened {
-		s.close()
+		s.giveBack(n.inherited)
 	}
 	for _, b := range n.backends {
 		if slices.Contains(n.fresh, b) {
@@ -141,6 +142,14 @@ func (n *next) discard() {
 			b.expect(nil)
 		}
 	}
+}
+
+// closeRest closes what is inherited and nobody has wanted.
+func (n *next) closeRest() {
+	for _, f := range n.inherited {
+		f.Close()
+	}
+	clear(n.inherited)
 }
 
 // someOpen is an error when no socket is open.
@@ -159,14 +168,11 @@ func (n *next) someOpen() error {
 // opened before anything changes, those that stay refuse nobody, sessions go on. With an error
 // all is as it was. What needs a restart (Threads, Buffer, Copy, Pipes) stays, and so do the
 // options of a socket that is open. Sockets that the parent has opened are in inherited, as in
-// Options; those that no listener wants are closed.
+// Options; without an error none is left there: those that no listener wants are closed.
 func (r *Relay) Reload(c Config, inherited map[string]*os.File) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
 	n, err := r.prepare(c, inherited)
-	for _, f := range inherited {
-		f.Close() // nobody has wanted it
-	}
 	if err != nil {
 		return err
 	}
@@ -180,6 +186,7 @@ func (r *Relay) Reload(c Config, inherited map[string]*os.File) error {
 		return errors.New("the relay is ending")
 	}
 	r.exchangeLocked(n)
+	n.closeRest()
 	r.log.Info("configuration in use", "listeners", len(n.listeners), "pools", len(n.backends))
 	return nil
 }

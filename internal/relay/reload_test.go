@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -262,4 +263,27 @@ func TestRetires(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Sockets that came with a configuration which is of no use are there for the next one.
+func TestReloadKeepsWhatItInherits(t *testing.T) {
+	s := serve(t, named("a"))
+	c := one(s.remote("a"))
+	h := open(t, c)
+	file, at := listening(t)
+	defer file.Close()
+	var o Options
+	inheriting(t, map[string]int{at.String(): int(file.Fd())})(&o)
+	c.Listeners = append(c.Listeners, Listener{Name: "new", Addrs: []Socket{{Addr: at}}, Pool: "app"})
+	bad := c
+	bad.Listeners = append(slices.Clone(c.Listeners), Listener{Name: "bad", Addrs: local(), Pool: "app", TLS: &TLS{Certificates: []Certificate{{Chain: "/no/such"}}}})
+	if err := h.Reload(bad, o.Inherited); err == nil || len(o.Inherited) != 1 {
+		t.Fatalf("%v, and there are %v", err, o.Inherited)
+	}
+	if err := h.Reload(c, o.Inherited); err != nil || len(o.Inherited) != 0 {
+		t.Fatalf("%v, and there are %v", err, o.Inherited)
+	}
+	if got := talk(t, dial(t, at), "x"); got != "a:x" {
+		t.Errorf("got %q", got)
+	}
 }

@@ -22,6 +22,8 @@ type socket struct {
 	file *os.File    // our own descriptor, beside that of the core; nil = not open
 	path os.FileInfo // of the file of a UNIX socket that was made here; nil = none was
 
+	inherited string // its name among what is inherited; "" = it was opened here
+
 	given   bool // the core has it
 	refuses bool // by overload: the core has it not
 
@@ -72,11 +74,11 @@ func openSocket(c Socket, inherited map[string]*os.File, now time.Time) (*socket
 }
 
 func (s *socket) open(inherited map[string]*os.File) error {
-	file, ours, err := s.conf.take(inherited)
+	file, name, err := s.conf.take(inherited)
 	if err != nil {
 		return err
 	}
-	if !ours {
+	if name != "" {
 		err = listenAgain(file, s.conf.Backlog)
 	}
 	var addr flow.Addr
@@ -87,28 +89,28 @@ func (s *socket) open(inherited map[string]*os.File) error {
 		file.Close()
 		return err
 	}
-	s.file, s.addr = file, addr
-	if ours && addr.Network == flow.Unix && !strings.HasPrefix(addr.Path, "@") {
+	s.file, s.addr, s.inherited = file, addr, name
+	if name == "" && addr.Network == flow.Unix && !strings.HasPrefix(addr.Path, "@") {
 		s.path, _ = os.Lstat(addr.Path) // gone already: there is nothing to remove then
 	}
 	return nil
 }
 
-// take is the descriptor of the socket; ours says that it was opened here.
-func (c *Socket) take(inherited map[string]*os.File) (file *os.File, ours bool, err error) {
-	name := c.Inherited
+// take is the descriptor of the socket, and its name if it is inherited.
+func (c *Socket) take(inherited map[string]*os.File) (file *os.File, name string, err error) {
+	name = c.Inherited
 	if name == "" {
 		name = c.Addr.String()
 	}
 	if f := inherited[name]; f != nil {
 		delete(inherited, name)
-		return f, false, nil
+		return f, name, nil
 	}
 	if c.Inherited != "" {
-		return nil, false, fmt.Errorf("no socket %q was inherited", c.Inherited)
+		return nil, "", fmt.Errorf("no socket %q was inherited", c.Inherited)
 	}
 	f, err := c.Open()
-	return f, true, err
+	return f, "", err
 }
 
 // Open opens the socket; one that is Inherited cannot be opened. netx.ErrNoSCTP says that the
@@ -151,6 +153,15 @@ func (s *socket) close() {
 	}
 	s.file.Close()
 	s.file, s.given = nil, false
+}
+
+// giveBack undoes open.
+func (s *socket) giveBack(inherited map[string]*os.File) {
+	if s.file == nil || s.inherited == "" {
+		s.close()
+		return
+	}
+	inherited[s.inherited], s.file = s.file, nil
 }
 
 // duplicate is another descriptor of the socket, for the core.
