@@ -62,7 +62,8 @@ func workForTcprelay(settings string, where tcprelayLog) error {
 		err = w.run(p.asked.Stop, &c)
 	}
 	if errors.Is(err, process.ErrLifeline) { // sessions were served to their end; who would have tidied up is gone
-		err = os.RemoveAll(filepath.Dir(settings))
+		_ = os.RemoveAll(filepath.Dir(settings)) // if that was root, the empty directory stays
+		err = nil
 	}
 	if err != nil {
 		log.Log(context.Background(), logs.Crit, "stopped", logs.Error, unreadable(err))
