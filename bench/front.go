@@ -36,6 +36,14 @@ const (
 	offClockMost figure = "datagrams off the clock, most, ms"
 )
 
+// The files of a server that ends TLS.
+const (
+	certFile  = "cert.pem"
+	keyFile   = "key.pem"
+	bothFile  = "both.pem" // the certificate and the key
+	proxyFile = "haproxy.cfg"
+)
+
 // manyChannels is the size of the lists that are loaded.
 const manyChannels = 10_000
 

@@ -29,14 +29,6 @@ const (
 	tls2Face       // HTTP/2 over TLS
 )
 
-// The files of front-tls.
-const (
-	certFile  = "cert.pem"
-	keyFile   = "key.pem"
-	bothFile  = "both.pem"
-	proxyFile = "haproxy.cfg"
-)
-
 // proxyConfig is a haproxy of one thread that ends TLS in front of sluice.
 const proxyConfig = `global
     nbthread 1

@@ -23,6 +23,7 @@ const (
 	sessionFiles    figure = "descriptors a session"
 	bareMemory      figure = "memory without sessions MiB"
 	threadShare     figure = "share of the load's own work %"
+	threadBound     figure = "times what one thread does, at most"
 	threadUneven    figure = "sessions of the threads differ by"
 	refusedEnd      figure = "remote refuses: client's end, slowest, ms"
 	refusedDelay    figure = "one of two remotes refuses: added, slowest, ms"
@@ -37,9 +38,8 @@ const (
 	peerNginx   = "nginx"
 )
 
-// tcpFront and tcpBack are what a relay stands between: clients connect to the port of the
-// contestant, it to a back end that is the whole network 127.1.0.0/16, so that each contestant
-// has an address, and with that a range of local ports, of its own.
+// tcpBackPort is that of the back end, which is the whole network 127.1.0.0/16, so that each
+// contestant has an address, and with that a range of local ports, of its own.
 const tcpBackPort = 9000
 
 // backOf is where the contestant with a number sends its clients.
@@ -99,15 +99,13 @@ func relayConfig(back string) string {
 `
 }
 
-// threadsConfig is a relay whose work is dear, so that it needs all of two cores and the load
-// beside it little: it copies by small pieces.
+// threadsConfig is a relay that copies: its work is dear then, and the load's share small.
 func threadsConfig(back string, threads int) string {
 	return fmt.Sprintf(`relay:
   admin: ""
   drain: 0s
   threads: %d
   splice: false
-  buffer: 4KiB
   listeners:
     plain: {listen: "127.0.0.1:{PORT}", pool: back}
   pools:

@@ -13,8 +13,8 @@ import (
 
 const (
 	cellWarm   = 200 * time.Millisecond // until the load is measured
-	cellWindow = time.Second            // that it is measured
-	cellSettle = 1500 * time.Millisecond
+	cellWindow = time.Second            // how long it is measured
+	cellSettle = 8 * time.Second        // sessions are quiet: sluice gives memory back within 6
 )
 
 // bulk is what a gigabyte costs that back end sends and clients throw away.
@@ -25,6 +25,16 @@ func (s *scenario) bulk(ctx context.Context, r *rig, server *server) (measured, 
 	}
 	defer g.leave()
 	return g.bulkFigures(ctx, server)
+}
+
+// threads is the same where load and relay share all cores: what the load takes, the relay's
+// second thread has not.
+func (s *scenario) threads(ctx context.Context, r *rig, server *server) (measured, error) {
+	m, err := s.bulk(ctx, r, server)
+	if err == nil {
+		m[threadBound] = 2 * (1 - m[threadShare]/100)
+	}
+	return m, err
 }
 
 // bulkTLS is the same over TLS.

@@ -39,7 +39,7 @@ func tcpScenarios() []*scenario {
 		},
 		{
 			name: "tcp-idle", about: "5000 sessions that are quiet", clients: 5000,
-			cell:    &cell{contestants: withoutCopy, measure: (*scenario).idle, alone: true, most: 3},
+			cell:    &cell{contestants: withoutCopy, measure: (*scenario).idle, alone: true, most: 2},
 			targets: []target{{figure: sessionMemory, limit: 1}, {figure: sessionFiles, limit: 2}, {figure: sessionFiles, limit: 2, atLeast: true}},
 		},
 		{
@@ -52,17 +52,17 @@ func tcpScenarios() []*scenario {
 		},
 		{
 			name: "tcp-tls-idle", about: "2000 TLS sessions that are quiet", clients: 2000,
-			cell:    &cell{contestants: relaysOf, measure: (*scenario).idleTLS, alone: true, most: 3},
+			cell:    &cell{contestants: relaysOf, measure: (*scenario).idleTLS, alone: true, most: 2},
 			targets: []target{{figure: sessionMemory, limit: 17}},
 		},
 		{
 			name: "tcp-threads", about: "two I/O threads on both cores against one", clients: 64,
-			cell:    &cell{contestants: threadsOf, measure: (*scenario).bulk, anywhere: true},
+			cell:    &cell{contestants: threadsOf, measure: (*scenario).threads, anywhere: true},
 			targets: []target{{figure: tcpRate, limit: 1.7, against: oneThread, atLeast: true}},
 		},
 		{
 			name: "tcp-trouble", about: "remotes that refuse, sessions that end for being idle, sessions of each thread",
-			cell: &cell{contestants: troubleOf, measure: (*scenario).trouble, most: 3},
+			cell: &cell{contestants: troubleOf, measure: (*scenario).trouble, most: 2},
 			targets: []target{
 				{figure: refusedEnd, limit: 100},
 				{figure: refusedDelay, limit: 50},
@@ -98,7 +98,7 @@ func relaysOf(self, sluice string) ([]contestant, error) {
 			name: "io.Copy", yardstick: true, files: files(relayFile, ""),
 			command: []string{self, wordCopy, "-listen", "127.0.0.1:{PORT}", "-tls", "127.0.0.1:{TLS}", "-certificate", "{DIR}/" + bothFile, "-back", backOf(1)},
 		},
-		{name: peerHaproxy, command: []string{sbin("haproxy"), "-db", "-f", "{DIR}/haproxy.cfg"}, files: files("haproxy.cfg", haproxyConfig(backOf(2)))},
+		{name: peerHaproxy, command: []string{sbin("haproxy"), "-db", "-f", "{DIR}/" + proxyFile}, files: files(proxyFile, haproxyConfig(backOf(2)))},
 		{name: peerNginx, command: []string{sbin("nginx"), "-c", "{DIR}/nginx.conf"}, files: files("nginx.conf", nginxConfig(streamModule(), backOf(3)))},
 	}
 	return all, nil

@@ -52,7 +52,7 @@ var figures = [...]figure{
 	htmlFresh, htmlCached, xmlFresh, xmlCached, jsonFresh, jsonCached,
 	warmP99, pausedPacket, startTime, offChannel, offClient, offClockP99, offClockMost,
 	tcpCPUPerGB, tcpRate, sessionCPU, sessionRate, tripCPU, tripRate, tripP50, tripP99, sessionMemory, sessionFiles, bareMemory,
-	threadShare, threadUneven, refusedEnd, refusedDelay, allDownCPU, idleEndEarliest, idleEndLatest,
+	threadShare, threadBound, threadUneven, refusedEnd, refusedDelay, allDownCPU, idleEndEarliest, idleEndLatest,
 }
 
 // measured is what one run gave.
