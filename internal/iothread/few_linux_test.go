@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -111,5 +112,35 @@ func TestNoDescriptorToDial(t *testing.T) {
 	reads(t, c, "")
 	if end := closed(t, d, 1)[0]; end.Cause != flow.CauseError || !errors.Is(end.Err, syscall.EMFILE) {
 		t.Errorf("cause %s, %v", end.Cause, end.Err)
+	}
+}
+
+// TestNoDescriptorToRun: threads that could not begin answer all the same.
+func TestNoDescriptorToRun(t *testing.T) {
+	if !testkit.InNamespace(t) { // a process of its own, whose limit may be changed
+		return
+	}
+	threads, err := New(Config{Threads: 2}, &desk{}, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listen(t, threads, flow.Listener{})
+	last := 0
+	for last < 64 { // no number below is free
+		if last, err = unix.Dup(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit := uint64(last + 1 + 3) // of four that they need
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+		t.Fatal(err)
+	}
+	if err := threads.Run(t.Context()); !errors.Is(err, syscall.EMFILE) || !strings.HasPrefix(err.Error(), "I/O thread 1: ") {
+		t.Errorf("run: %v", err)
+	}
+	threads.Close("test", addr)
+	threads.Pause("test", true)
+	if n := len(threads.Views()); n != 0 {
+		t.Errorf("%d sessions", n)
 	}
 }

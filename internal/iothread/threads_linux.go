@@ -55,6 +55,7 @@ func (p *Threads) Run(ctx context.Context) error {
 	for i, t := range p.threads {
 		if err := t.open(); err != nil {
 			for _, opened := range p.threads[:i] {
+				opened.endAll() // who has asked it something waits
 				opened.close()
 			}
 			p.closeDoors()
