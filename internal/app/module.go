@@ -31,6 +31,7 @@ type module struct {
 type work struct {
 	bind func(c *config.Config) error // what may need root, before the user is switched; nil = nothing
 	raw  bool                         // it needs raw sockets as another user, too
+	kill bool                         // run heeds asked.Kill itself; else that ends the process
 	run  func(ctx context.Context, c *config.Config, p *self) error
 }
 
@@ -86,8 +87,10 @@ func (m *module) start(ctx context.Context, w work) error {
 	signal.Ignore(syscall.SIGPIPE) // a module survives the reader of its log
 	asked := process.Signals(ctx)  // before the file is read: whoever changes it afterwards is heard
 	defer asked.End()
-	disarm := context.AfterFunc(asked.Kill, func() { os.Exit(1) })
-	defer disarm()
+	if !w.kill {
+		disarm := context.AfterFunc(asked.Kill, func() { os.Exit(1) })
+		defer disarm()
+	}
 	c, err := m.load()
 	if err == nil {
 		err = c.Mandatory(daemon)

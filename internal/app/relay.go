@@ -50,6 +50,7 @@ the place of the address that they have.`,
 		defer d.close()
 		return m.start(cmd.Context(), work{
 			bind: d.bind,
+			kill: true, // its sessions are told of in the session log
 			run:  func(ctx context.Context, c *config.Config, p *self) error { return runRelay(ctx, c, d, p, m.again) },
 		})
 	}
