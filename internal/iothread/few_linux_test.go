@@ -130,9 +130,13 @@ func TestNoDescriptorToRun(t *testing.T) {
 		if last, err = unix.Dup(0); err != nil {
 			t.Fatal(err)
 		}
+		defer unix.Close(last)
 	}
-	limit := uint64(last + 1 + 3) // of four that they need
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+	var old unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &old)
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+	few := unix.Rlimit{Cur: uint64(last + 1 + 3), Max: old.Max} // of four that they need
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
 		t.Fatal(err)
 	}
 	if err := threads.Run(t.Context()); !errors.Is(err, syscall.EMFILE) || !strings.HasPrefix(err.Error(), "I/O thread 1: ") {
