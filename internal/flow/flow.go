@@ -83,7 +83,7 @@ type Plan struct {
 	Skip int
 
 	Target Target        // of Dial
-	Within time.Duration // of Look, Dial and Wait: time for the step; if zero none is kept. A Look after a Look that skips nothing goes on in the time of the first
+	Within time.Duration // of Look, Dial and Wait: time for the step; if zero none is kept. A Look after a Look that skips nothing and has none goes on in the time of the one before
 }
 
 // Target is where a session is to be connected to.

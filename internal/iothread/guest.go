@@ -155,7 +155,9 @@ func (v *guest) look() flow.Plan {
 		case last:
 			return flow.Plan{Cause: flow.CauseError, Err: errNoMore}
 		}
-		seen = n
+		if seen = n; plan.Within > 0 {
+			v.limit = time.Now().Add(plan.Within)
+		}
 	}
 }
 

@@ -27,7 +27,11 @@ func (t *thread) look(s *session, over bool) {
 	plan := t.pool.desk.Look(&s.Session, t.buf[:n], last)
 	if plan.Step == flow.Look && plan.Skip <= 0 {
 		if !last && !isFull(int(e.fd), n) {
-			s.seen = int32(n) // and the time of the step goes on
+			s.seen = int32(n)
+			if plan.Within > 0 {
+				s.limit = t.now + int64(plan.Within)
+				t.arm(s)
+			}
 			return
 		}
 		if !last {
