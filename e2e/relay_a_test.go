@@ -4,5 +4,16 @@ package e2e
 
 // relay_a is cproxy mode and the core of the relay: lines 1 to 19.
 func relay_a() []line {
-	return []line{}
+	return []line{
+		// relay_a_cproxy_test.go
+		{1, testCproxyRelays, false},
+		{2, testCproxyUsage, false},
+		{3, testCproxyNumbers, false},
+		{4, testCproxyAddresses, false},
+		{5, testCproxyCannotStart, false},
+		{6, testCproxyStart, false},
+		{7, testCproxyTells, false},
+		{8, testCproxyNoDelay, false},
+		{9, testCproxyThreads, false},
+	}
 }
