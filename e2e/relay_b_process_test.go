@@ -154,8 +154,21 @@ func testTcprelayUser(t *testing.T) {
 		}
 	}
 
-	// Who is not root goes on as who he is.
+	// One whose master is killed ends in good order.
 	door := freePort(t)
+	m.put("/etc/t.cfg", tcprelayFile(tcprelayListen(door)+"spawn { userid = sluice }", tcprelayRemote(to.addr)))
+	orphan := m.start("tcprelay", "-f", "/etc/t.cfg")
+	orphan.WaitLine(`listener up`)
+	worker := workerOf(t, orphan.PID())
+	orphan.Signal(syscall.SIGKILL)
+	orphan.WaitLine(`^tcprelay\[` + strconv.Itoa(worker) + `\]: stopped reason=`)
+	awaitGone(t, worker)
+	if left := m.sh(`find /run -name settings.yaml`); left != "" {
+		t.Errorf("a worker without a master leaves %s", left)
+	}
+
+	// Who is not root goes on as who he is.
+	door = freePort(t)
 	m.put("/etc/t.cfg", tcprelayFile(tcprelayListen(door)+"spawn { userid = sluice }", tcprelayRemote(to.addr)))
 	p := m.start("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "tcprelay", "-f", "/etc/t.cfg")
 	p.WaitLine(`listener up`)
@@ -199,8 +212,11 @@ func testTcprelayInherits(t *testing.T) {
 		{"without listeners, all sockets", []string{"-l", one, "-l", inFile}, "", []string{one, inFile}, `listen="?` + one},
 		{"listeners elsewhere, all sockets", []string{"-l", one, "-l", two}, tcprelayListen(own), []string{one, two}, ``},
 		{
-			"by their addresses, beside its own", []string{"-l", one, "-l", named}, tcprelayListen(one) + "listen = { path = " + named + " }\n" + tcprelayListen(own),
-			[]string{one, named, own}, ``,
+			"by their addresses, beside its own",
+			[]string{"-l", one, "-l", named},
+			tcprelayListen(one) + "listen = { path = " + named + " }\n" + tcprelayListen(own),
+			[]string{one, named, own},
+			``,
 		},
 		{"at the standard input", []string{"--inetd", "-l", one}, tcprelayListen(own) + "background = yes", []string{one}, `listen="?` + one},
 	} {

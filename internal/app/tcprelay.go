@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -192,8 +193,12 @@ func (t *tcprelayCall) loaded() (config.Tcprelay, error) {
 // openText is why a file cannot be opened, in the words of strerror(3).
 func openText(err error) string {
 	var at *fs.PathError
-	if errors.As(err, &at) {
+	var web *url.Error
+	switch {
+	case errors.As(err, &at):
 		err = at.Err
+	case errors.As(err, &web):
+		err = web.Err
 	}
 	text := err.Error()
 	return strings.ToUpper(text[:1]) + text[1:]
