@@ -36,6 +36,10 @@ type outcome struct {
 // delivered as far as that goes at once, then the other side is reset.
 func (t *thread) relay(s *session) {
 	up := t.pump(s, client)
+	if up.errno != 0 {
+		e := &s.ends[up.side]
+		e.ready, e.broken = true, true // the kernel tells an error once: what is read next looks like an end
+	}
 	down := t.pump(s, remote)
 	failed := up
 	if up.errno == 0 {

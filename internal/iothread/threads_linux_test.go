@@ -167,6 +167,42 @@ func TestResetAfterEnd(t *testing.T) {
 	}
 }
 
+// TestResetBeforeWrite: a remote breaks off after the thread has looked what is ready, so that a write is
+// the first to hear of it: the client gets what the remote has sent, and then a reset, not an end.
+func TestResetBeforeWrite(t *testing.T) {
+	testkit.NoLeaks(t)
+	const last = "the last words.."
+	hold := make(chan halfConn)
+	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { hold <- c; <-hold })
+	d := &desk{target: flow.Target{Addr: s.addr}}
+	threads := run(t, Config{}, d)
+	c := dialTo(t, listen(t, threads, flow.Listener{Buffer: len(last)}))
+	r := <-hold
+	io.WriteString(c, "x")
+	io.ReadFull(r, make([]byte, 1))
+	threads.visit(func(t *thread) func(s *session) {
+		return func(s *session) {
+			s.ends[client].ready, s.ends[remote].ready = true, true
+			io.WriteString(c, "more")
+			io.WriteString(r, last)
+			r.(*net.TCPConn).SetLinger(0)
+			r.Close()
+			t.relay(s)
+		}
+	})
+	hold <- nil
+	got := make([]byte, len(last))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != last {
+		t.Errorf("the client reads %q, %v", got, err)
+	}
+	if _, err := c.Read(got); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("then the client sees %v", err)
+	}
+	if end := closed(t, d, 1)[0]; end.Cause != flow.CauseRemote || !errors.Is(end.Err, syscall.ECONNRESET) {
+		t.Errorf("cause %s, %v", end.Cause, end.Err)
+	}
+}
+
 // waitError waits until a socket has an error.
 func waitError(c net.Conn) error {
 	for {
