@@ -23,6 +23,15 @@ func TestIssue5(t *testing.T) {
 		{"clients show certificates", testClientCertificates, false},
 		{"remotes are spoken to by TLS", testTLSToRemotes, false},
 		{"old versions of TLS are refused", testMinimumVersion, false},
+		// issue5_run_test.go
+		{"sluice run reloads its relay", testRunReloadsRelay, false},
+		{"a relay that dies is started again and no viewer notices", testRelayDies, false},
+		{"idle sessions are drained first, the others until the deadline", testDrainInOrder, false},
+		// issue5_badinput_test.go
+		{"broken PROXY headers end their clients only", testBrokenHeaders, false},
+		{"a remote that never answers is given up", testSilentRemote, false},
+		{"a flood of one source leaves the others alone", testFlood, false},
+		{"ten thousand half-open clients", testHalfOpen, true},
 	} {
 		t.Run(sentence.name, func(t *testing.T) {
 			if !sentence.alone {
