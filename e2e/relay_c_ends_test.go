@@ -131,9 +131,9 @@ func testTcprelayRetires(t *testing.T) {
 // testTcprelayDrains is line 47 by its parts.
 func testTcprelayDrains(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
-		"TERM": func(t *testing.T) { testDrain(t, syscall.SIGTERM) },
-		"INT":  func(t *testing.T) { testDrain(t, syscall.SIGINT) },
-		"-1":   func(t *testing.T) { testDrain(t, syscall.SIGTERM, "-1") },
+		"TERM":     func(t *testing.T) { testDrain(t, syscall.SIGTERM) },
+		"INT":      func(t *testing.T) { testDrain(t, syscall.SIGINT) },
+		"-1":       func(t *testing.T) { testDrain(t, syscall.SIGTERM, "-1") },
 		"twice":    testSecondTERM,
 		"deadline": testDrainDeadline,
 		"USR1":     testUSR1,

@@ -18,11 +18,11 @@ func relay_c() []line {
 		{38, testTcprelayRetires, false},
 		{47, testTcprelayDrains, false},
 		// relay_c_secure_test.go
-//		{40, testTcprelaySecure, false},
-//		{41, testTcprelayAuto, false},
+		{40, testTcprelaySecure, false},
+		{41, testTcprelayAuto, false},
 		// relay_c_proxy_test.go
-//		{42, testTcprelayBehindProxy, false},
-//		{43, testRelayAsProxy, false},
+		{42, testTcprelayBehindProxy, false},
+		{43, testRelayAsProxy, false},
 		// relay_c_reload_test.go
 		{45, testTcprelaySCTP, false},
 		{46, testTcprelayReloads, false},
