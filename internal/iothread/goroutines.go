@@ -225,6 +225,9 @@ func (g *goroutines) accept(ctx context.Context, x *gate) {
 		shut, paused := x.state()
 		switch {
 		case err == nil:
+			if paused != nil { // the pause came while it was accepted
+				<-paused
+			}
 			pause = 0
 			g.accepted.Add(1)
 			g.all.Go(func() { g.serve(ctx, x, c.(duplex.Conn)) })

@@ -565,7 +565,7 @@ func TestOrders(t *testing.T) {
 		var views []flow.View
 		testkit.Eventually(t, func() error { // a byte is counted after it was sent
 			views = carrier.Views()
-			if len(views) != 5 || slices.ContainsFunc(views, func(v flow.View) bool { return v.Down != 1 }) {
+			if len(views) != 5 || slices.ContainsFunc(views, func(v flow.View) bool { return v.Up != 1 || v.Down != 1 }) {
 				return fmt.Errorf("views: %+v", views)
 			}
 			return nil
