@@ -23,15 +23,15 @@ import (
 // another process relaying.
 type tcprelayMaster struct {
 	self
-	call  *tcprelayCall
-	made  config.Tcprelay
-	conf  relay.Config // of made
-	where tcprelayLog
-	doors *relayDoors
-	user  *process.Account // whom the relay runs as; nil = as we are
-	inetd bool             // a service manager has the sockets: nothing is read again
-	dir   string           // where the settings of the worker are
-	pass  chan process.Order
+	call     *tcprelayCall
+	made     config.Tcprelay // as it was in the beginning
+	conf     relay.Config    // of made
+	where    tcprelayLog
+	doors    *relayDoors
+	user     *process.Account  // whom the relay runs as; nil = as we are
+	inetd    bool              // a service manager has the sockets: nothing is read again
+	settings *tcprelaySettings // of the worker
+	pass     chan process.Order
 }
 
 // exitWith is an error and the exit code that it leads to.
@@ -197,15 +197,20 @@ func (m *tcprelayMaster) run() error {
 			}
 		}
 		w := &relayWorker{self: &m.self, doors: m.doors, again: m.again}
-		if err := w.run(m.asked.Stop, &m.made.Config); err != nil {
+		c := m.made.Config
+		c.Log.Level = m.level.Level() // of where; a reload leaves it
+		if err := w.run(m.asked.Stop, &c); err != nil {
 			return exitWith{exUnavailable, unreadable(err).Error()}
 		}
 		return nil
 	}
-	if err := m.settle(); err != nil {
+	err := m.settle()
+	if m.settings != nil {
+		defer m.settings.remove()
+	}
+	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(m.dir)
 	unit, err := m.unit()
 	if err != nil {
 		return err
@@ -224,13 +229,14 @@ func (m *tcprelayMaster) run() error {
 	})
 }
 
-// settle makes a directory with the settings of the worker.
+// settle makes a directory with the settings of the worker, and removes those that are left.
 func (m *tcprelayMaster) settle() (err error) {
-	if m.dir, err = os.MkdirTemp(filepath.Dir(process.DefaultRunDir()), nameTcprelay+"-"); err == nil && m.user != nil {
-		err = os.Chown(m.dir, m.user.UID, m.user.GID)
+	base := filepath.Dir(process.DefaultRunDir())
+	if err := sweepTcprelay(base); err != nil {
+		m.log.Warn("not removed", logs.Error, err)
 	}
-	if err == nil {
-		err = m.write(&m.made.Config)
+	if m.settings, err = newTcprelaySettings(base, m.user); err == nil {
+		err = m.settings.write(&m.made.Config)
 	}
 	if err != nil {
 		return fmt.Errorf("settings of the relay: %w", err)
@@ -238,18 +244,9 @@ func (m *tcprelayMaster) settle() (err error) {
 	return nil
 }
 
-// write writes what holds for the worker.
-func (m *tcprelayMaster) write(c *config.Config) error {
-	path := settingsPath(m.dir)
-	if err := writeWhole(path, c.YAML()); err != nil || m.user == nil {
-		return err
-	}
-	return os.Chown(path, m.user.UID, m.user.GID)
-}
-
 // unit is the worker. It has the sockets that are open when it begins.
 func (m *tcprelayMaster) unit() (process.Unit, error) {
-	u, err := ownUnit(nameTcprelay, append([]string{nameWorker, settingsPath(m.dir)}, m.where.args()...)...)
+	u, err := ownUnit(nameTcprelay, append([]string{nameWorker, m.settings.path()}, m.where.args()...)...)
 	if err != nil {
 		return u, err
 	}
@@ -287,7 +284,7 @@ func (m *tcprelayMaster) reload() {
 		opened, err = m.doors.open(&conf)
 	}
 	if err == nil {
-		if err = m.write(&now.Config); err != nil {
+		if err = m.settings.write(&now.Config); err != nil {
 			m.doors.drop(opened)
 		}
 	}
@@ -296,12 +293,42 @@ func (m *tcprelayMaster) reload() {
 		return
 	}
 	names, files := m.doors.some(opened)
-	m.made, m.conf = now, conf
 	m.tell(process.Order{Signal: syscall.SIGHUP, Names: names, Files: files})
 	m.doors.drop(m.doors.gone(&conf))
+	m.tellRead(&now)
+}
+
+// tellRead tells what is odd about a file that was read again.
+func (m *tcprelayMaster) tellRead(now *config.Tcprelay) {
 	for _, w := range now.Warnings {
 		m.log.Warn("configuration", logs.Reason, w.Short())
 	}
+	if keys := startOnly(&m.made, now); len(keys) > 0 {
+		m.log.Warn("changed, but in effect only after a restart", "keys", some(keys))
+	}
+}
+
+// startOnly are the directives that have changed and that only a start looks at.
+func startOnly(was, now *config.Tcprelay) []string {
+	var keys []string
+	for _, x := range []struct {
+		key     string
+		changed bool
+	}{
+		{"background", was.Background != now.Background},
+		{"pidfile", was.PIDFile != now.PIDFile},
+		{"single process", was.Single != now.Single},
+		{"userid", was.User != now.User},
+		{"groupid", was.Group != now.Group},
+		{"syslog", was.Ident != now.Ident || was.Facility != now.Facility || was.Severity != now.Severity},
+		{"debug", was.Config.Log.Level != now.Config.Log.Level},
+		{"setenv", !slices.Equal(was.Env, now.Env)},
+	} {
+		if x.changed {
+			keys = append(keys, x.key)
+		}
+	}
+	return keys
 }
 
 // again is reread for a single process.
@@ -313,6 +340,8 @@ func (m *tcprelayMaster) again(old *config.Config) (change, error) {
 	if err != nil {
 		return change{}, err
 	}
+	m.tellRead(&now)
+	now.Config.Log.Level = m.level.Level()
 	return changeOf(old, now.Config)
 }
 

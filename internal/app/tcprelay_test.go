@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -330,12 +331,7 @@ func TestTcprelayMasterIsKilled(t *testing.T) {
 	addr := freePort(t)
 	p := sluice(t, nameTcprelay, "-D", fileWith(t, "t.cfg", tcprelayFile(addr, echoServer(t))))
 	answers(t, "tcp", addr)
-	worker := p.WaitLine(`process started" .*process=tcprelay pid=(\d+)`)[1]
-	args, err := os.ReadFile("/proc/" + worker + "/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := strings.Split(string(args), "\x00")[2]
+	_, settings := settingsOf(t, p)
 	if _, err := os.Stat(settings); err != nil {
 		t.Fatal(err)
 	}
@@ -347,4 +343,70 @@ func TestTcprelayMasterIsKilled(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// settingsOf are the settings of the worker of a tcprelay.
+func settingsOf(t *testing.T, p *testkit.Proc) (worker int, settings string) {
+	t.Helper()
+	pid := p.WaitLine(`process started" .*process=tcprelay pid=(\d+)`)[1]
+	worker, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args, err := os.ReadFile("/proc/" + pid + "/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return worker, strings.Split(string(args), "\x00")[2]
+}
+
+// What a tcprelay has left that was killed together with its worker goes with the next start; what others
+// go by stays.
+func TestTcprelayRemovesWhatIsLeft(t *testing.T) {
+	remote := echoServer(t)
+	start := func() (p *testkit.Proc, worker int, settings string) {
+		addr := freePort(t)
+		p = sluice(t, nameTcprelay, "-D", fileWith(t, "t.cfg", tcprelayFile(addr, remote)))
+		answers(t, "tcp", addr)
+		worker, settings = settingsOf(t, p)
+		if _, err := os.Stat(settings); err != nil {
+			t.Fatal(err)
+		}
+		return p, worker, settings
+	}
+	killed, worker, left := start()
+	_, _, lives := start()
+	killed.Signal(syscall.SIGSTOP) // it starts no other
+	if err := syscall.Kill(worker, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	killed.Signal(syscall.SIGKILL)
+	<-killed.Done()
+	if _, err := os.Stat(left); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	if _, err := os.Stat(filepath.Dir(left)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left (%v)", left, err)
+	}
+	if _, err := os.Stat(lives); err != nil {
+		t.Error(err)
+	}
+}
+
+// What only a start looks at is told.
+func TestTcprelayTellsWhatStays(t *testing.T) {
+	remote, addr := echoServer(t), freePort(t)
+	for _, how := range []string{"-fD", "-1fD"} {
+		file := fileWith(t, "t.cfg", tcprelayFile(addr, remote))
+		p := sluice(t, nameTcprelay, how, file)
+		answers(t, "tcp", addr)
+		write(t, file, tcprelayFile(addr, remote, "pidfile = /none", "spawn { userid = nobody }"))
+		p.Signal(syscall.SIGHUP)
+		p.WaitLine(`changed, but in effect only after a restart" .*keys="pidfile, userid"`)
+		p.Signal(syscall.SIGTERM)
+		if err := p.Wait(); err != nil {
+			t.Errorf("after TERM: %v", err)
+		}
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -50,10 +49,15 @@ func workForTcprelay(settings string, where tcprelayLog) error {
 		return err
 	}
 	p.log, p.ends = log, []func(){closed}
-	c, err := config.Load(settings, config.Relay)
+	load := func() (config.Config, error) {
+		c, err := config.Load(settings, config.Relay)
+		c.Log.Level = p.level.Level() // of where; a reload leaves it
+		return c, err
+	}
+	c, err := load()
 	if err == nil {
 		w := &relayWorker{self: p, doors: d, again: func(old *config.Config) (change, error) {
-			now, err := config.Load(settings, config.Relay)
+			now, err := load()
 			if err != nil {
 				return change{}, err
 			}
@@ -62,8 +66,7 @@ func workForTcprelay(settings string, where tcprelayLog) error {
 		err = w.run(p.asked.Stop, &c)
 	}
 	if errors.Is(err, process.ErrLifeline) { // sessions were served to their end; who would have tidied up is gone
-		_ = os.RemoveAll(filepath.Dir(settings)) // if that was root, the empty directory stays
-		err = nil
+		err = forgetSettings(settings)
 	}
 	if err != nil {
 		log.Log(context.Background(), logs.Crit, "stopped", logs.Error, unreadable(err))
