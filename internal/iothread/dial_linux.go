@@ -16,6 +16,10 @@ import (
 // errNoAnswer says that a remote did not take a connection in time, in the words of flow.Connect.
 var errNoAnswer = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 
+// errItself says that the kernel has connected a socket to itself: nobody listens at a port of this machine that
+// connections may have for their near end, too. Package net has an eye on it where it dials.
+var errItself = fmt.Errorf("nobody is there but the connection itself: %w", unix.ECONNREFUSED)
+
 // dial begins to connect to a target; with an error there is nothing left of it.
 func (t *thread) dial(s *session, to flow.Target) error {
 	s.Remote, s.RemoteFD = to, -1
@@ -36,7 +40,7 @@ func (t *thread) dial(s *session, to flow.Target) error {
 		s.detach(remote, false)
 		return fmt.Errorf("watch the socket: %w", errno)
 	}
-	if errno == 0 {
+	if to.Addr.Network == flow.Unix {
 		t.connected(s)
 		t.enqueue(s)
 		return nil
@@ -105,11 +109,25 @@ func (t *thread) dialed(s *session) {
 	switch {
 	case e.broken:
 		t.failTo(s, e.failure())
-	case !e.full:
+	case e.full:
+	case t.metItself(s):
+		s.detach(remote, true) // the port is free for a server at once
+		t.failTo(s, errItself)
+	default:
 		t.connected(s)
 		t.arm(s)
 		t.relay(s)
 	}
+}
+
+// metItself says whether both ends of the remote's socket are the same.
+func (t *thread) metItself(s *session) bool {
+	to := &s.Remote.Addr
+	if getsockname(s.RemoteFD, &t.addr) != 0 {
+		return false
+	}
+	near := t.addr.addr(to.Network).IP
+	return near.Port() == to.IP.Port() && near.Addr().WithZone("") == to.IP.Addr().Unmap().WithZone("")
 }
 
 // failTo asks the Desk what comes after a connection that was not made.

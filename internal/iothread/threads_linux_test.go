@@ -203,6 +203,37 @@ func TestResetBeforeWrite(t *testing.T) {
 	}
 }
 
+// TestMeetsItself: the kernel has one port for both ends, at which nobody listens.
+func TestMeetsItself(t *testing.T) {
+	if !testkit.InNamespace(t) { // of its own: other tests want ports
+		return
+	}
+	testkit.NoLeaks(t)
+	const ports = "/proc/sys/net/ipv4/ip_local_port_range"
+	old, err := os.ReadFile(ports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{target: flow.Target{Addr: must("127.0.0.1:40001")}}
+	d.open = func(*flow.Session) flow.Plan {
+		if err := os.WriteFile(ports, []byte("40001 40001"), 0); err != nil {
+			t.Error(err)
+		}
+		return d.dial()
+	}
+	addr := listen(t, run(t, Config{}, d), flow.Listener{})
+	for i := range 2 { // nothing is left of the first one
+		if err := os.WriteFile(ports, old, 0); err != nil {
+			t.Fatal(err)
+		}
+		reads(t, dialTo(t, addr), "")
+		if end := closed(t, d, i+1)[i]; end.Cause != flow.CauseNoRemote || !errors.Is(end.Err, errItself) {
+			t.Errorf("cause %s, %v", end.Cause, end.Err)
+		}
+	}
+	os.WriteFile(ports, old, 0)
+}
+
 // waitError waits until a socket has an error.
 func waitError(c net.Conn) error {
 	for {
