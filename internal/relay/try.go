@@ -70,9 +70,9 @@ func (k *desk) Failed(s *flow.Session, err error) flow.Plan {
 }
 
 // ours says whether a connection failed for reasons of this machine, which are not held
-// against a remote.
+// against a remote. That no port is left (EADDRNOTAVAIL) is about one remote only: others can be connected to.
 func ours(err error) bool {
-	for _, no := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE} {
+	for _, no := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRINUSE} {
 		if errors.Is(err, no) {
 			return true
 		}
