@@ -107,20 +107,18 @@ func (x *session) ended(from, to int, err error) {
 		x.conclude()
 		return
 	}
-	if proved := a.tls == nil || !a.eof; proved {
+	proved := a.tls == nil || !a.eof
+	if proved {
 		x.blame(from, nil, false)
-		err = b.end(true)
 	} else {
 		x.blame(from, errNoNotify, false)
-		err = b.end(false)
 	}
-	switch {
+	x.look() // to end the other side may take as long as that takes nothing
+	switch err := b.end(proved); {
 	case err != nil:
 		x.broken(to, err)
 	case a.sctp, b.sctp && from == remote: // it has ended in both directions; a client learns the remote's end in no other way
 		x.conclude()
-	default:
-		x.look()
 	}
 }
 

@@ -92,3 +92,28 @@ func TestComesToRest(t *testing.T) {
 		expect(t, p.remote, "word")
 	}
 }
+
+// TestHalfCloseTimeOfBlocked: a client that takes nothing, not even the end of the remote, has no more time than
+// others, also when the session has rested.
+func TestHalfCloseTimeOfBlocked(t *testing.T) {
+	testkit.NoLeaks(t)
+	p := pair(t, true, false, flow.Listener{HalfClose: 20 * time.Millisecond})
+	x := p.group.all()[0]
+	testkit.Eventually(t, func() error {
+		if !x.resting.Load() {
+			return errors.New("it does not rest")
+		}
+		return nil
+	})
+	full := &x.legs[client].mu // who writes waits
+	full.Lock()
+	closeWrite(t, p.remote)
+	testkit.Eventually(t, func() error {
+		if !x.isOver() {
+			return errors.New("it goes on")
+		}
+		return nil
+	})
+	full.Unlock()
+	expectOutcome(t, p.desk.end(t), flow.CauseHalfClosed, 0, 0)
+}
