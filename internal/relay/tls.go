@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"time"
 
 	"sluice/internal/certs"
 	"sluice/internal/duplex"
@@ -63,11 +62,8 @@ func (k *desk) Take(s *flow.Session, client net.Conn) {
 	k.taken.Go(func() { k.serve(s, client) })
 }
 
-// soon has a core ask Again at once.
-const soon = time.Nanosecond
-
 // serve carries a session with TLS to its end. The first try waits until the group knows the
-// session: only then can it be woken.
+// session: only then can a pool wake it.
 func (k *desk) serve(s *flow.Session, client net.Conn) {
 	st := s.Keep.(*session)
 	st.taken = true
@@ -84,7 +80,8 @@ func (k *desk) serve(s *flow.Session, client net.Conn) {
 		}
 		conn = secure
 	}
-	k.group.Start(k.life, s, conn, nil, flow.Plan{Step: flow.Wait, Within: soon})
+	k.group.Start(k.life, s, conn, nil, flow.Plan{Step: flow.Wait})
+	s.Wake()
 }
 
 func (k *desk) handshake(st *session, client net.Conn) (*tls.Conn, error) {
