@@ -3,8 +3,6 @@ package iothread
 import (
 	"fmt"
 	"math"
-	"net"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -297,23 +295,6 @@ func (t *thread) forget(s *session) {
 	t.slots[s.slot] = nil
 	t.unused = append(t.unused, s.slot)
 	t.pool.count.Add(-1)
-}
-
-// hand gives the client's socket to the Desk.
-func (t *thread) hand(s *session) {
-	fd := int(s.ends[client].fd)
-	watch(t.epoll, unix.EPOLL_CTL_DEL, fd, 0, 0, 0)
-	file := os.NewFile(uintptr(fd), "client")
-	conn, err := net.FileConn(file) // has a copy
-	if err != nil {
-		s.ends[client].fd = -1
-		file.Close()
-		t.finish(s, flow.CauseError, fmt.Errorf("hand over the client's socket: %w", err), false)
-		return
-	}
-	file.Close()
-	t.forget(s)
-	t.pool.desk.Take(&s.Session, conn)
 }
 
 // endAll ends what is left when the thread ends.

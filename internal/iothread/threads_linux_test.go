@@ -231,6 +231,44 @@ func TestMeetsItself(t *testing.T) {
 	}
 }
 
+// TestTakenProbes: a client that is taken is probed as its listener has it, or the system.
+func TestTakenProbes(t *testing.T) {
+	testkit.NoLeaks(t)
+	taken := make(chan net.Conn, 1)
+	d := &desk{
+		open: func(*flow.Session) flow.Plan { return flow.Plan{Step: flow.Take} },
+		take: func(_ *flow.Session, c net.Conn) { taken <- c },
+	}
+	fresh, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	system := probesOf(fresh)
+	unix.Close(fresh)
+	threads := run(t, Config{}, d)
+	for _, tt := range []struct {
+		l    flow.Listener
+		want probes
+	}{
+		{flow.Listener{Name: "system"}, system},
+		{flow.Listener{Name: "own", KeepAlive: flow.KeepAlive{Idle: time.Minute}}, probes{60, system[1], system[2]}},
+	} {
+		c := dialTo(t, listen(t, threads, tt.l))
+		mine := <-taken
+		raw, err := mine.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got probes
+		raw.Control(func(fd uintptr) { got = probesOf(int(fd)) })
+		if got != tt.want {
+			t.Errorf("%s: probes %d, want %d", tt.l.Name, got, tt.want)
+		}
+		mine.Close()
+		c.Close()
+	}
+}
+
 // waitError waits until a socket has an error.
 func waitError(c net.Conn) error {
 	for {
