@@ -60,6 +60,10 @@ func (g *goroutines) serve(ctx context.Context, x *gate, c duplex.Conn) {
 	g.mu.Lock()
 	delete(g.greeted, s.ID)
 	g.mu.Unlock()
+	if ordered := v.ordered(); ordered != nil { // the last order was heard
+		plan = *ordered
+	}
+	_ = c.SetReadDeadline(time.Time{}) // an error is seen at the next read
 	if plan.Step == flow.Take {
 		g.desk.Take(s, c)
 		return
@@ -89,10 +93,6 @@ func (v *guest) receive(buffer int) flow.Plan {
 		case flow.Wait:
 			plan = v.wait()
 		default:
-			if ordered := v.ordered(); ordered != nil {
-				return *ordered
-			}
-			_ = v.conn.SetReadDeadline(time.Time{}) // an error is seen at the next read
 			return plan
 		}
 	}
