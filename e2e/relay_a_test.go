@@ -15,5 +15,10 @@ func relay_a() []line {
 		{7, testCproxyTells, false},
 		{8, testCproxyNoDelay, false},
 		{9, testCproxyThreads, false},
+		// relay_a_ways_test.go
+		{11, testHalfClose, false},
+		{12, testHalfCloseEnds, false},
+		{13, testRelayedReset, false},
+		{18, testExact, false},
 	}
 }
