@@ -197,12 +197,12 @@ func newBench(b *testing.B, sessions int, how string) *bench {
 }
 
 func (x *bench) serve(c net.Conn, to flow.Addr) {
-	t, err := Server(x.b.Context(), c, nil, benchTLS)
+	t, err := Server(x.b.Context(), c, benchTLS)
 	if err != nil {
 		return // the ends have gone
 	}
 	s := &flow.Session{Listener: &flow.Listener{NoDelay: true, Idle: time.Hour, HalfClose: time.Hour}}
-	x.group.Start(x.b.Context(), s, t, nil, flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to}})
+	x.group.Start(x.b.Context(), s, t, flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to}})
 }
 
 func (x *bench) line() string {

@@ -38,9 +38,8 @@ type Conn interface {
 
 // Start carries a session that begins with plan to its end, on goroutines of its own, and tells
 // the desk of it. client is a socket or what Server has made of one, and is closed at the
-// end; head was read from it already and is relayed first. The end of ctx ends the session
-// with flow.CauseDrain and resets it. Only the steps End, Dial and Wait can be carried
-// out. When Start returns the session can be woken, seen and ended.
+// end. The end of ctx ends the session with flow.CauseDrain and resets it. Only the steps End,
+// Dial and Wait can be carried out. When Start returns the session can be woken, seen and ended.
 //
 // A side that ends is ended at the other, and the session goes on in the other direction.
 // With SCTP, which has no half-closed connections, it is over when an SCTP side ends or the remote
@@ -48,10 +47,10 @@ type Conn interface {
 // reset is passed on as a reset, and so is a TLS connection that breaks off inside a
 // record. One that ends between records but without close_notify is ended at the other side
 // without it, too: nothing is claimed that was not said.
-func (g *Group) Start(ctx context.Context, s *flow.Session, client Conn, head []byte, plan flow.Plan) {
+func (g *Group) Start(ctx context.Context, s *flow.Session, client Conn, plan flow.Plan) {
 	x := newSession(ctx, g, s)
 	g.add(s, x)
-	go x.begin(client, head, plan)
+	go x.begin(client, plan)
 }
 
 // Wait returns when no session runs, and the desk was told of all ends. None may be started

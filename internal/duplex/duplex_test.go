@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -262,7 +261,7 @@ func consume(c net.Conn, seed, total uint64) error {
 	}
 }
 
-// TestFirst: the prelude comes before TLS, and the head before what the client sends.
+// TestFirst: the prelude comes before TLS.
 func TestFirst(t *testing.T) {
 	each(t, func(t *testing.T, in, out bool) {
 		p := newPairing(in, out)
@@ -274,27 +273,4 @@ func TestFirst(t *testing.T) {
 		p.remote.Close()
 		expectOutcome(t, p.desk.end(t), flow.CauseClient, 4, 0)
 	})
-}
-
-func TestHead(t *testing.T) {
-	testkit.NoLeaks(t)
-	d := newDesk()
-	g := New(d, 0)
-	t.Cleanup(g.Wait)
-	near, far := tcpPair(t)
-	behind := listenTCP(t)
-	head := strings.Repeat("0123456789", 20_000)
-	s := &flow.Session{Listener: &flow.Listener{}}
-	g.Start(t.Context(), s, far, []byte(head), flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: flow.FromNet(behind.Addr())}})
-	c, err := behind.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	send(t, near, "tail")
-	near.Close()
-	expect(t, c, head+"tail")
-	expectEnd(t, c)
-	c.Close()
-	expectOutcome(t, d.end(t), flow.CauseClient, len(head)+4, 0)
 }

@@ -149,13 +149,13 @@ func (p *pairing) run(t testing.TB, l flow.Listener, prelude []byte) {
 func (p *pairing) serve(ctx context.Context, far *net.TCPConn, plan flow.Plan) {
 	var c Conn = far
 	if p.encryptIn {
-		t, err := Server(ctx, far, nil, serverTLS())
+		t, err := Server(ctx, far, serverTLS())
 		if err != nil {
 			return // the test's own handshake fails
 		}
 		c = t
 	}
-	p.group.Start(ctx, p.s, c, nil, plan)
+	p.group.Start(ctx, p.s, c, plan)
 }
 
 func (p *pairing) asClient() *tls.Config {

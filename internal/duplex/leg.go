@@ -12,10 +12,10 @@ import (
 	"sluice/internal/flow"
 )
 
-// Server meets a client that speaks TLS, until ctx ends. head was read from it already.
-// The result is for Serve only. After an error the connection is closed.
-func Server(ctx context.Context, client net.Conn, head []byte, c *tls.Config) (*tls.Conn, error) {
-	k, err := newSocket(client, head)
+// Server meets a client that speaks TLS, until ctx ends. The result is for Start only. After an
+// error the connection is closed.
+func Server(ctx context.Context, client net.Conn, c *tls.Config) (*tls.Conn, error) {
+	k, err := newSocket(client)
 	if err == nil {
 		t := tls.Server(k, c)
 		if err = t.HandshakeContext(ctx); err == nil {
@@ -40,10 +40,9 @@ type leg struct {
 	shut  bool       // our side was ended, or is about to be
 
 	// Of the pump that reads.
-	first []byte // was read already
-	rests bool   // another pump is to go on
-	empty bool   // the last read found nothing
-	fresh bool   // no pump has read since, and this one has a small stack
+	rests bool // another pump is to go on
+	empty bool // the last read found nothing
+	fresh bool // no pump has read since, and this one has a small stack
 	one   [1]byte
 	try   func(fd uintptr) bool // readNow, made once
 	got   *[]byte
@@ -52,8 +51,8 @@ type leg struct {
 }
 
 // newLeg makes a side of a connection that is a socket or was made by Server.
-func newLeg(c net.Conn, head []byte) (*leg, error) {
-	l := &leg{first: head}
+func newLeg(c net.Conn) (*leg, error) {
+	l := &leg{}
 	l.try = l.readNow
 	if t, ok := c.(*tls.Conn); ok {
 		if l.socket, ok = t.NetConn().(*socket); !ok {
@@ -63,7 +62,7 @@ func newLeg(c net.Conn, head []byte) (*leg, error) {
 		return l, nil
 	}
 	var err error
-	l.socket, err = newSocket(c, nil)
+	l.socket, err = newSocket(c)
 	return l, err
 }
 
@@ -106,11 +105,6 @@ func (l *leg) readNow(fd uintptr) bool {
 
 // fill reads into room what there is: one read, or as many records as the system has.
 func (l *leg) fill(room []byte) (n int, err error) {
-	if len(l.first) > 0 {
-		n = copy(room, l.first)
-		l.first = l.first[n:]
-		return n, nil
-	}
 	if l.tls == nil {
 		return l.Read(room)
 	}

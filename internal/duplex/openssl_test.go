@@ -52,14 +52,14 @@ func opensslPair(t *testing.T, version string) (d *desk, client, server *testkit
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure, err := Server(t.Context(), c, nil, serverTLS())
+	secure, err := Server(t.Context(), c, serverTLS())
 	if err != nil {
 		t.Fatal(err)
 	}
 	d = newDesk()
 	g := New(d, 0)
 	plan := flow.Plan{Step: flow.Dial, Target: flow.Target{Name: "r", Addr: addr, TLS: clientTLS()}}
-	g.Start(t.Context(), &flow.Session{Listener: &flow.Listener{}}, secure, nil, plan)
+	g.Start(t.Context(), &flow.Session{Listener: &flow.Listener{}}, secure, plan)
 	t.Cleanup(g.Wait)
 	<-d.connected
 	return d, client, server, say, answer
@@ -131,11 +131,11 @@ func TestOpenSSLBulk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure, err := Server(t.Context(), c, nil, &tls.Config{Certificates: []tls.Certificate{secret}})
+	secure, err := Server(t.Context(), c, &tls.Config{Certificates: []tls.Certificate{secret}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.group.Start(t.Context(), &flow.Session{Listener: &flow.Listener{}}, secure, nil, dial(back))
+	p.group.Start(t.Context(), &flow.Session{Listener: &flow.Listener{}}, secure, dial(back))
 	t.Cleanup(p.group.Wait)
 	r, err := back.Accept()
 	if err != nil {

@@ -83,8 +83,8 @@ func (x *session) view() flow.View {
 func (x *session) now() time.Duration { return time.Since(x.begun) }
 
 // takeClient makes the client the first side.
-func (x *session) takeClient(c Conn, head []byte) error {
-	l, err := newLeg(c, head)
+func (x *session) takeClient(c Conn) error {
+	l, err := newLeg(c)
 	if err != nil {
 		c.Close()
 		return err
@@ -108,12 +108,12 @@ func (x *session) adopt(side int, l *leg) {
 
 // begin takes a session from its client to its pumps, or to its end. It needs a large stack:
 // its goroutine ends where the pumps begin.
-func (x *session) begin(c Conn, head []byte, p flow.Plan) {
+func (x *session) begin(c Conn, p flow.Plan) {
 	x.alone = context.AfterFunc(x.parent, x.drain)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	x.cancels(cancel)
-	if err := x.takeClient(c, head); err != nil {
+	if err := x.takeClient(c); err != nil {
 		p = flow.Plan{Step: flow.End, Cause: flow.CauseError, Err: err}
 	}
 	x.carry(ctx, p)
@@ -231,7 +231,7 @@ func (x *session) connect(ctx context.Context, p flow.Plan) error {
 
 // greet says to a remote what is said before the session.
 func (x *session) greet(ctx context.Context, c net.Conn, to flow.Target) (*leg, error) {
-	l, err := newLeg(c, nil)
+	l, err := newLeg(c)
 	if err != nil {
 		return nil, err
 	}

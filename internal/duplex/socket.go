@@ -18,7 +18,6 @@ import (
 type socket struct {
 	net.Conn // *net.TCPConn or *net.UnixConn
 	raw      syscall.RawConn
-	head     []byte // was read already, and is read again first
 
 	// Of the goroutine that reads.
 	fd      int  // while a pump reads: then no Read waits. Else -1
@@ -31,7 +30,7 @@ type socket struct {
 	last bool       // a Write does not wait
 }
 
-func newSocket(c net.Conn, head []byte) (*socket, error) {
+func newSocket(c net.Conn) (*socket, error) {
 	known, ok := c.(syscall.Conn)
 	if !ok {
 		return nil, fmt.Errorf("%T is no socket", c)
@@ -40,7 +39,7 @@ func newSocket(c net.Conn, head []byte) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("borrow the descriptor of a connection: %w", err)
 	}
-	return &socket{Conn: c, raw: raw, head: head, fd: -1}, nil
+	return &socket{Conn: c, raw: raw, fd: -1}, nil
 }
 
 // wouldWait says that there is nothing to read. To crypto/tls it is an error that passes: what it
@@ -55,11 +54,6 @@ func (wouldWait) Temporary() bool { return true }
 // content spares the question when the last answer was short. One that is not must have
 // heard that there is nothing before it waits: it is woken by what comes after that only.
 func (k *socket) Read(b []byte) (int, error) {
-	if len(k.head) > 0 {
-		n := copy(b, k.head)
-		k.head = k.head[n:]
-		return n, nil
-	}
 	if k.fd < 0 {
 		return k.Conn.Read(b)
 	}

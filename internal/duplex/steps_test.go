@@ -25,7 +25,7 @@ func begin(t *testing.T, d *desk, plan flow.Plan) (g *Group, s *flow.Session, ne
 	g = New(d, 0)
 	ctx, stop := context.WithCancel(t.Context())
 	s = &flow.Session{ID: ids.Add(1), Listener: &flow.Listener{Name: "door"}, Begun: time.Now()}
-	g.Start(ctx, s, far, nil, plan)
+	g.Start(ctx, s, far, plan)
 	t.Cleanup(func() { stop(); g.Wait() })
 	return g, s, near
 }
@@ -356,13 +356,13 @@ func TestNoSocket(t *testing.T) {
 	near, far := net.Pipe()
 	d := newDesk()
 	g := New(d, 0)
-	g.Start(t.Context(), &flow.Session{Listener: &flow.Listener{}}, pipe{far}, nil, flow.Plan{Step: flow.Wait})
+	g.Start(t.Context(), &flow.Session{Listener: &flow.Listener{}}, pipe{far}, flow.Plan{Step: flow.Wait})
 	expectEnd(t, near)
 	if s := d.end(t); s.Cause != flow.CauseError {
 		t.Error(outcome(s))
 	}
 	g.Wait()
-	if _, err := Server(t.Context(), far, nil, serverTLS()); err == nil {
+	if _, err := Server(t.Context(), far, serverTLS()); err == nil {
 		t.Error("a pipe is taken")
 	}
 }
@@ -382,32 +382,13 @@ func TestServer(t *testing.T) {
 		near, far := tcpPair(t)
 		ctx, stop := context.WithCancel(t.Context())
 		c(near, stop)
-		if _, err := Server(ctx, far, nil, serverTLS()); err == nil || !strings.Contains(err.Error(), what) {
+		if _, err := Server(ctx, far, serverTLS()); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
 		}
 		stop()
 		if _, err := io.Copy(io.Discard, near); err != nil && !errors.Is(err, syscall.ECONNRESET) {
 			t.Error(err) // it is closed
 		}
-	}
-}
-
-// TestServerHead: the ClientHello was read before.
-func TestServerHead(t *testing.T) {
-	testkit.NoLeaks(t)
-	near, far := tcpPair(t)
-	met := make(chan error, 1)
-	go func() { met <- tls.Client(near, clientTLS()).Handshake() }()
-	head := make([]byte, 100)
-	if _, err := io.ReadFull(far, head); err != nil {
-		t.Fatal(err)
-	}
-	c, err := Server(t.Context(), far, head, serverTLS())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := <-met; err != nil || c.ConnectionState().ServerName != "tv.example" {
-		t.Error(err)
 	}
 }
 
@@ -438,13 +419,13 @@ func TestMany(t *testing.T) {
 				return
 			}
 			all.Go(func() {
-				secure, err := Server(t.Context(), c, nil, serverTLS())
+				secure, err := Server(t.Context(), c, serverTLS())
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				s := &flow.Session{ID: uint64(i), Listener: &flow.Listener{Idle: time.Hour, HalfClose: time.Hour}}
-				g.Start(t.Context(), s, secure, nil, dial(back))
+				g.Start(t.Context(), s, secure, dial(back))
 			})
 		}
 	})

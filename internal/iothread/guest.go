@@ -68,7 +68,7 @@ func (g *goroutines) serve(ctx context.Context, x *gate, c duplex.Conn) {
 		g.desk.Take(s, c)
 		return
 	}
-	g.group.Start(ctx, s, c, nil, plan)
+	g.group.Start(ctx, s, c, plan)
 }
 
 // receive asks the Desk until it wants something that a guest does not do.

@@ -80,14 +80,14 @@ func (k *desk) serve(s *flow.Session, client net.Conn) {
 		}
 		conn = secure
 	}
-	k.group.Start(k.life, s, conn, nil, flow.Plan{Step: flow.Wait})
+	k.group.Start(k.life, s, conn, flow.Plan{Step: flow.Wait})
 	s.Wake()
 }
 
 func (k *desk) handshake(st *session, client net.Conn) (*tls.Conn, error) {
 	ctx, cancel := context.WithDeadline(k.life, st.until)
 	defer cancel()
-	secure, err := duplex.Server(ctx, client, nil, st.door.tls)
+	secure, err := duplex.Server(ctx, client, st.door.tls)
 	if err != nil {
 		return nil, err
 	}
