@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -65,6 +66,7 @@ type modules struct {
 	copies []*os.File  // of the sockets
 	stages [][]process.Unit
 	pass   chan process.Order
+	drain  atomic.Int64 // what an orderly end of the relay may take, a time.Duration
 }
 
 // newModules prepares the processes; run starts them. What is in d and r stays the caller's; without
@@ -108,7 +110,8 @@ func (m *modules) prepare() (err error) {
 			return err
 		}
 		u.Now, u.Last = m.relay.inherit, m.relay.refuse
-		u.Linked, u.Grace = true, drainGrace(&m.conf)
+		m.drain.Store(int64(drainGrace(&m.conf)))
+		u.Linked, u.Grace = true, func() time.Duration { return time.Duration(m.drain.Load()) }
 		behind = append(behind, u)
 	}
 	engines, err := engineUnits(&m.conf)
@@ -165,6 +168,7 @@ func (m *modules) reload(ctx context.Context, c config.Config) error {
 		return err
 	}
 	m.conf = c
+	m.drain.Store(int64(drainGrace(&c)))
 	m.order(ctx, o)
 	if m.relay != nil {
 		m.relay.drop(m.relay.gone(&conf))

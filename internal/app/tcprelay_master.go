@@ -257,7 +257,8 @@ func (m *tcprelayMaster) unit() (process.Unit, error) {
 	m.doors.lifeline = r
 	m.ends = append(m.ends, func() { w.Close() })
 	u.Now, u.Last = m.doors.inherit, m.doors.refuse
-	u.User, u.Linked, u.Grace = m.user, true, drainGrace(&m.made.Config)
+	u.User, u.Linked = m.user, true
+	u.Grace = func() time.Duration { return drainGrace(&m.made.Config) } // no directive is about it
 	return u, nil
 }
 

@@ -23,7 +23,8 @@ type Supervisor struct {
 	Stages [][]Unit
 
 	// Grace is what an orderly end may take in all; what lives on is killed. The
-	// stages share it equally, and one that needs less leaves the rest to the others.
+	// stages share it equally, and one that needs less leaves the rest to the others. One that has
+	// more (Unit.Grace) takes nothing from them.
 	// If zero DefaultGrace.
 	Grace time.Duration
 
@@ -61,7 +62,7 @@ func (s *Supervisor) Run(stop, kill context.Context) {
 	deadline := time.Now()
 	for i := len(stages) - 1; i >= 0; i-- {
 		deadline = deadline.Add(share)
-		stages[i].stop(time.Until(deadline))
+		stages[i].stop(max(share, time.Until(deadline)))
 	}
 }
 
@@ -140,7 +141,11 @@ func (g *stage) pass(o Order) {
 func (g *stage) stop(grace time.Duration) {
 	for _, k := range g.keep {
 		defer k.kill()
-		defer time.AfterFunc(max(grace, k.unit.Grace), k.kill).Stop()
+		patience := grace
+		if k.unit.Grace != nil {
+			patience = max(grace, k.unit.Grace())
+		}
+		defer time.AfterFunc(patience, k.kill).Stop()
 	}
 	g.end()
 	g.wg.Wait()

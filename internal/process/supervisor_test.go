@@ -121,6 +121,21 @@ func TestSupervisorKillsAfterGrace(t *testing.T) {
 	<-v.done
 }
 
+// A unit that may take longer than its share takes nothing from the others.
+func TestSupervisorWaitsForOneUnit(t *testing.T) {
+	slow := testUnit("stubborn", "stubborn")
+	slow.Grace = func() time.Duration { return time.Second }
+	v := supervise(t, &Supervisor{
+		Stages: [][]Unit{{testUnit("good", "run")}, {slow}},
+		Grace:  400 * time.Millisecond,
+	})
+	ups(v.lines, 2)
+	v.stop()
+	v.next("process killed", "process=stubborn")
+	v.pid("down", "good")
+	<-v.done
+}
+
 func TestSupervisorKillsAtOnce(t *testing.T) {
 	v := supervise(t, &Supervisor{
 		Stages: [][]Unit{{testUnit("s1", "stubborn"), testUnit("s2", "stubborn")}},

@@ -35,9 +35,9 @@ type Unit struct {
 	// beside that until it ends by itself.
 	Linked bool
 
-	// Grace is what an orderly end of the process may take, if that is more than its share
-	// of Supervisor.Grace.
-	Grace time.Duration
+	// Grace, if not nil, says what an orderly end of the process may take, if that is more than its
+	// share of Supervisor.Grace. It is asked when the end begins.
+	Grace func() time.Duration
 
 	// Lock is the lock file that the process holds for its life. When somebody holds
 	// it, that process is taken over and none is started. None if empty.
