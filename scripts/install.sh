@@ -35,7 +35,7 @@ install -m 755 "$program" "$destdir$prefix/bin/sluice"
 for module in gws gng; do
 	ln -sf sluice "$destdir$prefix/bin/$module"
 done
-# These are names of programs of others: one that is there stays what it is.
+# These are names of programs of others: one that is there stays what it is, and so does its manual.
 for name in cproxy tcprelay spawnd; do
 	link=$destdir$prefix/bin/$name
 	if [ "$(readlink "$link" 2>/dev/null)" != sluice ]; then
@@ -45,13 +45,13 @@ for name in cproxy tcprelay spawnd; do
 		fi
 		ln -s sluice "$link"
 	fi
+	put 644 "$share/man/man1" "docs/man/man1/$name.1"
 done
 put 755 "$share/sluice" dist/sluice.sh dist/auth/helper.sh dist/auth/helper.py
 put 644 "$share/doc/sluice/examples" dist/sluice.yaml dist/sluice.conf dist/relay.yaml dist/tcprelay.cfg dist/channels.conf dist/logrotate
 put 644 "$destdir$prefix/lib/systemd/system" dist/*.service
-for section in 1 5; do
-	put 644 "$share/man/man$section" docs/man/man$section/*
-done
+put 644 "$share/man/man1" docs/man/man1/sluice*.1 docs/man/man1/gws.1 docs/man/man1/gng.1
+put 644 "$share/man/man5" docs/man/man5/*
 [ -e "$etc/sluice.yaml" ] || put 644 "$etc" dist/sluice.yaml
 install -d "$log"
 
