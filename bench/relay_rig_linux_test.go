@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -111,6 +112,9 @@ func TestRigNoticesLoss(t *testing.T) {
 	defer g.leave()
 	conn, err := l.Accept()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil { // unread, it would make the end a reset
 		t.Fatal(err)
 	}
 	conn.Close()

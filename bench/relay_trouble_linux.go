@@ -162,8 +162,11 @@ func call(relay netip.AddrPort, answered bool) (time.Duration, error) {
 	}
 	defer conn.Close()
 	n, err := conn.Read(make([]byte, 1))
-	if errors.Is(err, os.ErrDeadlineExceeded) || (n == 1) != answered {
-		return 0, fmt.Errorf("client of %s: %d bytes came back (%v), answer expected: %v", relay, n, err, answered)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), answered && err != nil:
+		return 0, fmt.Errorf("client of %s: wait for its answer or end: %w", relay, err)
+	case !answered && n > 0:
+		return 0, fmt.Errorf("client of %s: an answer, where the remote refuses", relay)
 	}
 	return time.Duration(clock() - begin), nil
 }
@@ -180,8 +183,12 @@ func quiet(relay netip.AddrPort) (time.Duration, error) {
 		return 0, fmt.Errorf("client of %s: %w", relay, err)
 	}
 	begin := clock()
-	if n, err := conn.Read(one); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-		return 0, fmt.Errorf("client of %s: the session did not end: %d bytes, %v", relay, n, err)
+	n, err := conn.Read(one)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, fmt.Errorf("client of %s: the session did not end: %w", relay, err)
+	case n > 0:
+		return 0, fmt.Errorf("client of %s: a second answer", relay)
 	}
 	return time.Duration(clock() - begin), nil
 }
