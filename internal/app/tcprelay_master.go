@@ -134,15 +134,22 @@ func (m *tcprelayMaster) adoptAll() (err error) {
 	}
 	l := &m.made.Config.Relay.Listeners[0]
 	l.Addrs = nil
-	for _, name := range slices.Sorted(maps.Keys(m.doors.sockets)) {
-		l.Addrs = append(l.Addrs, relay.Socket{Inherited: name})
+	ours := make(map[string]*os.File) // the names of a service manager may be none of a socket here
+	for i, name := range slices.Sorted(maps.Keys(m.doors.sockets)) {
+		key := fmt.Sprintf("%s-%d", doorInherited, i+1)
+		ours[key] = m.doors.sockets[name]
+		l.Addrs = append(l.Addrs, relay.Socket{Inherited: key})
 	}
+	m.doors.sockets = ours
 	m.conf, err = m.made.Config.RelayConfig()
 	return err
 }
 
-// doorStdin is what the listening socket at the standard input is called.
-const doorStdin = "stdin"
+// What listening sockets are called that are at the standard input or, with a number, a service manager's.
+const (
+	doorStdin     = "stdin"
+	doorInherited = "inherited"
+)
 
 // listens says whether a descriptor is a listening socket.
 func listens(fd int) bool {

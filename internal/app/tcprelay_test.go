@@ -278,7 +278,7 @@ func TestIssue5Line48TcprelayInheritsSockets(t *testing.T) {
 				cmd.Stdin = f
 			} else {
 				cmd.ExtraFiles = []*os.File{f}
-				cmd.Env = append(cmd.Env, netx.InheritEnv([]string{"tcprelay.socket"})...)
+				cmd.Env = append(cmd.Env, netx.InheritEnv([]string{"tcprelay@1.socket"})...)
 			}
 			p := testkit.StartCommand(t, cmd)
 			p.WaitLine(`listener up.* listen=` + addr)
