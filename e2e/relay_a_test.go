@@ -20,5 +20,12 @@ func relay_a() []line {
 		{12, testHalfCloseEnds, false},
 		{13, testRelayedReset, false},
 		{18, testExact, false},
+		// relay_a_core_test.go
+		{10, testSlowReader, false},
+		{14, testEarlyWords, false},
+		{15, testIdleCosts, false},
+		{16, testNoDescriptors, false},
+		{17, testConnectTime, false},
+		{19, testSpliceAndBack, false},
 	}
 }

@@ -119,9 +119,9 @@ func (x *crossing) call(t *testing.T, from, to way) halves {
 }
 
 // each runs a test for each pair of ways, beside each other; x itself is of the test around them.
-func (x *crossing) each(t *testing.T, test func(t *testing.T, from, to way)) {
+func (x *crossing) each(t *testing.T, name string, test func(t *testing.T, from, to way)) {
 	t.Helper()
-	t.Run("pairs", func(t *testing.T) {
+	t.Run(name, func(t *testing.T) {
 		for pair := range x.doors {
 			t.Run(fmt.Sprintf("%s to %s", pair[0], pair[1]), func(t *testing.T) {
 				t.Parallel()
@@ -150,7 +150,7 @@ func testHalfClose(t *testing.T) {
 			_ = c.CloseWrite()
 		}
 	})
-	x.each(t, func(t *testing.T, from, to way) {
+	x.each(t, "the client first", func(t *testing.T, from, to way) {
 		c := x.call(t, from, to)
 		says(t, c, "question ")
 		says(t, c, strings.Repeat("and more ", 50_000))
@@ -171,7 +171,7 @@ func testHalfClose(t *testing.T) {
 		said, _ := io.ReadAll(c)
 		heard <- string(said)
 	})
-	y.each(t, func(t *testing.T, from, to way) {
+	y.each(t, "the remote first", func(t *testing.T, from, to way) {
 		c := y.call(t, from, to)
 		if from == byTLS {
 			says(t, c, "") // the handshake
@@ -406,7 +406,7 @@ func testExact(t *testing.T) {
 		told <- err
 	})
 	var sessions atomic.Uint32
-	x.each(t, func(t *testing.T, from, to way) {
+	x.each(t, "noise", func(t *testing.T, from, to way) {
 		c, session := x.call(t, from, to), byte(sessions.Add(1))
 		if err := c.SetDeadline(time.Now().Add(3 * testkit.Patience)); err != nil {
 			t.Fatal(err)

@@ -482,7 +482,20 @@ func openFiles(t *testing.T, pid int) int {
 
 // socketOption asks the kernel for an option of another process's socket: the end of a connection that has
 // these addresses.
-func socketOption(t *testing.T, pid int, local, peer net.Addr, level, opt int) (value int) {
+func socketOption(t *testing.T, pid int, local, peer net.Addr, level, opt int) int {
+	t.Helper()
+	fd := socketOf(t, pid, local, peer)
+	defer unix.Close(fd)
+	value, err := unix.GetsockoptInt(fd, level, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// socketOf is a copy of another process's socket: the end of a connection that has these addresses. The caller
+// closes it.
+func socketOf(t *testing.T, pid int, local, peer net.Addr) (fd int) {
 	t.Helper()
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -500,17 +513,12 @@ func socketOption(t *testing.T, pid int, local, peer net.Addr, level, opt int) (
 			continue // closed meanwhile
 		}
 		if isConnection(fd, local, peer) {
-			value, err = unix.GetsockoptInt(fd, level, opt)
-			unix.Close(fd)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return value
+			return fd
 		}
 		unix.Close(fd)
 	}
 	t.Fatalf("process %d has no connection from %s to %s", pid, local, peer)
-	return 0
+	return -1
 }
 
 // isConnection says whether a descriptor is a socket with these addresses.
