@@ -43,7 +43,19 @@ func ListenStream(s StreamSocket) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", s.name(), err)
 	}
-	return os.NewFile(uintptr(fd), s.name()), nil
+	return unpolled(fd, s.name())
+}
+
+// unpolled is a file of a new socket, non-blocking. The runtime polls what is non-blocking when
+// it becomes a file, and would be woken by each client of whoever listens there.
+func unpolled(fd int, name string) (*os.File, error) {
+	err := unix.SetNonblock(fd, false)
+	f := os.NewFile(uintptr(fd), name)
+	if err = errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("listen on %s: %w", name, err)
+	}
+	return f, nil
 }
 
 func (s StreamSocket) name() string {

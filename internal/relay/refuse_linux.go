@@ -2,10 +2,10 @@ package relay
 
 import (
 	"fmt"
-	"os"
 	"syscall"
 
 	"sluice/internal/flow"
+	"sluice/internal/netx"
 )
 
 // canRefuse says whether the socket can be shut without losing its address: a port
@@ -16,12 +16,12 @@ func (s *socket) canRefuse() bool {
 
 // refuse has the system refuse clients, also those that wait, while the address stays ours: on Linux a
 // listening socket that is shut down for reading is one that is only bound.
-func refuse(f *os.File) error {
+func refuse(f *netx.Held) error {
 	return control(f, "shut socket", func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RD) })
 }
 
 // unrefuse has it listen again.
-func unrefuse(f *os.File, backlog int) error {
+func unrefuse(f *netx.Held, backlog int) error {
 	if backlog <= 0 {
 		backlog = 1<<31 - 1 // the system's largest
 	}
@@ -30,7 +30,7 @@ func unrefuse(f *os.File, backlog int) error {
 
 // listenAgain has a socket listen that who had it before us has left shut: that process was
 // killed, or has retired, in an overload.
-func listenAgain(f *os.File, backlog int) error {
+func listenAgain(f *netx.Held, backlog int) error {
 	on := 0
 	err := control(f, "ask socket", func(fd int) (err error) {
 		on, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN)
@@ -42,15 +42,9 @@ func listenAgain(f *os.File, backlog int) error {
 	return unrefuse(f, backlog)
 }
 
-func control(f *os.File, what string, do func(fd int) error) error {
-	raw, err := f.SyscallConn()
-	if err == nil {
-		if ctl := raw.Control(func(fd uintptr) { err = do(int(fd)) }); ctl != nil {
-			err = ctl
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", what, f.Name(), err)
+func control(h *netx.Held, what string, do func(fd int) error) error {
+	if err := do(h.FD()); err != nil {
+		return fmt.Errorf("%s %s: %w", what, h.Name(), err)
 	}
 	return nil
 }

@@ -4,14 +4,15 @@ package relay
 
 import (
 	"errors"
-	"os"
+
+	"sluice/internal/netx"
 )
 
 // canRefuse says whether the socket can be shut without losing its address.
 func (s *socket) canRefuse() bool { return false }
 
-func refuse(*os.File) error { return errors.ErrUnsupported }
+func refuse(*netx.Held) error { return errors.ErrUnsupported }
 
-func listenAgain(*os.File, int) error { return nil }
+func listenAgain(*netx.Held, int) error { return nil }
 
-func unrefuse(*os.File, int) error { return errors.ErrUnsupported }
+func unrefuse(*netx.Held, int) error { return errors.ErrUnsupported }

@@ -279,7 +279,7 @@ func (r *Relay) listenLocked(l *listener, s *socket) error {
 
 // attachLocked gives the threads a descriptor of a socket.
 func (r *Relay) attachLocked(l *listener, s *socket) error {
-	file, err := s.duplicate()
+	file, err := s.file.File()
 	if err == nil {
 		err = r.threads.Listen(l.door.listener(s.addr), file)
 	}

@@ -19,7 +19,7 @@ import (
 type socket struct {
 	conf Socket
 	addr flow.Addr   // as it is; that of conf while it is not open
-	file *os.File    // our own descriptor, beside that of the core; nil = not open
+	file *netx.Held  // our own descriptor, beside that of the core; nil = not open
 	path os.FileInfo // of the file of a UNIX socket that was made here; nil = none was
 
 	inherited string // its name among what is inherited; "" = it was opened here
@@ -74,7 +74,11 @@ func openSocket(c Socket, inherited map[string]*os.File, now time.Time) (*socket
 }
 
 func (s *socket) open(inherited map[string]*os.File) error {
-	file, name, err := s.conf.take(inherited)
+	taken, name, err := s.conf.take(inherited)
+	if err != nil {
+		return err
+	}
+	file, err := netx.Hold(taken)
 	if err != nil {
 		return err
 	}
@@ -124,7 +128,12 @@ func (c *Socket) Open() (*os.File, error) {
 }
 
 // addrOf is where a socket listens. Of an SCTP socket package net says that it is TCP's.
-func addrOf(file *os.File, network flow.Network) (flow.Addr, error) {
+func addrOf(socket *netx.Held, network flow.Network) (flow.Addr, error) {
+	file, err := socket.File()
+	if err != nil {
+		return flow.Addr{}, err
+	}
+	defer file.Close()
 	l, err := net.FileListener(file)
 	if err != nil {
 		return flow.Addr{}, fmt.Errorf("socket %s is none that listens for connections: %w", file.Name(), err)
@@ -161,21 +170,11 @@ func (s *socket) giveBack(inherited map[string]*os.File) {
 		s.close()
 		return
 	}
-	inherited[s.inherited], s.file = s.file, nil
-}
-
-// duplicate is another descriptor of the socket, for the core.
-func (s *socket) duplicate() (*os.File, error) {
-	l, err := net.FileListener(s.file)
-	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w", s.addr, err)
+	if f, err := s.file.File(); err == nil { // without a descriptor to spare it is lost: its name will be missed
+		inherited[s.inherited] = f
 	}
-	defer l.Close()
-	f, err := l.(interface{ File() (*os.File, error) }).File()
-	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w", s.addr, err)
-	}
-	return f, nil
+	s.file.Close()
+	s.file = nil
 }
 
 // tellClosed logs why a socket is not open, once.
