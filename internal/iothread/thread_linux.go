@@ -96,7 +96,7 @@ func (t *thread) run() error {
 		if err != nil {
 			return err
 		}
-		t.now = int64(time.Since(t.started))
+		t.wakeUp(int64(time.Since(t.started)))
 		t.rounds++
 		for i := range t.events[:n] {
 			t.note(&t.events[i])
