@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -28,6 +29,7 @@ func (t *tcprelay) pool() {
 	for _, r := range w.Remotes {
 		t.remote(p, r)
 	}
+	p.Proxy = t.proxy(w.Remotes)
 	p.Rebalance = t.number(w.Rebalance, 0, 0, maxCount)
 	if w.Local.Is() {
 		a, err := netip.ParseAddr(w.Local.Value)
@@ -70,6 +72,20 @@ func (t *tcprelay) remote(p *RelayPool, r spawnd.Remote) {
 		remote.Name = fmt.Sprintf("remote-%d", len(p.Remotes)+1)
 	}
 	p.Remotes = append(p.Remotes, remote)
+}
+
+// proxy is the PROXY header that remotes get. It is the pool's; but a remote that says nothing of it would not
+// understand one, so that all have to say it.
+func (t *tcprelay) proxy(remotes []spawnd.Remote) relay.ProxyOut {
+	if len(remotes) == 0 {
+		return relay.ProxyNone
+	}
+	first := remotes[0].Proxy.Value
+	other := slices.IndexFunc(remotes, func(r spawnd.Remote) bool { return r.Proxy.Value != first })
+	if other >= 0 {
+		t.fail(cmp.Or(remotes[other].Proxy.Place, remotes[other].Place), "proxy protocol: want the same in all remotes, or in none")
+	}
+	return map[string]relay.ProxyOut{"v1": relay.ProxyV1, "v2": relay.ProxyV2}[first]
 }
 
 // written is an address as files of tcprelay have it.

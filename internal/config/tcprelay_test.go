@@ -309,6 +309,16 @@ func TestTcprelayRemotes(t *testing.T) {
 	}
 }
 
+// Acceptance 43: the header for remotes is one for all of them.
+func TestTcprelayProxy(t *testing.T) {
+	for said, want := range map[string]relay.ProxyOut{"": relay.ProxyNone, "proxy protocol = v1": relay.ProxyV1, "proxy protocol = v2": relay.ProxyV2} {
+		got := tcprelayOf(t, sections("", "remote = { address = 192.0.2.1 port = 80 "+said+" } remote = { "+said+" address = unix:/run/app.sock }"))
+		if p := got.Config.Relay.Pools[0].Proxy; p != want {
+			t.Errorf("%q: %v, want %v", said, p, want)
+		}
+	}
+}
+
 // Acceptance 21 and 22, as far as the meaning goes; the grammar has tests of its own.
 func TestTcprelayErrors(t *testing.T) {
 	chain, key, locked := keyFiles(t)
@@ -326,6 +336,9 @@ func TestTcprelayErrors(t *testing.T) {
 		{"", oneRemote + " rebalance = 2000000000", "t.cfg:5: expected an integer from 0 to 1000000000, but got '2000000000'"},
 		{"", oneRemote + " idle timeout = 2000000000", "t.cfg:5: expected an integer from 0 to 31536000, but got '2000000000'"},
 		{"", "remote = { address = 192.0.2.1 port = 80 weight = 2m }", "t.cfg:5: expected an integer from 1 to 1000000, but got '2097152'"},
+		{"", "remote = { address = 192.0.2.1 port = 80 proxy protocol = v1 }\nremote = { address = 192.0.2.2 port = 80\nproxy protocol = v2 }", "t.cfg:7: proxy protocol: want the same in all remotes, or in none"},
+		{"", "remote = { address = 192.0.2.1 port = 80 proxy protocol = v1 }\n" + oneRemote, "t.cfg:6: proxy protocol: want the same in all remotes, or in none"},
+		{"", oneRemote + "\nremote = { address = 192.0.2.2 port = 80 proxy protocol = v1 }", "t.cfg:6: proxy protocol: want the same in all remotes, or in none"},
 		{"spawn { userid = nosuchuser }", oneRemote, "t.cfg:2: UNIX user 'nosuchuser' not found."},
 		{"spawn { groupid = nosuchgroup }", oneRemote, "t.cfg:2: UNIX group 'nosuchgroup' not found."},
 		{"spawn { users max = 0 }", oneRemote, "t.cfg:2: expected an integer from 1 to"},
@@ -427,7 +440,7 @@ func TestTcprelaySource(t *testing.T) {
 // What is taken can be told to another process.
 func FuzzTcprelay(f *testing.F) {
 	f.Add("listen = { address = ::0 port = 2222 haproxy = yes } listen { 192.0.2.1 port = 3 }", oneRemote+" idle timeout = 1k")
-	f.Add("listen { path = '/run/a b' mode = 777 } permit not 10.0.0.1/8", "remote = { address = /a port = 1 } remote = { address = 'unix:/a b' }")
+	f.Add("listen { path = '/run/a b' mode = 777 } permit not 10.0.0.1/8", "remote = { address = /a port = 1 proxy protocol = v1 } remote = { address = 'unix:/a b' proxy protocol = v1 }")
 	f.Add("sticky cache period = 1 spawn { users max = 3 } tcp keepalive idle = 3", oneRemote+" rebalance = 3 retire limit = 3 local address = fe80::1%eth0")
 	f.Fuzz(func(t *testing.T, first, second string) {
 		if strings.Contains(first, "include") || strings.Contains(second, "include") || strings.Contains(second, "cert") || strings.Contains(first, "config") {

@@ -17,6 +17,7 @@ type directive[T any] struct {
 	also []string // other spellings, which errors do not mention
 	read func(p *parser, to *T) error
 	raw  bool // what follows is no alias
+	ours bool // the original does not know it: errors, which have its words, do not mention it
 }
 
 // one reads one directive.
@@ -38,10 +39,13 @@ func (g grammar[T]) one(p *parser, to *T) error {
 	return p.expected(g.names()...)
 }
 
+// names are the words that an error mentions.
 func (g grammar[T]) names() []string {
 	var names []string
 	for _, d := range g.words {
-		names = append(names, d.name)
+		if !d.ours {
+			names = append(names, d.name)
+		}
 	}
 	return names
 }
@@ -76,7 +80,7 @@ func then[T any](words ...directive[T]) func(*parser, *T) error {
 func within[T, U any](part func(*T) *U, words []directive[U]) []directive[T] {
 	out := make([]directive[T], len(words))
 	for i, d := range words {
-		out[i] = directive[T]{name: d.name, also: d.also, read: func(p *parser, to *T) error { return d.read(p, part(to)) }}
+		out[i] = directive[T]{name: d.name, also: d.also, ours: d.ours, read: func(p *parser, to *T) error { return d.read(p, part(to)) }}
 	}
 	return out
 }

@@ -18,7 +18,7 @@
 // Errors have the words of the original. Different from it on purpose: lines count from 1; the error names
 // the word that is wrong, not the one behind it; both spellings hold where documentation and
 // program differ; what follows the sections and is no text of this language is a warning; aliases
-// that contain themselves, a zero byte and texts without an end are errors.
+// that contain themselves, a zero byte and texts without an end are errors. The original has no "proxy protocol" of a remote.
 package spawnd
 
 import (
@@ -162,6 +162,7 @@ type Remote struct {
 	Port     Said[string]
 	Protocol Said[string] // TCP or SCTP
 	Weight   Said[int]
+	Proxy    Said[string] // "proxy protocol": v1 or v2
 }
 
 // Parse reads a file. An error is a *tree.Error; reading stops there, and the warnings are those

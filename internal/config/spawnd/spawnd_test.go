@@ -92,7 +92,7 @@ id = spawnd {
 }
 id = tcprelay {
 	remote = { address = 192.0.2.7 port = 80 weight = 3 }
-	remote = { address = "[::1]:23" protocol = SCTP weight = -1 }
+	remote = { address = "[::1]:23" protocol = SCTP weight = -1 proxy protocol = v2 }
 	local address = 192.0.2.9
 	rebalance = 10 idle timeout = 30 retire limit = 1000
 	tls cert-file = a.pem tls key-file = b.pem tls passphrase = 12345
@@ -120,7 +120,7 @@ id = tcprelay {
 			Place:  at(21),
 			Remotes: []Remote{
 				{Place: at(22), Address: said("192.0.2.7", 22), Port: said("80", 22), Weight: said(3, 22)},
-				{Place: at(23), Address: said("[::1]:23", 23), Protocol: said("SCTP", 23), Weight: said(-1, 23)},
+				{Place: at(23), Address: said("[::1]:23", 23), Protocol: said("SCTP", 23), Weight: said(-1, 23), Proxy: said("v2", 23)},
 			},
 			Local: said("192.0.2.9", 24), Rebalance: said(10, 25), IdleTimeout: said(30, 25), Retire: said(1000, 25),
 			Certificate: said("a.pem", 26), Key: said("b.pem", 26), Passphrase: said("12345", 26),
@@ -207,6 +207,10 @@ func TestMessages(t *testing.T) {
 		{"id = spawnd {\nlisten { address = \"a\n", "t.cfg:2: EOF unexpected"},
 
 		// Ours.
+		{in("", "remote = { proxy foo }"), "t.cfg:5: Expected 'protocol', but got 'foo'"},
+		{in("", "remote = { proxy protocol v2 }"), "t.cfg:5: Expected '=', but got 'v2'"},
+		{in("", "remote = { proxy protocol = v3 }"), "t.cfg:5: Expected 'v1' or 'v2', but got 'v3'"},
+		{in("", "proxy protocol = v2"), "t.cfg:5: 'proxy' unexpected"},
 		{in("listen { protocol = UDP }", ""), "t.cfg:2: protocol = UDP: only streams are relayed"},
 		{in("listen { type = DGRAM }", ""), "t.cfg:2: type = DGRAM: only streams are relayed"},
 		{in("listen { tls = DTLSv1.2 }", ""), "t.cfg:2: tls = DTLSv1.2: DTLS belongs to UDP, and only streams are relayed"},
@@ -470,7 +474,7 @@ func samples() []string {
 		in("listen = { address = 127.0.0.1 port = 2222 } background = no", "remote = { address = 127.0.0.1 port = 22 }"),
 		in("listen = { port = 2222 } listen = { address = ::0 port = 2222 } listen = { ::0 port = 2224 } listen = { port = 2225 tls = yes }\nspawn { users max = 4000 users min = 10 servers min = 1 servers max = 20 }",
 			"remote = { address = 169.254.1.2 port = 22 }\nssl cert = /some/where/sample.pem\nssl passphrase = 12345"),
-		in("permit not 10.0.0.0/8 deny ::/0 sticky cache period = 3 tcp keepalive idle = 3 include = b", "tls passphrase = 'a\\061' idle timeout = 0x3k retire limit = 3 local address = ::1"),
+		in("permit not 10.0.0.0/8 deny ::/0 sticky cache period = 3 tcp keepalive idle = 3 include = b", "remote = { address = unix:/a proxy protocol = v1 } tls passphrase = 'a\\061' idle timeout = 0x3k retire limit = 3 local address = ::1"),
 		"alias x { port = 1 } setenv A = \"${HOME}\" syslog ident = x debug = ALL -NET id = z { } id = spawnd { listen { x } } id = tcprelay { mavis module = x { } }",
 		"include = a", "id = spawnd {", "\"\\", "id = \"${A", "&&&|",
 	}

@@ -58,5 +58,6 @@ func remoteGrammar() grammar[Remote] {
 		text("port", func(r *Remote) *Said[string] { return &r.Port }),
 		choice("protocol", func(r *Remote) *Said[string] { return &r.Protocol }, "TCP", "SCTP"),
 		{name: "weight", read: func(p *parser, r *Remote) error { return p.integer(&r.Weight) }},
+		{name: "proxy", ours: true, read: then(choice("protocol", func(r *Remote) *Said[string] { return &r.Proxy }, "v1", "v2"))},
 	}}
 }
