@@ -168,8 +168,8 @@ func testRoundTrips(t *testing.T) {
 		}
 	}
 	trip()
-	calls := filepath.Join(shortDir(t), "calls")
-	trace := testkit.Start(t, "strace", "-f", "-p", strconv.Itoa(r.proc.PID()), "-o", calls,
+	dir := shortDir(t)
+	trace := testkit.Start(t, "strace", "-ff", "-p", strconv.Itoa(r.proc.PID()), "-o", filepath.Join(dir, "thread"),
 		"-e", "trace=read,write,readv,writev,recvfrom,sendto,recvmsg,sendmsg,splice,epoll_ctl,setsockopt,getsockopt")
 	trace.WaitLine(`strace: Process \d+ attached`)
 	const trips = 200
@@ -178,29 +178,31 @@ func testRoundTrips(t *testing.T) {
 	}
 	trace.Signal(syscall.SIGINT)
 	<-trace.Done()
+	threads, err := filepath.Glob(filepath.Join(dir, "thread.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	reads, writes, others := 0, 0, 0
-	for line := range strings.Lines(readFile(t, calls)) {
-		switch {
-		case strings.Contains(line, ", 1024") && strings.Contains(line, "= 1024\n") && (strings.Contains(line, " write(") || strings.Contains(line, " sendto(")):
-			writes++
-		case strings.Contains(line, "= 1024\n"):
-			reads++
-		case strings.Contains(line, " splice(") || strings.Contains(line, "epoll_ctl") || strings.Contains(line, "EAGAIN"):
-			others++
+	for _, calls := range threads {
+		for line := range strings.Lines(readFile(t, calls)) {
+			moves := strings.HasSuffix(line, "= 1024\n")
+			switch {
+			case moves && (strings.HasPrefix(line, "write(") || strings.HasPrefix(line, "sendto(")):
+				writes++
+			case moves:
+				reads++
+			case strings.HasPrefix(line, "splice(") || strings.HasPrefix(line, "epoll_ctl(") || strings.Contains(line, "EAGAIN"):
+				others++
+			}
 		}
 	}
-	if reads != 2*trips || writes != 2*trips || others > trips/10 {
-		t.Errorf("%d round trips take %d reads, %d writes and %d other calls, want %d, %[5]d and none\n%s", trips, reads, writes, others, 2*trips,
-			lastLines(readFile(t, calls), 30))
+	const cut = 1 // the last call may not be seen to its end
+	if missing := 2*trips - min(reads, writes); missing < 0 || missing > cut || max(reads, writes) > 2*trips || others > trips/10 {
+		t.Errorf("%d round trips take %d reads, %d writes and %d other calls, want %d, %[5]d and none", trips, reads, writes, others, 2*trips)
 	}
 	if st := r.status().Totals; st.Spliced != 0 || st.Pipes != 0 {
 		t.Errorf("%d bytes were spliced, there are %d pipes", st.Spliced, st.Pipes)
 	}
-}
-
-func lastLines(text string, n int) string {
-	all := strings.Split(text, "\n")
-	return strings.Join(all[max(0, len(all)-n):], "\n")
 }
 
 // secured is a relay that decrypts for a pool of this remote.

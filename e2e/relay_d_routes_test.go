@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -65,15 +66,20 @@ func testNamesAndProtocols(t *testing.T) {
 		}
 	}
 	for _, words := range [][]byte{
-		clientHello(t, "b.test"),         // no route
-		[]byte("GET / HTTP/1.0\r\n\r\n"), // no TLS
-		hugeHello(16<<10 + 1),            // too long
-		hugeHello(1<<24 - 1),             // as long as may be said
+		clientHello(t, "b.test"),               // no route
+		[]byte("GET / HTTP/1.0\r\n\r\n"),       // no TLS
+		longHello(t, "a.test", 17<<10, 17<<10), // too long
+		longHello(t, "a.test", 17<<10, 100),    // likewise, and it does not come to its end
 	} {
 		c := call(t, addr)
 		_, _ = c.Write(words) // it may be closed before all is said
 		isClosed(t, c)
 	}
+	c := call(t, addr)
+	says(t, c, string(longHello(t, "a.test", 12<<10, 12<<10)))
+	hears(t, c, "\x16\x03\x03") // a handshake of the server
+	c.Close()
+	r.sessionsAre(0)
 	refused := func(listener string, n uint64) {
 		t.Helper()
 		r.eventually(func(st report.Relay) error {
@@ -116,19 +122,29 @@ func (c muteConn) Write(b []byte) (int, error) { return c.w.Write(b) }
 func (c muteConn) Read([]byte) (int, error)    { return 0, syscall.ECONNRESET }
 func (c muteConn) Close() error                { return nil }
 
-// hugeHello is the beginning of a ClientHello of so many bytes, in records of 16 KiB: as much of it as no
-// program should want.
-func hugeHello(size int) (b []byte) {
-	body := make([]byte, 4+min(size, 64<<10))
-	binary.BigEndian.PutUint32(body, 1<<24|uint32(size))
-	copy(body[4:], []byte{3, 3})
-	for len(body) > 0 {
-		n := min(len(body), 16<<10)
-		b = append(b, 22, 3, 1, byte(n>>8), byte(n))
-		b = append(b, body[:n]...)
-		body = body[n:]
+// longHello is a ClientHello with so many bytes of padding (RFC 7685) behind all else, of which so many are said, in
+// records of 8 KiB.
+func longHello(t *testing.T, server string, padding, said int) (records []byte) {
+	t.Helper()
+	const header, fixed = 4, 2 + 32 // of the message; version and random
+	message := clientHello(t, server)[5:]
+	at := header + fixed
+	at += 1 + int(message[at])                           // session
+	at += 2 + int(binary.BigEndian.Uint16(message[at:])) // suites
+	at += 1 + int(message[at])                           // compression
+	grow := func(at int, by int) {
+		binary.BigEndian.PutUint16(message[at:], binary.BigEndian.Uint16(message[at:])+uint16(by))
 	}
-	return b
+	grow(at, 4+padding)
+	size := len(message) - header + 4 + padding
+	message[1], message[2], message[3] = byte(size>>16), byte(size>>8), byte(size)
+	message = append(message, 0, 21, byte(padding>>8), byte(padding))
+	message = append(message, make([]byte, said)...)
+	for record := range slices.Chunk(message, 8<<10) {
+		records = append(records, 22, 3, 1, byte(len(record)>>8), byte(len(record)))
+		records = append(records, record...)
+	}
+	return records
 }
 
 // shredder sends the first record of a TLS client in records of a few bytes each, in a packet each.
