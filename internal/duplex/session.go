@@ -116,7 +116,9 @@ func (x *session) begin(c Conn, p flow.Plan) {
 	if err := x.takeClient(c); err != nil {
 		p = flow.Plan{Step: flow.End, Cause: flow.CauseError, Err: err}
 	}
+	leave := x.attend()
 	x.carry(ctx, p)
+	leave()
 	x.cancels(nil)
 	if x.isOver() {
 		x.end()

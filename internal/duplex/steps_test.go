@@ -158,6 +158,39 @@ func TestWait(t *testing.T) {
 	s.Wake() // in vain: it is over
 }
 
+// TestGoneWhileWaiting: a client that breaks off is missed before there is a remote, also when it has said something;
+// one that has only ended its side is not.
+func TestGoneWhileWaiting(t *testing.T) {
+	testkit.NoLeaks(t)
+	l := listenTCP(t)
+	for _, said := range []string{"", "word"} {
+		d := newDesk()
+		_, _, near := begin(t, d, flow.Plan{Step: flow.Wait, Within: time.Hour})
+		send(t, near, said)
+		near.SetLinger(0)
+		near.Close()
+		end := d.end(t)
+		expectOutcome(t, end, flow.CauseClient, 0, 0)
+		if !errors.Is(end.Err, syscall.ECONNRESET) {
+			t.Error(outcome(end))
+		}
+	}
+	d := newDesk()
+	d.again = func(*flow.Session, bool) flow.Plan { return dial(l) }
+	_, s, near := begin(t, d, flow.Plan{Step: flow.Wait})
+	send(t, near, "word")
+	closeWrite(t, near)
+	s.Wake()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, "word")
+	expectEnd(t, c)
+	c.Close()
+	expectOutcome(t, d.end(t), flow.CauseClient, 4, 0)
+}
+
 // TestEnds: a session ends in each of its steps, by an order or with its context.
 func TestEnds(t *testing.T) {
 	silent := listenTCP(t)
