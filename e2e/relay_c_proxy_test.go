@@ -146,8 +146,8 @@ func testTrustedHeaders(t *testing.T) {
 	hears(t, begins, "PROTOCOL")
 }
 
-// testRelayAsProxy is line 43: what haproxy and nginx know of a client by the header of a pool, and that the bytes
-// behind it come as they are.
+// testRelayAsProxy is line 43: what haproxy and nginx know of a client by the header of a pool or of
+// tcprelay's remotes, and that the bytes behind it come as they are.
 func testRelayAsProxy(t *testing.T) {
 	const haproxyTells = "src %[src] %[src_port] dst %[dst] %[dst_port]"
 	const nginxTells = "src $proxy_protocol_addr $proxy_protocol_port dst $proxy_protocol_server_addr $proxy_protocol_server_port"
@@ -163,6 +163,12 @@ func testRelayAsProxy(t *testing.T) {
 					t.Parallel()
 					testToldOf(t, version, back, back != web)
 				})
+				t.Run(version+" of tcprelay to "+back, func(t *testing.T) {
+					t.Parallel()
+					doors := newDoors(t)
+					doors.tcprelay(t, back, version)
+					doors.toldOf(t, back, back != web)
+				})
 			}
 		}
 		t.Run("itself", func(t *testing.T) {
@@ -172,30 +178,51 @@ func testRelayAsProxy(t *testing.T) {
 	})
 }
 
-// testToldOf has clients of all kinds ask a server that tells who they are. Who has no address is not told of: haproxy
-// takes the relay for the client then, and nginx knows nobody. A check without a header would fail.
-func testToldOf(t *testing.T, version, back string, isHAProxy bool) {
+// proxyDoors are where clients of all kinds come to a relay that is a proxy.
+type proxyDoors struct{ ip4, ip6, path string }
+
+func newDoors(t *testing.T) proxyDoors {
+	t.Helper()
 	_, port6, _ := net.SplitHostPort(freePort(t))
-	door4, door6, path := freePort(t), "[::1]:"+port6, filepath.Join(shortDir(t), "in")
-	r := startRelay(t, fmt.Sprintf("relay:\n  listeners:\n    in: {listen: [%q, %q, %q], pool: app}\n"+
-		"  pools:\n    app: {remotes: %q, proxy: %s, check: {type: http, every: 20ms, timeout: 30s, fall: 1}}\n", door4, door6, "unix:"+path, back, version))
-	for _, door := range []string{door4, door6} {
+	return proxyDoors{ip4: freePort(t), ip6: "[::1]:" + port6, path: filepath.Join(shortDir(t), "in")}
+}
+
+// relay starts one by the native configuration; more is said of its pool.
+func (d proxyDoors) relay(t *testing.T, back, version, more string) *relayed {
+	t.Helper()
+	return startRelay(t, fmt.Sprintf("relay:\n  listeners:\n    in: {listen: [%q, %q, %q], pool: app}\n  pools:\n    app: {remotes: %q, proxy: %s%s}\n",
+		d.ip4, d.ip6, "unix:"+d.path, back, version, more))
+}
+
+// tcprelay starts one by a file of tcprelay.
+func (d proxyDoors) tcprelay(t *testing.T, back, version string) {
+	t.Helper()
+	startTcprelay(t, tcprelayFile(tcprelayListen(d.ip4)+tcprelayListen(d.ip6)+tcprelayListen(d.path), tcprelayRemote(back, "proxy protocol = "+version)))
+}
+
+// testToldOf is toldOf with a check, which without a header would fail.
+func testToldOf(t *testing.T, version, back string, isHAProxy bool) {
+	doors := newDoors(t)
+	r := doors.relay(t, back, version, ", check: {type: http, every: 20ms, timeout: 30s, fall: 1}")
+	doors.toldOf(t, back, isHAProxy)
+	r.remote(back, isUp)
+}
+
+// toldOf has clients of all kinds ask a server that tells who they are. Who has no address is not told of: haproxy
+// takes the relay for the client then, and nginx knows nobody.
+func (d proxyDoors) toldOf(t *testing.T, back string, isHAProxy bool) {
+	t.Helper()
+	for _, door := range []string{d.ip4, d.ip6} {
 		c := call(t, door)
 		if got, want := getOver(t, c), fmt.Sprintf("src %s dst %s", spaced(c.LocalAddr()), spaced(c.RemoteAddr())); got != want {
 			t.Errorf("from %s: %q, want %q", door, got, want)
 		}
 	}
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	got, own, _ := strings.Cut(getOver(t, c), " dst ")
+	got, own, _ := strings.Cut(getOver(t, dialDoor(t, d.path)), " dst ")
 	host, port, _ := net.SplitHostPort(back)
 	if isHAProxy && (own != host+" "+port || !strings.HasPrefix(got, "src "+host+" ")) || !isHAProxy && strings.TrimSpace(got+own) != "src" {
 		t.Errorf("from a UNIX socket: %q to %q", got, own)
 	}
-	r.remote(back, isUp)
 }
 
 // spaced is an address with its port behind a blank.
@@ -221,24 +248,38 @@ func testHeaderIsFirst(t *testing.T) {
 		heard <- string(b)
 	})
 	for version, number := range map[string]proxyproto.Version{"v1": proxyproto.V1, "v2": proxyproto.V2} {
-		door, path := freePort(t), filepath.Join(shortDir(t), "in")
-		startRelay(t, fmt.Sprintf("relay:\n  listeners:\n    in: {listen: [%q, %q], pool: app}\n  pools:\n    app: {remotes: %q, proxy: %s}\n",
-			door, "unix:"+path, remote.addr, version))
-		for network, addr := range map[string]string{"tcp": door, "unix": path} {
-			c, err := net.Dial(network, addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			says(t, c, "PROXY and the rest")
-			c.Close()
-			b := <-heard
-			h, n, err := proxyproto.Parse([]byte(b))
-			if err != nil || h.Version != number || b[n:] != "PROXY and the rest" || h.Local != (network == "unix") {
-				t.Errorf("%s by %s: %+v, %v, then %q", network, version, h, err, b[n:])
-			}
-			if network == "tcp" && (h.From.String() != c.LocalAddr().String() || h.To.String() != door) {
-				t.Errorf("by %s: from %s to %s, want %s and %s", version, h.From, h.To, c.LocalAddr(), door)
+		native, file := newDoors(t), newDoors(t)
+		native.relay(t, remote.addr, version, "")
+		file.tcprelay(t, remote.addr, version)
+		for _, d := range []proxyDoors{native, file} {
+			for _, door := range []string{d.ip4, d.ip6, d.path} {
+				c := dialDoor(t, door)
+				says(t, c, "PROXY and the rest")
+				c.Close()
+				b := <-heard
+				h, n, err := proxyproto.Parse([]byte(b))
+				if err != nil || h.Version != number || b[n:] != "PROXY and the rest" || h.Local != (door == d.path) {
+					t.Errorf("%s by %s: %+v, %v, then %q", door, version, h, err, b[n:])
+				}
+				if !h.Local && (h.From.String() != c.LocalAddr().String() || h.To.String() != door) {
+					t.Errorf("by %s: from %s to %s, want %s and %s", version, h.From, h.To, c.LocalAddr(), door)
+				}
 			}
 		}
 	}
+}
+
+// dialDoor connects to an address or to the path of a UNIX socket.
+func dialDoor(t *testing.T, door string) net.Conn {
+	t.Helper()
+	network := "tcp"
+	if strings.HasPrefix(door, "/") {
+		network = "unix"
+	}
+	c, err := net.Dial(network, door)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
