@@ -20,7 +20,8 @@ const (
 // Inherited returns the descriptors that the parent process left for this one, by
 // name, as systemd and InheritEnv announce them (sd_listen_fds(3)): LISTEN_FDS
 // descriptors from number 3 on, LISTEN_FDNAMES their names between colons. Without
-// names a descriptor is called by its number. The map is empty when there are none
+// names a descriptor is called by its number. Of several with one name, as the sockets of one
+// systemd unit are, the second is NAME.1, the third NAME.2. The map is empty when there are none
 // or when LISTEN_PID names another process.
 //
 // The descriptors get close-on-exec, and the variables are removed from the
@@ -36,12 +37,12 @@ func Inherited() (map[string]*os.File, error) {
 	if count == "" || (pid != "" && pid != strconv.Itoa(os.Getpid())) {
 		return map[string]*os.File{}, nil
 	}
-	numbered, err := inheritedNames(count, names)
+	all, err := inheritedNames(count, names)
 	if err != nil {
 		return nil, err
 	}
-	files := make(map[string]*os.File, len(numbered))
-	for i, name := range numbered {
+	files := make(map[string]*os.File, len(all))
+	for i, name := range all {
 		fd := listenFirst + i
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return nil, fmt.Errorf("inherited descriptor %d (%s): %w", fd, name, err)
@@ -68,14 +69,19 @@ func inheritedNames(count, names string) ([]string, error) {
 			out = append(out, strconv.Itoa(listenFirst+i))
 		}
 	}
-	seen := make(map[string]bool, n)
-	for _, name := range out {
-		if seen[name] {
-			return nil, fmt.Errorf("%s=%q: the name %q is there twice", listenNames, names, name)
+	return numbered(out), nil
+}
+
+// numbered are names of which none is there twice.
+func numbered(names []string) []string {
+	seen := make(map[string]bool, len(names))
+	for i, name := range names {
+		for n := 1; seen[names[i]]; n++ {
+			names[i] = name + "." + strconv.Itoa(n)
 		}
-		seen[name] = true
+		seen[names[i]] = true
 	}
-	return out, nil
+	return names
 }
 
 // InheritEnv returns the environment lines that make Inherited work in a child

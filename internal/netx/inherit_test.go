@@ -117,7 +117,6 @@ func TestInheritedRefuses(t *testing.T) {
 		{"two", "", "number of descriptors"},
 		{"-1", "", "number of descriptors"},
 		{"2", "user", "1 names for 2"},
-		{"2", "user:user", "twice"},
 	} {
 		setListenEnv(t, map[string]string{"LISTEN_FDS": tt.count, "LISTEN_FDNAMES": tt.names})
 		files, err := Inherited()
@@ -142,5 +141,13 @@ func TestInheritedNames(t *testing.T) {
 	names, err := inheritedNames("2", "")
 	if err != nil || strings.Join(names, " ") != "3 4" {
 		t.Errorf("without names: %q, %v", names, err)
+	}
+}
+
+// TestInheritedNamesOfOneUnit: a systemd unit with several sockets gives all of them its name.
+func TestInheritedNamesOfOneUnit(t *testing.T) {
+	names, err := inheritedNames("4", "web:web:web.1:web")
+	if err != nil || strings.Join(names, " ") != "web web.1 web.1.1 web.2" {
+		t.Errorf("%q, %v", names, err)
 	}
 }
