@@ -135,7 +135,7 @@ func (p *Threads) Pause(name string, on bool) {
 }
 
 // Close closes the listening socket at addr of a listener; its sessions go on. It returns when the
-// socket is closed.
+// socket is closed and the Desk knows of all that were accepted there.
 func (p *Threads) Close(name string, addr flow.Addr) {
 	p.mu.Lock()
 	var gone []*door
@@ -147,7 +147,8 @@ func (p *Threads) Close(name string, addr flow.Addr) {
 		return is
 	})
 	p.mu.Unlock()
-	p.visit(nil)
+	p.visit(nil) // then nobody is accepted there
+	p.visit(nil) // then nobody who was is in an inbox
 	for _, d := range gone {
 		unix.Close(d.fd)
 	}
