@@ -234,6 +234,7 @@ func testCproxyRefused(t *testing.T) {
 	p.WaitLine(`\[io-0\] disconnect proxy to remote 0\.0\.0\.0:0 -> ` + remote + ` \(fd=` + fd + `\)$`)
 	back := newRemoteAt(t, "tcp", remote, echoesAs("back"))
 	hears(t, call(t, door), "back\n")
+	p.WaitLine(`\[io-0\] connect complete proxy to remote \S+ -> ` + remote) // the lines are in the order of what happened
 	if n := strings.Count(p.Output(), "errno 111: Connection refused\n"); n != 3 {
 		t.Errorf("three clients were refused, and it says so %d times:\n%s", n, p.Output())
 	}
