@@ -195,7 +195,7 @@ func testTcprelayUser(t *testing.T) {
 // testTcprelayInherits has listening sockets of systemd, and one at the standard input as inetd leaves it.
 func testTcprelayInherits(t *testing.T) {
 	testkit.Need(t, "systemd-socket-activate")
-	to := newRemote(t, echoes)
+	to, other := newRemote(t, echoes), newRemote(t, echoesAs("other"))
 	one, two, own := freePort(t), freePort(t), freePort(t)
 	dir := shortDir(t)
 	inFile, named := filepath.Join(dir, "x.sock"), filepath.Join(dir, "y.sock")
@@ -208,31 +208,27 @@ func testTcprelayInherits(t *testing.T) {
 		spawnd   string
 		doors    []string
 		line     string // of the log
+		again    bool   // HUP has it read its file; else it ends
 	}{
-		{"without listeners, all sockets", []string{"-l", one, "-l", inFile}, "", []string{one, inFile}, `listen="?` + one},
-		{"listeners elsewhere, all sockets", []string{"-l", one, "-l", two}, tcprelayListen(own), []string{one, two}, ``},
+		{"without listeners, all sockets", []string{"-l", one, "-l", inFile}, "", []string{one, inFile}, `listen="?` + one, false},
+		{"listeners elsewhere, all sockets", []string{"-l", one, "-l", two}, tcprelayListen(own), []string{one, two}, ``, false},
 		{
 			"by their addresses, beside its own",
 			[]string{"-l", one, "-l", named},
 			tcprelayListen(one) + "listen = { path = " + named + " }\n" + tcprelayListen(own),
 			[]string{one, named, own},
 			``,
+			true,
 		},
-		{"at the standard input", []string{"--inetd", "-l", one}, tcprelayListen(own) + "background = yes", []string{one}, `listen="?` + one},
+		{"at the standard input", []string{"--inetd", "-l", one}, tcprelayListen(own) + "background = yes", []string{one}, `listen="?` + one, false},
 	} {
 		t.Run(c.about, func(t *testing.T) {
-			args := append(c.activate, program(), "tcprelay", "-D", write(c.spawnd))
+			file := write(c.spawnd)
+			args := append(c.activate, program(), "tcprelay", "-D", file)
 			p := startStopped(t, "systemd-socket-activate", args...)
 			p.WaitLine(`Listening on `)
 			for _, door := range c.doors {
-				network := "tcp"
-				if strings.HasPrefix(door, "/") {
-					network = "unix"
-				}
-				conn, err := net.Dial(network, door)
-				if err != nil {
-					t.Fatal(err)
-				}
+				conn := dialDoor(t, door)
 				says(t, conn, "word")
 				hears(t, conn, "word")
 				conn.Close()
@@ -242,7 +238,17 @@ func testTcprelayInherits(t *testing.T) {
 				refuses(t, own)
 			}
 			p.WaitLine(`listener up`)
-			stopNow(t, p, syscall.SIGHUP) // who has opened the sockets reads again
+			if c.again {
+				put(t, file, tcprelayFile(c.spawnd, tcprelayRemote(other.addr)))
+				p.Signal(syscall.SIGHUP)
+				p.WaitLine(`configuration read again`)
+				for _, door := range c.doors {
+					hears(t, dialDoor(t, door), "other")
+				}
+				stopNow(t, p, syscall.SIGTERM)
+				return
+			}
+			stopNow(t, p, syscall.SIGHUP) // who has opened the sockets starts it anew
 			if strings.Contains(p.Output(), "read again") {
 				t.Errorf("HUP has it read its file:\n%s", p.Output())
 			}

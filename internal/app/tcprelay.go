@@ -83,7 +83,7 @@ type tcprelayCall struct {
 	pidFile         string
 	debug, toStderr bool
 	spawnd, worker  string // ids of sections; "" = the default ones
-	inetd           bool   // the standard input is the socket
+	inetd           bool   // inherited sockets take the place of all listeners; in the beginning: the standard input is one
 
 	stderr io.Writer
 }

@@ -29,7 +29,7 @@ type tcprelayMaster struct {
 	where    tcprelayLog
 	doors    *relayDoors
 	user     *process.Account  // whom the relay runs as; nil = as we are
-	inetd    bool              // a service manager has the sockets: nothing is read again
+	stay     bool              // in the foreground: whoever started us has left sockets
 	settings *tcprelaySettings // of the worker
 	pass     chan process.Order
 }
@@ -82,7 +82,7 @@ func (m *tcprelayMaster) begin() (err error) {
 		return exitWith{exConfig, err.Error()}
 	}
 	m.where = m.call.logOf(&m.made)
-	if !m.made.Background || m.inetd {
+	if !m.made.Background || m.stay {
 		return nil
 	}
 	if m.born, err = process.Detached(); err != nil || m.born != nil {
@@ -98,10 +98,10 @@ func (m *tcprelayMaster) begin() (err error) {
 
 // adopt has inherited sockets listen: the standard input, as inetd gives it, or those of a service
 // manager. These are for listeners that have their addresses; if there is none, they are the
-// listeners.
+// listeners, and the file is not read again.
 func (m *tcprelayMaster) adopt() (err error) {
 	d := m.doors
-	m.inetd = m.call.inetd || len(d.sockets) > 0
+	m.stay = m.call.inetd || len(d.sockets) > 0
 	if m.call.inetd {
 		fd, err := syscall.Dup(int(os.Stdin.Fd()))
 		if err != nil {
@@ -161,7 +161,7 @@ func listens(fd int) bool {
 func (m *tcprelayMaster) serve() error {
 	defer m.doors.close()
 	var ends []os.Signal
-	if m.inetd {
+	if m.call.inetd { // whoever has left the sockets starts us anew
 		ends = append(ends, syscall.SIGHUP)
 	}
 	m.asked = process.Signals(context.Background(), ends...)
@@ -341,9 +341,6 @@ func startOnly(was, now *config.Tcprelay) []string {
 
 // again is reread for a single process.
 func (m *tcprelayMaster) again(old *config.Config) (change, error) {
-	if m.inetd {
-		return change{}, errors.New("the sockets are a service manager's: it starts the relay anew")
-	}
 	now, err := m.call.loaded()
 	if err != nil {
 		return change{}, err

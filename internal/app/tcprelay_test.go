@@ -248,48 +248,88 @@ func TestTcprelaySingle(t *testing.T) {
 	}
 }
 
-// Acceptance 48: sockets that were there before.
+// inheriting is a tcprelay that has a socket at its standard input, or one of a service manager.
+func inheriting(t *testing.T, l net.Listener, stdin bool, how, file string) *testkit.Proc {
+	t.Helper()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.Command(os.Args[0], nameTcprelay, how, file)
+	cmd.Env = append(os.Environ(), asSluice+"=1", "GORACE=atexit_sleep_ms=0")
+	if stdin {
+		cmd.Stdin = f
+	} else {
+		cmd.ExtraFiles = []*os.File{f}
+		cmd.Env = append(cmd.Env, netx.InheritEnv([]string{"tcprelay@1.socket"})...)
+	}
+	p := testkit.StartCommand(t, cmd)
+	p.WaitLine(`listener up.* listen=` + l.Addr().String())
+	return p
+}
+
+// Acceptance 48: sockets that were there before take the place of the listeners.
 func TestIssue5Line48TcprelayInheritsSockets(t *testing.T) {
 	remote := echoServer(t)
 	for name, c := range map[string]struct {
-		listen func(addr string) string // in the file; "" = no listener
+		listen string // in the file; "" = no listener
 		stdin  bool
 	}{
-		"standard input":      {func(string) string { return freePort(t) }, true},
-		"by its address":      {func(addr string) string { return addr }, false},
-		"the only one":        {func(string) string { return "" }, false},
-		"of an other address": {func(string) string { return freePort(t) }, false},
+		"standard input":      {freePort(t), true},
+		"the only one":        {"", false},
+		"of an other address": {freePort(t), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := listenLocal(t).(*net.TCPListener)
-			f, err := l.File()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			addr := l.Addr().String()
-			text := tcprelayFile(c.listen(addr), remote, "background = yes")
-			if c.listen(addr) == "" {
+			l := listenLocal(t)
+			text := tcprelayFile(c.listen, remote, "background = yes")
+			if c.listen == "" {
 				text = strings.Replace(text, " listen = { address =  port =  }", "", 1)
 			}
-			cmd := exec.Command(os.Args[0], nameTcprelay, "-D", fileWith(t, "t.cfg", text))
-			cmd.Env = append(os.Environ(), asSluice+"=1", "GORACE=atexit_sleep_ms=0")
-			if c.stdin {
-				cmd.Stdin = f
-			} else {
-				cmd.ExtraFiles = []*os.File{f}
-				cmd.Env = append(cmd.Env, netx.InheritEnv([]string{"tcprelay@1.socket"})...)
-			}
-			p := testkit.StartCommand(t, cmd)
-			p.WaitLine(`listener up.* listen=` + addr)
-			f.Close()
+			p := inheriting(t, l, c.stdin, "-D", fileWith(t, "t.cfg", text))
 			l.Close()
-			answers(t, "tcp", addr)
+			answers(t, "tcp", l.Addr().String())
 			p.Signal(syscall.SIGHUP) // the service manager starts it anew
 			if err := p.Wait(); err != nil {
 				t.Errorf("after HUP: %v", err)
 			}
+			if strings.Contains(p.Output(), readAgain) {
+				t.Error("it has read its file again")
+			}
 		})
+	}
+}
+
+// Acceptance 48: with sockets that listeners have by their addresses the file is read again, as always.
+func TestIssue5Line48TcprelayReadsAgain(t *testing.T) {
+	remote := echoServer(t)
+	for _, how := range []string{"-D", "-1D"} {
+		l, own := listenLocal(t), freePort(t) // that one stays open, as a service manager has it
+		addr := l.Addr().String()
+		file := fileWith(t, "t.cfg", tcprelayFile(addr, remote, "background = yes"))
+		p := inheriting(t, l, false, how, file)
+		answers(t, "tcp", addr)
+		ownHost, ownPort, _ := net.SplitHostPort(own)
+		write(t, file, tcprelayFile(addr, remote, "background = yes", "listen = { address = "+ownHost+" port = "+ownPort+" }"))
+		p.Signal(syscall.SIGHUP)
+		answers(t, "tcp", own)
+		answers(t, "tcp", addr)
+		write(t, file, "nonsense\n")
+		p.Signal(syscall.SIGHUP)
+		p.WaitLine(readNot + `.*:1: `)
+		answers(t, "tcp", addr)
+
+		write(t, file, tcprelayFile(own, remote, "background = yes")) // it lets go of that socket
+		p.Signal(syscall.SIGHUP)
+		p.WaitLine(`listener down.* listen=` + addr)
+		write(t, file, tcprelayFile(addr, remote, "background = yes"))
+		p.Signal(syscall.SIGHUP)
+		p.WaitLine(readNot + `.*` + addr + `.*address already in use`)
+		answers(t, "tcp", own)
+		p.Signal(syscall.SIGTERM)
+		if err := p.Wait(); err != nil {
+			t.Errorf("%s, after TERM: %v", how, err)
+		}
 	}
 }
 
