@@ -31,7 +31,7 @@ func testBrokenHeaders(t *testing.T) {
 	required, accepted := freePort(t), freePort(t)
 	r := startRelay(t, fmt.Sprintf(`relay:
   listeners:
-    required: {listen: %q, pool: app, proxy: required, hello: 500ms}
+    required: {listen: %q, pool: app, proxy: required, hello: 3s}
     accepted: {listen: %q, pool: app, proxy: accepted, proxies: 127.0.0.0/8}
   pools:
     app: {remotes: %q}
@@ -50,11 +50,14 @@ func testBrokenHeaders(t *testing.T) {
 		sig + "\x31\x11\x00\x0c", sig + "\x2f\x11\x00\x0c", sig + "\x21\x11\x00\x04\x01\x02\x03\x04", // version, command, too short
 		sig + "\x21\x11\xff\xff" + strings.Repeat("\x00", 70_000), sig + "\x21\x11\x00\x0c\x01\x02\x03", // too long, half
 	}
+	var all []net.Conn
 	for _, text := range bad {
 		c := call(t, required)
 		_, _ = io.WriteString(c, text) // it may be closed before all is said
+		all = append(all, c)
+	}
+	for _, c := range all {
 		isClosed(t, c)
-		c.Close()
 	}
 	still()
 	r.eventually(func(st report.Relay) error {
@@ -95,8 +98,8 @@ func testSilentRemote(t *testing.T) {
 	idle, secure := freePort(t), freePort(t)
 	r := startRelay(t, fmt.Sprintf(`relay:
   listeners:
-    idle: {listen: %q, pool: silent, idle: 300ms}
-    secure: {listen: %q, pool: secure, connect: 300ms}
+    idle: {listen: %q, pool: silent, idle: 2s}
+    secure: {listen: %q, pool: secure, connect: 2s}
   pools:
     silent: {remotes: %q}
     secure: {remotes: %s, tls: {enabled: true, ca: %s}}

@@ -141,7 +141,7 @@ func testDrainInOrder(t *testing.T) {
 	back := newRemote(t, echoes)
 	start := func(drain string) (*relayed, string) {
 		addr := freePort(t)
-		return startRelay(t, fmt.Sprintf("relay:\n  drain: %s\n  quiet: 500ms\n%s", drain, strings.TrimPrefix(relaying(addr, "", "", back.addr), "relay:\n"))), addr
+		return startRelay(t, fmt.Sprintf("relay:\n  drain: %s\n  quiet: 5s\n%s", drain, strings.TrimPrefix(relaying(addr, "", "", back.addr), "relay:\n"))), addr
 	}
 
 	// Idle first, and then as long as the others take.

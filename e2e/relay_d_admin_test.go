@@ -186,8 +186,8 @@ func testRemoteDown(t *testing.T) {
     closes: {listen: %q, pool: closes}
     keeps: {listen: %q, pool: keeps}
   pools:
-    closes: {remotes: %q, check: {type: tcp, every: 20ms, fall: 2, on_down: close}}
-    keeps: {remotes: %q, check: {type: tcp, every: 20ms, fall: 2}}
+    closes: {remotes: %q, check: {type: tcp, every: 20ms, timeout: 20s, fall: 2, on_down: close}}
+    keeps: {remotes: %q, check: {type: tcp, every: 20ms, timeout: 20s, fall: 2}}
 `, closes, keeps, one.addr, other.addr))
 	c, k := call(t, closes), call(t, keeps)
 	hears(t, c, "closes\n")
@@ -242,6 +242,10 @@ func testSurvivesReload(t *testing.T) {
 	want()
 	r.reload(config(""))
 	want()
+	if said := r.keeps(strings.Replace(config(""), "pool: app", "pool: ap", 1)); !strings.Contains(said, "no pool is called ap") {
+		t.Errorf("a wrong configuration: %s", said)
+	}
+	want()
 	says(t, held, "still")
 	hears(t, held, "still")
 	hears(t, call(t, addr), "a\n")
@@ -256,9 +260,16 @@ func testSessionLog(t *testing.T) {
 	doors := map[string]string{}
 	var listeners strings.Builder
 	for _, l := range []struct{ name, more string }{
-		{"plain", "pool: app"}, {"ends", "pool: ends"}, {"idle", "pool: app, idle: 100ms"}, {"nobody", "pool: nobody"}, {"denied", "pool: app, rules: deny 127.0.0.0/8"},
-		{"limit", "pool: app, max_rate: 0.001"}, {"header", "pool: app, proxy: required"}, {"hello", "routes: sni=a.test pool=app, hello: 100ms"},
-		{"full", "pool: full, within: 200ms"}, {"half", "pool: half, half_close: 100ms"},
+		{"plain", "pool: app"},
+		{"ends", "pool: ends"},
+		{"idle", "pool: app, idle: 2s"},
+		{"nobody", "pool: nobody"},
+		{"denied", "pool: app, rules: deny 127.0.0.0/8"},
+		{"limit", "pool: app, max_rate: 0.001"},
+		{"header", "pool: app, proxy: required"},
+		{"hello", "routes: sni=a.test pool=app, hello: 100ms"},
+		{"full", "pool: full, within: 2s"},
+		{"half", "pool: half, half_close: 100ms"},
 	} {
 		doors[l.name] = freePort(t)
 		fmt.Fprintf(&listeners, "    %s: {listen: %q, %s}\n", l.name, doors[l.name], l.more)
@@ -309,7 +320,7 @@ func testSessionLog(t *testing.T) {
 	r.session("listener", "hello", "cause", "hello")
 	full := talk("full")
 	isClosed(t, call(t, doors["full"]))
-	if e := r.session("listener", "full", "cause", "full"); e["queue"] < "0.200" {
+	if e := r.session("listener", "full", "cause", "full"); e["queue"] < "2.000" {
 		t.Errorf("a client that waited in vain has queued for %s s", e["queue"])
 	}
 	full.Close()

@@ -119,7 +119,7 @@ func testChecks(t *testing.T) {
 
 // checkedBy is how pools of these tests are checked.
 func checkedBy(how string) string {
-	return ", check: {every: 20ms, rise: 1, fall: 1, " + how + "}"
+	return ", check: {every: 20ms, timeout: 20s, rise: 1, fall: 1, " + how + "}"
 }
 
 func testCheckTCP(t *testing.T) {
@@ -166,7 +166,7 @@ func testCheckTalk(t *testing.T) {
 func testCheckTLS(t *testing.T) {
 	a, at := newAuthority(t), freePort(t)
 	plain := newRemote(t, mute)
-	r := startRelay(t, relaying(freePort(t), "", checkedBy("type: tls, timeout: 1s"), at, plain.addr))
+	r := startRelay(t, relaying(freePort(t), "", ", check: {type: tls, every: 20ms, timeout: 1s, rise: 1}", at, plain.addr))
 	r.remote(at, isDown)
 	startReverser(t, at, a, "server")
 	r.remote(at, isUp)
@@ -256,8 +256,9 @@ func testRiseAndFall(t *testing.T) {
 		return nil
 	})
 	r.remote(at, isDown)
-	if said := strings.Count(r.proc.Output(), `msg="remote `); said != 1 || !strings.Contains(r.proc.Output(), `msg="remote down"`) {
-		t.Errorf("the log tells of %d changes, want one, that it is down:\n%s", said, r.proc.Output())
+	r.proc.WaitLine(`msg="remote down"`)
+	if said := strings.Count(r.proc.Output(), `msg="remote `); said != 1 {
+		t.Errorf("the log tells of %d changes, want that one:\n%s", said, r.proc.Output())
 	}
 	close(goOn)
 	r.remote(at, isUp)
@@ -378,19 +379,18 @@ func testBackOff(t *testing.T) {
 	for range 5 {
 		ask()
 	}
-	// One client tries it each time that its time is over: 100, 200, 400, 800, 1600 ms.
-	var until time.Time
+	// One client tries it each time that its time is over, and then it is left out for twice as long.
+	last := ask()
 	testkit.Eventually(t, func() error {
 		one := ask()
-		until = one.Until
-		if one.Failures < 7 {
+		if least := 100 * time.Millisecond << (one.Failures - 2); one.Failures > last.Failures && one.Until.Sub(last.Until) < least {
+			t.Fatalf("after %d failures it is left out until %v, before until %v, want %v more", one.Failures, one.Until, last.Until, least)
+		}
+		if last = one; one.Failures < 7 {
 			return fmt.Errorf("%d failures", one.Failures)
 		}
 		return nil
 	})
-	if left := time.Until(until); left > 3200*time.Millisecond*11/10 || left < 400*time.Millisecond {
-		t.Errorf("the seventh time it is left out for %v more, want 3.2 s from then on", left)
-	}
 	newRemoteAt(t, "tcp", refuses, echoesAs("back"))
 	testkit.Eventually(t, func() error {
 		if name := hearsLine(t, call(t, addr)); name != "back" {

@@ -228,7 +228,7 @@ func testDNS(t *testing.T) {
     service: {listen: %q, pool: service}
   pools:
     host: {remotes: "app.test:%s weight=2"}
-    service: {remotes: "srv:_app._tcp.test name=app", check: {type: tcp, every: 20ms, rise: 1, fall: 1}}
+    service: {remotes: "srv:_app._tcp.test name=app", check: {type: tcp, every: 20ms, timeout: 20s, rise: 1, fall: 1}}
 `, names.addr, host, service, port))
 	hears(t, call(t, host), "one\n")
 
