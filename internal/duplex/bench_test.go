@@ -202,7 +202,7 @@ func (x *bench) serve(c net.Conn, to flow.Addr) {
 		return // the ends have gone
 	}
 	s := &flow.Session{Listener: &flow.Listener{NoDelay: true, Idle: time.Hour, HalfClose: time.Hour}}
-	x.group.Start(x.b.Context(), s, t, flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to}})
+	x.group.Start(x.b.Context(), s, t, flow.Plan{Step: flow.Dial, Target: &flow.Target{Addr: to}})
 }
 
 func (x *bench) line() string {

@@ -111,7 +111,7 @@ func (p *pairing) run(t testing.TB, l flow.Listener, prelude []byte) {
 	ctx, stop := context.WithCancel(t.Context())
 	p.stop = stop
 	p.s = &flow.Session{ID: ids.Add(1), Listener: &l, Begun: time.Now()}
-	target := flow.Target{Name: "r", Pool: "p", Addr: flow.FromNet(behind.Addr()), Prelude: prelude}
+	target := &flow.Target{Name: "r", Pool: "p", Addr: flow.FromNet(behind.Addr()), Prelude: prelude}
 	if p.encryptOut {
 		target.TLS = p.asClient()
 	}

@@ -58,7 +58,7 @@ func opensslPair(t *testing.T, version string) (d *desk, client, server *testkit
 	}
 	d = newDesk()
 	g := New(d, 0)
-	plan := flow.Plan{Step: flow.Dial, Target: flow.Target{Name: "r", Addr: addr, TLS: clientTLS()}}
+	plan := flow.Plan{Step: flow.Dial, Target: &flow.Target{Name: "r", Addr: addr, TLS: clientTLS()}}
 	g.Start(t.Context(), &flow.Session{Listener: &flow.Listener{}}, secure, plan)
 	t.Cleanup(g.Wait)
 	<-d.connected

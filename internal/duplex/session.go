@@ -62,8 +62,9 @@ func newSession(ctx context.Context, g *Group, s *flow.Session) *session {
 func (x *session) note() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	pool, remote := x.s.Destination()
 	x.seen = flow.View{
-		ID: x.s.ID, Listener: x.s.Listener.Name, Client: x.s.Client, Pool: x.s.Remote.Pool, Remote: x.s.Remote.Name,
+		ID: x.s.ID, Listener: x.s.Listener.Name, Client: x.s.Client, Pool: pool, Remote: remote,
 		Begun: x.s.Begun, Connected: x.s.Connected,
 	}
 }
@@ -232,7 +233,7 @@ func (x *session) connect(ctx context.Context, p flow.Plan) error {
 }
 
 // greet says to a remote what is said before the session.
-func (x *session) greet(ctx context.Context, c net.Conn, to flow.Target) (*leg, error) {
+func (x *session) greet(ctx context.Context, c net.Conn, to *flow.Target) (*leg, error) {
 	l, err := newLeg(c)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func begin(t *testing.T, d *desk, plan flow.Plan) (g *Group, s *flow.Session, ne
 }
 
 func dial(l net.Listener) flow.Plan {
-	return flow.Plan{Step: flow.Dial, Target: flow.Target{Name: "r", Pool: "p", Addr: flow.FromNet(l.Addr())}}
+	return flow.Plan{Step: flow.Dial, Target: &flow.Target{Name: "r", Pool: "p", Addr: flow.FromNet(l.Addr())}}
 }
 
 // refusing is an address where nobody listens.
@@ -130,8 +130,8 @@ func TestWait(t *testing.T) {
 		switch {
 		case late:
 			return dial(l)
-		case s.Queued > 0 && s.Remote.Name == "":
-			s.Remote.Name = "woken before"
+		case s.Queued > 0 && s.Keep == nil:
+			s.Keep = "woken before"
 			return flow.Plan{Step: flow.Wait}
 		}
 		return flow.Plan{Step: flow.Wait, Within: time.Millisecond}
@@ -351,7 +351,7 @@ func TestUnix(t *testing.T) {
 	}
 	defer l.Close()
 	d := newDesk()
-	_, _, near := begin(t, d, flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: flow.Addr{Network: flow.Unix, Path: path}}})
+	_, _, near := begin(t, d, flow.Plan{Step: flow.Dial, Target: &flow.Target{Addr: flow.Addr{Network: flow.Unix, Path: path}}})
 	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)

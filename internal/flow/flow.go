@@ -82,11 +82,11 @@ type Plan struct {
 	// at anew.
 	Skip int
 
-	Target Target        // of Dial
+	Target *Target       // of Dial
 	Within time.Duration // of Look, Dial and Wait: time for the step; if zero none is kept. A Look after a Look that skips nothing and has none goes on in the time of the one before
 }
 
-// Target is where a session is to be connected to.
+// Target is where a session is to be connected to. It is never modified: sessions share it.
 type Target struct {
 	Name    string      // what the remote is called in logs and status
 	Pool    string      // whose remote it is; names are unique in a pool
@@ -177,7 +177,7 @@ type Session struct {
 	Begun     time.Time
 	Connected time.Time     // zero until then
 	Queued    time.Duration // in all steps Wait
-	Remote    Target        // the last one that was dialed; Name is "" before
+	Remote    *Target       // the last one that was dialed; nil before
 
 	Up, Down uint64 // bytes that were taken by the remote and by the client, Prelude not counted
 	Cause    Cause
@@ -189,6 +189,14 @@ type Session struct {
 	Keep any // the Desk's
 
 	Waker Waker // the core's; see Wake
+}
+
+// Destination is the pool and the name of the remote that was dialed last, "" before.
+func (s *Session) Destination() (pool, remote string) {
+	if s.Remote == nil {
+		return "", ""
+	}
+	return s.Remote.Pool, s.Remote.Name
 }
 
 // Wake has the Desk asked Again, soon and by the core of the session. Any goroutine may

@@ -21,7 +21,7 @@ var errNoAnswer = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 var errItself = fmt.Errorf("nobody is there but the connection itself: %w", unix.ECONNREFUSED)
 
 // dial begins to connect to a target; with an error there is nothing left of it.
-func (t *thread) dial(s *session, to flow.Target) error {
+func (t *thread) dial(s *session, to *flow.Target) error {
 	s.Remote, s.RemoteFD = to, -1
 	fd, err := t.dialSocket(s.Listener, to)
 	if err != nil {
@@ -50,7 +50,7 @@ func (t *thread) dial(s *session, to flow.Target) error {
 }
 
 // dialSocket makes the socket of a connection; the address to connect to is in t.addr then.
-func (t *thread) dialSocket(l *flow.Listener, to flow.Target) (fd int, err error) {
+func (t *thread) dialSocket(l *flow.Listener, to *flow.Target) (fd int, err error) {
 	family, err := t.addr.set(to.Addr)
 	if err != nil {
 		return -1, err
@@ -84,7 +84,7 @@ func protocol(n flow.Network) int {
 
 // bindTo gives a socket its local address; the port is chosen when it connects, so that
 // connections to several remotes can share one (IP_BIND_ADDRESS_NO_PORT, ip(7)).
-func bindTo(fd, family int, to flow.Target) error {
+func bindTo(fd, family int, to *flow.Target) error {
 	var a sockaddr
 	own, err := a.setIP(netip.AddrPortFrom(to.From, 0))
 	if err != nil {

@@ -97,7 +97,7 @@ func TestNoDescriptorToDial(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer gone.Close()
-	d := &desk{target: flow.Target{Addr: flow.FromNet(gone.Addr())}}
+	d := &desk{target: &flow.Target{Addr: flow.FromNet(gone.Addr())}}
 	var old unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_NOFILE, &old)
 	d.open = func(*flow.Session) flow.Plan {

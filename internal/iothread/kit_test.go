@@ -20,7 +20,7 @@ import (
 
 // desk is a Desk that sends every client to one target, unless a test has it do something else.
 type desk struct {
-	target flow.Target
+	target *flow.Target
 	within time.Duration
 
 	open      func(s *flow.Session) flow.Plan

@@ -49,7 +49,7 @@ func onBoth(t *testing.T, c Config, test func(t *testing.T, d *desk, start func(
 func TestRelay(t *testing.T) {
 	onBoth(t, Config{}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "tcp", "127.0.0.1:0", echo)
-		d.target = flow.Target{Name: "echo", Pool: "all", Addr: s.addr}
+		d.target = &flow.Target{Name: "echo", Pool: "all", Addr: s.addr}
 		addr := listen(t, start(), flow.Listener{})
 		c := dialTo(t, addr)
 		io.WriteString(c, "there and back")
@@ -69,7 +69,7 @@ func TestRelay(t *testing.T) {
 func TestUnix(t *testing.T) {
 	onBoth(t, Config{}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "unix", filepath.Join(t.TempDir(), "remote"), echo)
-		d.target = flow.Target{Addr: s.addr}
+		d.target = &flow.Target{Addr: s.addr}
 		addr := listen(t, start(), flow.Listener{Addr: flow.Addr{Network: flow.Unix, Path: filepath.Join(t.TempDir(), "door")}})
 		c := dialTo(t, addr)
 		text := strings.Repeat("there and back", 100_000)
@@ -88,7 +88,7 @@ func TestUnix(t *testing.T) {
 func TestIPv6(t *testing.T) {
 	onBoth(t, Config{}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "tcp", "[::1]:0", echo)
-		d.target = flow.Target{Addr: s.addr}
+		d.target = &flow.Target{Addr: s.addr}
 		all := listen(t, start(), flow.Listener{Addr: must("[::]:0"), DSCP: 8, NoDelay: true})
 		for i, host := range []string{"127.0.0.1", "[::1]"} {
 			to := must(fmt.Sprintf("%s:%d", host, all.IP.Port()))
@@ -121,7 +121,7 @@ func TestHalfClose(t *testing.T) {
 			all, _ := io.ReadAll(c)
 			got <- string(all)
 		})
-		d.target = flow.Target{Addr: s.addr}
+		d.target = &flow.Target{Addr: s.addr}
 		c := dialTo(t, listen(t, start(), flow.Listener{HalfClose: testkit.Patience}))
 		reads(t, c, "first")
 		io.WriteString(c, "second")
@@ -140,7 +140,7 @@ func TestHalfClose(t *testing.T) {
 func TestExact(t *testing.T) {
 	onBoth(t, Config{Threads: 2, Pipes: 3 << 20}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { exchange(t, c, 1) })
-		d.target = flow.Target{Addr: s.addr}
+		d.target = &flow.Target{Addr: s.addr}
 		carrier := start()
 		addr := listen(t, carrier, flow.Listener{})
 		small := listen(t, carrier, flow.Listener{Buffer: 5000, NoDelay: true})
@@ -228,7 +228,7 @@ func TestReset(t *testing.T) {
 			hold <- c
 			<-hold
 		})
-		d.target = flow.Target{Addr: s.addr}
+		d.target = &flow.Target{Addr: s.addr}
 		addr := listen(t, start(), flow.Listener{})
 		for i, tt := range []struct {
 			byRemote bool
@@ -261,7 +261,7 @@ func TestBeforeRemote(t *testing.T) {
 	onBoth(t, Config{}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "tcp", "127.0.0.1:0", echo)
 		waits := make(chan *flow.Session, 1)
-		d.target = flow.Target{Addr: s.addr, Prelude: []byte("prelude ")}
+		d.target = &flow.Target{Addr: s.addr, Prelude: []byte("prelude ")}
 		d.open = func(s *flow.Session) flow.Plan {
 			waits <- s
 			return flow.Plan{Step: flow.Wait, Within: testkit.Patience}
@@ -311,7 +311,7 @@ func TestLate(t *testing.T) {
 func TestLook(t *testing.T) {
 	onBoth(t, Config{Buffer: 100}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "tcp", "127.0.0.1:0", echo)
-		d.target = flow.Target{Addr: s.addr}
+		d.target = &flow.Target{Addr: s.addr}
 		lines := make(chan string, 2)
 		seen := make(chan int, 100)
 		d.open = func(*flow.Session) flow.Plan { return flow.Plan{Step: flow.Look, Within: testkit.Patience} }
@@ -429,7 +429,7 @@ func TestRetry(t *testing.T) {
 		s := serve(t, "tcp", "127.0.0.1:0", echo)
 		gone, _ := net.Listen("tcp", "127.0.0.1:0")
 		gone.Close()
-		d.target = flow.Target{Name: "gone", Addr: flow.FromNet(gone.Addr())}
+		d.target = &flow.Target{Name: "gone", Addr: flow.FromNet(gone.Addr())}
 		d.failed = func(s2 *flow.Session, err error) flow.Plan {
 			if want := "connect to " + d.target.Addr.String() + ": connection refused"; err.Error() != want || !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("%v, want %s", err, want)
@@ -437,7 +437,7 @@ func TestRetry(t *testing.T) {
 			if s2.Remote.Name != "gone" {
 				t.Errorf("%q has failed", s2.Remote.Name)
 			}
-			return flow.Plan{Step: flow.Dial, Target: flow.Target{Name: "here", Addr: s.addr}}
+			return flow.Plan{Step: flow.Dial, Target: &flow.Target{Name: "here", Addr: s.addr}}
 		}
 		c := dialTo(t, listen(t, start(), flow.Listener{}))
 		io.WriteString(c, "x")
@@ -452,7 +452,7 @@ func TestRetry(t *testing.T) {
 // TestNoAnswer: a remote that takes no more connections is given up in time.
 func TestNoAnswer(t *testing.T) {
 	onBoth(t, Config{}, func(t *testing.T, d *desk, start func() carrier) {
-		d.target = flow.Target{Addr: silent(t)}
+		d.target = &flow.Target{Addr: silent(t)}
 		d.within = 50 * time.Millisecond
 		c := dialTo(t, listen(t, start(), flow.Listener{}))
 		reads(t, c, "")
@@ -469,7 +469,7 @@ func TestFrom(t *testing.T) {
 	onBoth(t, Config{}, func(t *testing.T, d *desk, start func() carrier) {
 		peers := make(chan flow.Addr, 1)
 		s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { peers <- flow.FromNet(c.RemoteAddr()) })
-		d.target = flow.Target{Addr: s.addr, From: must("127.0.0.9:1").IP.Addr()}
+		d.target = &flow.Target{Addr: s.addr, From: must("127.0.0.9:1").IP.Addr()}
 		c := dialTo(t, listen(t, start(), flow.Listener{}))
 		if peer := <-peers; peer.IP.Addr() != d.target.From {
 			t.Errorf("comes from %s", peer)
@@ -477,9 +477,9 @@ func TestFrom(t *testing.T) {
 		reads(t, c, "")
 		c.Close()
 		closed(t, d, 1)
-		wrong := d.target
+		wrong := *d.target
 		wrong.From = must("[::1]:1").IP.Addr()
-		d.open = func(*flow.Session) flow.Plan { return flow.Plan{Step: flow.Dial, Target: wrong} }
+		d.open = func(*flow.Session) flow.Plan { return flow.Plan{Step: flow.Dial, Target: &wrong} }
 		c = dialTo(t, listen(t, start(), flow.Listener{}))
 		reads(t, c, "")
 		if end := closed(t, d, 2)[1]; end.Err == nil || !strings.Contains(end.Err.Error(), "other IP version") {
@@ -534,7 +534,7 @@ func TestTimes(t *testing.T) {
 				over := make(chan struct{})
 				s := serve(t, "tcp", "127.0.0.1:0", func(halfConn) { <-over })
 				defer close(over)
-				d.target = flow.Target{Addr: s.addr}
+				d.target = &flow.Target{Addr: s.addr}
 				c := dialTo(t, listen(t, start(), tt.l))
 				io.WriteString(c, "x")
 				if tt.half {
@@ -552,7 +552,7 @@ func TestTimes(t *testing.T) {
 func TestOrders(t *testing.T) {
 	onBoth(t, Config{Threads: 2}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "tcp", "127.0.0.1:0", echo)
-		d.target = flow.Target{Name: "echo", Pool: "all", Addr: s.addr}
+		d.target = &flow.Target{Name: "echo", Pool: "all", Addr: s.addr}
 		carrier := start()
 		addr := listen(t, carrier, flow.Listener{Name: "door"})
 		var clients []halfConn
@@ -619,8 +619,8 @@ func TestDrain(t *testing.T) {
 		}
 		s := serve(t, "tcp", "127.0.0.1:0", echo)
 		plans := []flow.Plan{
-			{Step: flow.Dial, Target: flow.Target{Addr: s.addr}},
-			{Step: flow.Dial, Target: flow.Target{Addr: silent(t)}},
+			{Step: flow.Dial, Target: &flow.Target{Addr: s.addr}},
+			{Step: flow.Dial, Target: &flow.Target{Addr: silent(t)}},
 			{Step: flow.Look},
 			{Step: flow.Wait},
 		}
@@ -665,7 +665,7 @@ func TestDrain(t *testing.T) {
 func TestDoors(t *testing.T) {
 	onBoth(t, Config{Threads: 2}, func(t *testing.T, d *desk, start func() carrier) {
 		s := serve(t, "tcp", "127.0.0.1:0", echo)
-		d.target = flow.Target{Addr: s.addr}
+		d.target = &flow.Target{Addr: s.addr}
 		carrier := start()
 		addr := listen(t, carrier, flow.Listener{Name: "a"})
 		other := listen(t, carrier, flow.Listener{Name: "b"})

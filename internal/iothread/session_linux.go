@@ -317,8 +317,9 @@ func (t *thread) endAll() {
 
 // view is a copy of what s is.
 func (s *session) view() flow.View {
+	pool, remote := s.Destination()
 	return flow.View{
-		ID: s.ID, Listener: s.Listener.Name, Client: s.Client, Pool: s.Remote.Pool, Remote: s.Remote.Name, Begun: s.Begun, Connected: s.Connected,
+		ID: s.ID, Listener: s.Listener.Name, Client: s.Client, Pool: pool, Remote: remote, Begun: s.Begun, Connected: s.Connected,
 		Quiet: time.Duration(s.t.now - s.since), Up: s.Up, Down: s.Down,
 	}
 }

@@ -80,7 +80,7 @@ func TestSlowReader(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			const size = 40 << 20
 			s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { c.Write(make([]byte, size)) })
-			d := &desk{target: flow.Target{Addr: s.addr}}
+			d := &desk{target: &flow.Target{Addr: s.addr}}
 			threads := run(t, Config{}, d)
 			c := dialTo(t, listen(t, threads, tt.l))
 			testkit.Eventually(t, func() error {
@@ -123,7 +123,7 @@ func TestResetOfBlocked(t *testing.T) {
 		}()
 		c.Write(make([]byte, 100<<20))
 	})
-	d := &desk{target: flow.Target{Addr: s.addr}}
+	d := &desk{target: &flow.Target{Addr: s.addr}}
 	threads := run(t, Config{}, d)
 	c := dialTo(t, listen(t, threads, flow.Listener{}))
 	testkit.Eventually(t, func() error {
@@ -153,7 +153,7 @@ func TestResetAfterEnd(t *testing.T) {
 		// It has been told of the end; the reset is an error of the socket all the same.
 		saw <- waitError(c)
 	})
-	d := &desk{target: flow.Target{Addr: s.addr}}
+	d := &desk{target: &flow.Target{Addr: s.addr}}
 	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
 	c.CloseWrite()
 	<-ended
@@ -174,7 +174,7 @@ func TestResetBeforeWrite(t *testing.T) {
 	const last = "the last words.."
 	hold := make(chan halfConn)
 	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { hold <- c; <-hold })
-	d := &desk{target: flow.Target{Addr: s.addr}}
+	d := &desk{target: &flow.Target{Addr: s.addr}}
 	threads := run(t, Config{}, d)
 	c := dialTo(t, listen(t, threads, flow.Listener{Buffer: len(last)}))
 	r := <-hold
@@ -212,7 +212,7 @@ func TestMeetsItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.WriteFile(ports, old, 0)
-	d := &desk{target: flow.Target{Addr: must("127.0.0.1:40001")}}
+	d := &desk{target: &flow.Target{Addr: must("127.0.0.1:40001")}}
 	d.open = func(*flow.Session) flow.Plan {
 		if err := os.WriteFile(ports, []byte("40001 40001"), 0); err != nil {
 			t.Error(err)
@@ -289,7 +289,7 @@ func TestPrelude(t *testing.T) {
 		all, _ := io.ReadAll(c)
 		got <- string(all)
 	})
-	d := &desk{target: flow.Target{Addr: s.addr, Prelude: []byte(prelude)}}
+	d := &desk{target: &flow.Target{Addr: s.addr, Prelude: []byte(prelude)}}
 	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
 	io.WriteString(c, "and then")
 	c.CloseWrite()
@@ -310,7 +310,7 @@ func TestNoPipes(t *testing.T) {
 		l flow.Listener
 	}{{Config{Pipes: 1}, flow.Listener{}}, {Config{Copy: true}, flow.Listener{}}, {Config{}, flow.Listener{Copy: true}}} {
 		s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { c.Write(make([]byte, 8<<20)) })
-		d := &desk{target: flow.Target{Addr: s.addr}}
+		d := &desk{target: &flow.Target{Addr: s.addr}}
 		threads := run(t, tt.c, d)
 		c := dialTo(t, listen(t, threads, tt.l))
 		if n, err := io.Copy(io.Discard, c); n != 8<<20 || err != nil {
@@ -389,7 +389,7 @@ func TestUnixCloses(t *testing.T) {
 		got <- string(all)
 	})
 	waits := make(chan *flow.Session, 1)
-	d := &desk{target: flow.Target{Addr: s.addr}}
+	d := &desk{target: &flow.Target{Addr: s.addr}}
 	d.open = func(s *flow.Session) flow.Plan {
 		waits <- s
 		return flow.Plan{Step: flow.Wait}
@@ -409,7 +409,7 @@ func TestUnixCloses(t *testing.T) {
 // TestGoneWhileWaiting: a client that breaks off is noticed while it waits and while we connect.
 func TestGoneWhileWaiting(t *testing.T) {
 	testkit.NoLeaks(t)
-	for _, plan := range []flow.Plan{{Step: flow.Wait}, {Step: flow.Dial, Target: flow.Target{Addr: silent(t)}}} {
+	for _, plan := range []flow.Plan{{Step: flow.Wait}, {Step: flow.Dial, Target: &flow.Target{Addr: silent(t)}}} {
 		d := &desk{open: func(*flow.Session) flow.Plan { return plan }}
 		c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
 		c.(*net.TCPConn).SetLinger(0)
@@ -424,7 +424,7 @@ func TestGoneWhileWaiting(t *testing.T) {
 func TestUrgent(t *testing.T) {
 	testkit.NoLeaks(t)
 	s := serve(t, "tcp", "127.0.0.1:0", echo)
-	d := &desk{target: flow.Target{Addr: s.addr}}
+	d := &desk{target: &flow.Target{Addr: s.addr}}
 	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
 	raw, _ := c.(*net.TCPConn).SyscallConn()
 	raw.Control(func(fd uintptr) {
@@ -445,7 +445,7 @@ func TestIdleCost(t *testing.T) {
 		t.Errorf("a session takes %d bytes", size)
 	}
 	s := serve(t, "tcp", "127.0.0.1:0", echo)
-	d := &desk{target: flow.Target{Addr: s.addr}}
+	d := &desk{target: &flow.Target{Addr: s.addr}}
 	threads := run(t, Config{Threads: 2}, d)
 	addr := listen(t, threads, flow.Listener{})
 	open := func() {
@@ -481,7 +481,7 @@ func TestHalfClosedForever(t *testing.T) {
 		served.Add(1)
 		<-*until
 	})
-	d := &desk{target: flow.Target{Addr: s.addr}, within: testkit.Patience}
+	d := &desk{target: &flow.Target{Addr: s.addr}, within: testkit.Patience}
 	threads := run(t, Config{Threads: 2}, d)
 	addr := listen(t, threads, flow.Listener{HalfClose: 20 * time.Millisecond})
 	before := descriptors(t)
@@ -536,7 +536,7 @@ func TestChurn(t *testing.T) {
 		if s2.ID%7 == 0 {
 			to = flow.FromNet(gone.Addr())
 		}
-		return flow.Plan{Step: flow.Dial, Target: flow.Target{Addr: to, Prelude: []byte("p")}, Within: testkit.Patience}
+		return flow.Plan{Step: flow.Dial, Target: &flow.Target{Addr: to, Prelude: []byte("p")}, Within: testkit.Patience}
 	}
 	d.open = func(s2 *flow.Session) flow.Plan {
 		switch s2.ID % 3 {
@@ -661,7 +661,7 @@ func TestRefuses(t *testing.T) {
 func TestEarly(t *testing.T) {
 	testkit.NoLeaks(t)
 	remote := serve(t, "tcp", "127.0.0.1:0", echo)
-	d := &desk{target: flow.Target{Addr: remote.addr}}
+	d := &desk{target: &flow.Target{Addr: remote.addr}}
 	fds := make(chan int, 1)
 	d.open = func(s *flow.Session) flow.Plan { fds <- s.ClientFD; return d.dial() }
 	threads := run(t, Config{}, d)

@@ -16,18 +16,29 @@ type outward struct {
 	from  netip.Addr
 	tls   func(name string) *tls.Config // nil = as it is
 	names map[string]string             // of remotes: the name that TLS asks for and looks for
+
+	// targets are those of remotes for which all sessions have the same one.
+	targets map[string]*flow.Target
 }
 
 func (o *outward) encrypts() bool { return o.tls != nil }
 
 // target is where a session of this pool is to be connected to.
-func (o *outward) target(pool string, remote *pool.Remote, s *flow.Session, st *session) flow.Target {
-	t := flow.Target{Name: remote.Name, Pool: pool, Addr: remote.Addr, From: o.from}
+func (o *outward) target(pool string, remote *pool.Remote, s *flow.Session, st *session) *flow.Target {
+	if t := o.targets[remote.Name]; t != nil && t.Addr == remote.Addr {
+		return t
+	}
+	t := o.plain(pool, remote)
 	if o.proxy != ProxyNone {
 		t.Prelude = proxyproto.Append(nil, o.header(s, st))
 	}
 	t.TLS = o.client(remote.Name, remote.Addr)
 	return t
+}
+
+// plain is a target to which nothing is said before, and nothing in secret.
+func (o *outward) plain(pool string, remote *pool.Remote) *flow.Target {
+	return &flow.Target{Name: remote.Name, Pool: pool, Addr: remote.Addr, From: o.from}
 }
 
 // client is the TLS towards a remote, nil when there is none.

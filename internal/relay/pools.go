@@ -132,10 +132,14 @@ func (b *backend) applyLocked() {
 	members := membersOf(b.conf.Remotes, b.answers)
 	o := b.conf.outward
 	o.names = make(map[string]string, len(members))
+	o.targets = make(map[string]*flow.Target, len(members))
 	remotes := make([]pool.Remote, len(members))
 	for i, m := range members {
 		remotes[i] = m.Remote
 		o.names[m.Name] = cmp.Or(b.conf.askFor(), serverName(m.host, m.Addr))
+		if o.proxy == ProxyNone && !o.encrypts() {
+			o.targets[m.Name] = o.plain(b.name, &m.Remote)
+		}
 	}
 	b.outward.Store(&o)
 	b.pool.Update(time.Now(), b.conf.Config, remotes)

@@ -218,7 +218,8 @@ func TestTrace(t *testing.T) {
 	c.Pools[0].Balance = pool.First
 	h := open(t, c, func(o *Options) {
 		o.Trace = func(e Event, s *flow.Session, err error) {
-			_, _ = turns.Write(fmt.Appendf(nil, "%s %s %v %v;", names[e], s.Remote.Name, err != nil, s.ClientFD >= 0))
+			_, remote := s.Destination()
+			_, _ = turns.Write(fmt.Appendf(nil, "%s %s %v %v;", names[e], remote, err != nil, s.ClientFD >= 0))
 		}
 	})
 	talk(t, h.dial(0), "x")

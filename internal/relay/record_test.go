@@ -63,7 +63,7 @@ func TestManual(t *testing.T) {
 	begun := at.Add(-1234 * time.Millisecond)
 	s := &flow.Session{
 		ID: 7, Listener: &flow.Listener{Name: "web"}, Peer: addr("192.0.2.9:4711"), Client: addr("192.0.2.7:50905"),
-		Begun: begun, Connected: begun.Add(time.Millisecond), Remote: flow.Target{Pool: "web", Name: "10.0.0.1:80"},
+		Begun: begun, Connected: begun.Add(time.Millisecond), Remote: &flow.Target{Pool: "web", Name: "10.0.0.1:80"},
 		Up: 123, Down: 4567, Cause: flow.CauseClient,
 	}
 	want := "\n```text session\n" + string(appendRecord(nil, s, begun, at)) + "```\n"
