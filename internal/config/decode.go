@@ -224,6 +224,10 @@ func (d *decoder) list(key string, list List, m tree.Member) bool {
 	}
 	list.Clear()
 	for i, item := range m.Value.Items {
+		if item.Kind == tree.Group { // as [127.0.0.1:80] is, to the parser of YAML
+			d.fail(item.Place, "%s[%d]: want one value; one with a colon has to stand in quotes here", key, i)
+			return false
+		}
 		if !d.scalar(fmt.Sprintf("%s[%d]", key, i), m.Place, item, list.Add) {
 			return false
 		}
