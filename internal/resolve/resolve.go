@@ -65,14 +65,6 @@ func Follow(ctx context.Context, c Config, name Name, changed func([]Answer), fa
 	follow(ctx, c, func(ctx context.Context) ([]Answer, error) { return r.resolve(ctx, name) }, changed, failed)
 }
 
-// Once resolves name once. An answer without an address is an error.
-func Once(ctx context.Context, c Config, name Name) ([]Answer, error) {
-	if answers, is := literal(name); is {
-		return answers, nil
-	}
-	return newResolver(c).resolve(ctx, name)
-}
-
 // literal is what a name stands for that is an address.
 func literal(name Name) (answers []Answer, is bool) {
 	ip, err := netip.ParseAddr(name.Host)
