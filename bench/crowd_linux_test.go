@@ -189,8 +189,10 @@ func TestChoose(t *testing.T) {
 	}
 	all, err := choose(options{names: "all"})
 	front, err2 := choose(options{names: "front"})
-	if err != nil || err2 != nil || len(all)+len(front) != len(scenarios()) || len(front) != len(frontScenarios()) {
-		t.Errorf("all: %d scenarios, %v; front: %d, %v", len(all), err, len(front), err2)
+	tcp, err3 := choose(options{names: "tcp"})
+	if err != nil || err2 != nil || err3 != nil || len(all)+len(front)+len(tcp) != len(scenarios()) ||
+		len(front) != len(frontScenarios()) || len(tcp) != len(tcpScenarios()) {
+		t.Errorf("all: %d scenarios, %v; front: %d, %v; tcp: %d, %v", len(all), err, len(front), err2, len(tcp), err3)
 	}
 	for _, bad := range []options{{names: "relay-200,nonsense"}, {names: ""}, {names: "memory", clients: 200}} {
 		if _, err := choose(bad); err == nil {
