@@ -48,7 +48,7 @@ bench: build ## what a relayed gigabyte costs, beside a yardstick of the same ru
 bench-front: build ## what gws, lists of channels, reports and TLS cost (four minutes)
 	$(GO) run ./bench -sluice bin/sluice -scenario front $(BENCH)
 
-bench-relay: setup build ## what the TCP relay costs, beside haproxy and nginx (nine minutes)
+bench-relay: setup build ## what the TCP relay costs, beside haproxy and nginx (eight minutes)
 	$(GO) run ./bench -sluice bin/sluice -scenario tcp -runs 7 $(BENCH)
 
 soak: build ## half an hour of churn, loss and restarts, with a verdict
