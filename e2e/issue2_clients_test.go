@@ -293,8 +293,8 @@ func testHistoryDepth(t *testing.T) {
 		p := run(t, settings{config: stallsLong + "history: {depth: 2s}\n"})
 		f := newFeed(t, p)
 		first := f.first(f.path())
-		f.more(6) // together just below a segment, and that goes as a whole
-		begun := time.Now()
+		begun := time.Now() // before the last byte of the first segment, from which its time counts
+		f.more(6)           // together just below a segment, and that goes as a whole
 		testkit.Eventually(t, func() error {
 			f.more(1)
 			f.delivered(first)
