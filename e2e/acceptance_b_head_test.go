@@ -172,8 +172,9 @@ func testStreamHeader(t *testing.T) {
 // stream, 1.0 with 1.0, and errors in kind.
 func testVersionsOfHTTP(t *testing.T) {
 	testkit.Need(t, "curl", "busybox")
-	p, group := run(t, settings{config: "no_data: 300ms\n"}), source(t)
-	stream, silent := p.url("/udp/"+group), p.url("/udp/"+newGroup())
+	group := source(t)
+	p := run(t, settings{config: "channels: {silent: {source: 'udp://" + newGroup() + "', no_data: 300ms}}\n"}) // the other one may take its time
+	stream, silent := p.url("/udp/"+group), p.url("/$silent")
 	for _, c := range []struct{ option, version string }{{"--http1.1", "HTTP/1.1"}, {"--http1.0", "HTTP/1.0"}} {
 		head, _, _ := strings.Cut(string(fetched(t, 1000, "curl", "-sS", c.option, "-i", stream)), "\r\n\r\n")
 		lines := strings.Split(head, "\r\n")
