@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -263,27 +262,13 @@ func testIdleCosts(t *testing.T) {
 // filesWithout is how many descriptors a process has, without connections at one of its ports.
 func filesWithout(t *testing.T, pid int, port string) (n int) {
 	t.Helper()
-	process, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(process)
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range files {
-		number, _ := strconv.Atoi(filepath.Base(path))
-		fd, err := unix.PidfdGetfd(process, number, 0)
-		if err != nil {
-			continue // closed meanwhile
-		}
+	eachDescriptor(t, pid, func(fd int) bool {
 		own, _ := unix.Getsockname(fd)
 		if _, err := unix.Getpeername(fd); err != nil || plainAddr(own) != port {
 			n++
 		}
-		unix.Close(fd)
-	}
+		return false
+	})
 	return n
 }
 

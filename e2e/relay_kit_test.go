@@ -493,9 +493,9 @@ func socketOption(t *testing.T, pid int, local, peer net.Addr, level, opt int) i
 	return value
 }
 
-// socketOf is a copy of another process's socket: the end of a connection that has these addresses. The caller
-// closes it.
-func socketOf(t *testing.T, pid int, local, peer net.Addr) (fd int) {
+// eachDescriptor gives see copies of another process's descriptors, one after the other, until it keeps one: that
+// the caller closes. Without one it returns -1.
+func eachDescriptor(t *testing.T, pid int, see func(fd int) (keep bool)) int {
 	t.Helper()
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -512,13 +512,23 @@ func socketOf(t *testing.T, pid int, local, peer net.Addr) (fd int) {
 		if err != nil {
 			continue // closed meanwhile
 		}
-		if isConnection(fd, local, peer) {
+		if see(fd) {
 			return fd
 		}
 		unix.Close(fd)
 	}
-	t.Fatalf("process %d has no connection from %s to %s", pid, local, peer)
 	return -1
+}
+
+// socketOf is a copy of another process's socket: the end of a connection that has these addresses. The caller
+// closes it.
+func socketOf(t *testing.T, pid int, local, peer net.Addr) int {
+	t.Helper()
+	fd := eachDescriptor(t, pid, func(fd int) bool { return isConnection(fd, local, peer) })
+	if fd < 0 {
+		t.Fatalf("process %d has no connection from %s to %s", pid, local, peer)
+	}
+	return fd
 }
 
 // isConnection says whether a descriptor is a socket with these addresses.
