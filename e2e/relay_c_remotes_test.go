@@ -151,7 +151,7 @@ func testSingleComesBack(t *testing.T) {
 	p := startTcprelay(t, tcprelayFile(tcprelayListen(door), tcprelayRemote(at)))
 	for range 2 {
 		for range 7 { // the next time is a minute away then
-			hearsEnd(t, call(t, door), false)
+			turnedAway(t, door)
 		}
 		p.WaitLine(`msg="all remotes of a pool are down"`)
 		back := newRemoteAt(t, "tcp", at, echoesAs("A"))
