@@ -1,0 +1,154 @@
+// Package store keeps objects under names: in a directory, which nothing that is asked for
+// leaves (os.Root), or in memory. What is being uploaded is there for readers at once.
+//
+// A name is a path with slashes, relative, clean, UTF-8, as fs.ValidPath has it; "." is the
+// root. A name with an element that begins with a dot is not there and cannot be made: such
+// are the store's own.
+//
+// What is uploaded in place of something that is there takes its place whole, when it is
+// complete: an upload that breaks off leaves the old one. Nothing half-written is ever under
+// its name on disk, not even after a power cut. Readers of what was replaced or removed
+// finish with what they began to read.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"sluice/internal/object"
+)
+
+// What may be wrong with a name, besides fs.ErrNotExist. They are wrapped with the name.
+var (
+	ErrName   = errors.New("no name of an object")          // or it leaves the store, or a link of it does
+	ErrBusy   = errors.New("somebody else is writing it")   // two writers of one name: the second gets this
+	ErrIsDir  = errors.New("it is a directory")             // for what is of files only
+	ErrFull   = errors.New("the store is full")             // memory: the limit; directory: ENOSPC, EDQUOT
+	ErrDenied = errors.New("the system does not permit it") // EACCES, EROFS
+)
+
+// Info is what is known of an object.
+type Info struct {
+	Name     string
+	Dir      bool
+	Growing  bool
+	Size     int64     // of a growing one: so far
+	Modified time.Time // of a growing one: when it began
+	Tag      string    // strong ETag with its quotes; "" while it grows. It changes whenever the bytes may have
+	Type     string    // Content-Type that the uploader gave; "" = none was given, or it is long ago
+}
+
+// Item is an open object: Object while it grows (its reader is to be made at once), else Content.
+type Item struct {
+	Info
+	Object  *object.Object // nil = complete
+	Content io.ReadSeeker  // of a directory an *os.File, so that it is sent without being copied
+	closer  func() error
+}
+
+// Close lets go of it.
+func (i *Item) Close() error { panic("not built yet") }
+
+// Create says how something is to be written.
+type Create struct {
+	Type   string // Content-Type of the uploader; "" = none
+	Hidden bool   // not to be seen before it is complete: manifests, or whoever wants them so
+	Keep   bool   // what is broken off stays under its name, as far as it came (on_abort=keep)
+	Size   int64  // what the writer has announced; -1 = nothing. ErrFull may come before the first byte
+}
+
+// Upload is something that is being written. Of one goroutine. End or Abort must be called, once.
+type Upload interface {
+	io.Writer
+	// End puts it in its place. replaced says that there was something.
+	End() (replaced bool, err error)
+	// Abort breaks it off for its readers, too.
+	Abort(why error)
+	// Written is how many bytes it has.
+	Written() int64
+}
+
+// Patch is a complete object that is being written in place; nobody else may write it meanwhile.
+type Patch interface {
+	io.WriterAt
+	Size() int64
+	Close() error
+}
+
+// Event is something that has happened to a name.
+type Event struct {
+	What Happening
+	Name string
+	Type string // of Began: as Create has it
+}
+
+// Happening is what has happened.
+type Happening uint8
+
+// What may happen. Each Began is followed by one Ended or Aborted of that name.
+const (
+	Began Happening = iota // it grows (or will be seen when it has ended: Create.Hidden)
+	Ended                  // it is complete: new, replaced or patched
+	Aborted
+	Removed // by whoever asked for it, or because newer ones took its place (retention)
+)
+
+// Store is a place of objects. All methods may be called from any goroutine; none waits for a writer
+// or a reader but Await.
+type Store interface {
+	// Open opens an object. What grows and is not hidden is before what stands there complete.
+	Open(name string) (*Item, error)
+	// Stat is Open without opening; of directories, too.
+	Stat(name string) (Info, error)
+	// Create begins an upload; parents that are missing are made.
+	Create(name string, c Create) (Upload, error)
+	// Patch opens a complete object for being written in place.
+	Patch(name string) (Patch, error)
+	// Remove removes an object, growing ones too (their writer is told by its next Write). Of a directory it is ErrIsDir.
+	Remove(name string) error
+	// RemoveEmpty removes a directory, and those that it was alone in, as far as they are empty; never the root.
+	RemoveEmpty(dir string)
+	// List is what a directory holds, growing ones too, sorted by name.
+	List(dir string) ([]Info, error)
+	// Await waits until Open(name) would find something (also growing), or ctx ends: its error.
+	Await(ctx context.Context, name string) error
+	// Watch has f called for each event from now on, in order, until stop. f must not block; it may call the store.
+	Watch(f func(Event)) (stop func())
+	// Usage is what is kept: objects, and bytes.
+	Usage() (objects int, bytes int64)
+	// Close aborts what is being written and frees the rest.
+	Close() error
+}
+
+// Retention is how many segments of each representation are kept. Segments are one representation when they are in one directory
+// and their names differ only in the last number (seg-12.m4s, seg-13.m4s). What is no media segment by its extension (manifests, playlists) and
+// initialization segments (a name without a number, or with "init" in it) are never removed. What is being read or written is not removed, and
+// nothing that came after it.
+type Retention struct {
+	// Segments is max_cache_segs: in memory the lesser of its amount (at least 1) and TimeShift is kept; on disk, -N when negative, the
+	// greater of it and TimeShift when positive and a time shift is known, all otherwise.
+	Segments  int
+	TimeShift int // in segments; 0 = what a manifest in the store says (MPD timeShiftBufferDepth, entries of a media playlist), if one does
+}
+
+// DirConfig is a store in a directory.
+type DirConfig struct {
+	Path      string // absolute
+	Make      bool   // it is made when it is not there
+	Writable  bool   // else Create, Patch and Remove fail with ErrDenied
+	Retention Retention
+}
+
+// NewDir opens a store in a directory. What uploads of a process that was killed have left is removed (Writable only).
+func NewDir(c DirConfig) (Store, error) { return nil, errors.New("not built yet") }
+
+// MemoryConfig is a store in memory.
+type MemoryConfig struct {
+	Limit     int64 // bytes, of what is there and of what was removed and is read still; never exceeded. If zero 256 MiB
+	Retention Retention
+}
+
+// NewMemory makes a store in memory. When it is full the oldest segments of any representation go first; if none may go, ErrFull.
+func NewMemory(c MemoryConfig) Store { panic("not built yet") }
