@@ -9,6 +9,7 @@
 package receive
 
 import (
+	"io"
 	"net/http"
 	"time"
 
@@ -22,6 +23,7 @@ type Options struct {
 	Keep    bool          // what breaks off stays (on_abort=keep)
 	Whole   bool          // nothing is seen before it is complete (cte=0)
 	Ingest  bool          // DASH-IF Live Media Ingest 1.2: its status codes, init before media, folders that become empty go
+	Points  []string      // publishing points of Ingest: directories of the store, the only ones that take uploads; none = the whole store is one
 }
 
 // Receiver takes uploads into stores. It knows which tracks have had their initialization (Options.Ingest).
@@ -41,10 +43,15 @@ func (x *Receiver) Delete(w http.ResponseWriter, r *http.Request, st store.Store
 }
 
 // Body is the body of an upload that is not stored (source mode): dechunked, gunzipped where it says so, each Read bounded by the
-// time of Options.Stall. The error of its Read is io.EOF only at the end of a body that is complete.
-func (x *Receiver) Body(w http.ResponseWriter, r *http.Request) (BodyReader, error) {
+// time of Options.Stall and none by Options.MaxSize. Its Read gives io.EOF only at the end of a body that is complete. Nothing has been
+// answered; errors, also those of Read, are for Refuse: 400 Content-Range, 411 no length, 415 an unknown coding, 416 Range.
+func (x *Receiver) Body(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
 	panic("not built yet")
 }
 
-// BodyReader is io.Reader.
-type BodyReader interface{ Read(p []byte) (int, error) }
+// Taken answers an upload that was taken: 201, or 200 when it replaced something. path is where it stands for clients, not encoded.
+func Taken(w http.ResponseWriter, path string, replaced bool) { panic("not built yet") }
+
+// Refuse answers with what err means to the client: an error of this package or of a store. On HTTP/1 the connection is closed when some of
+// the body was not read.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) { panic("not built yet") }
