@@ -11,7 +11,10 @@ package object
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"sync"
 )
 
 // State is what has become of an object.
@@ -27,8 +30,8 @@ const (
 // ErrAborted is what readers of a broken-off object get where there is no more; never io.EOF.
 var ErrAborted = errors.New("the object was broken off by its writer")
 
-// Body is where the bytes are: a file, or memory. One writer appends, any number read what
-// was written before.
+// Body is where the bytes are: a file (*os.File is one), or Memory. One writer appends, any
+// number read what was written before.
 type Body interface {
 	io.Writer
 	io.ReaderAt
@@ -38,45 +41,127 @@ type Body interface {
 
 // Object is a whole that grows. Its readers and its writer may be in any goroutine; the
 // writer is one at a time.
-type Object struct{ todo }
+type Object struct {
+	body    Body
+	buffers sync.Pool // of *[pieceSize]byte
 
-type todo struct{}
+	mu    sync.Mutex    // guards what is below
+	size  int64         // bytes that readers may have
+	state State         //
+	why   error         // of Aborted
+	users int           // readers, and a Write that is under way: they need the body
+	more  chan struct{} // closed when there is more, or an end; nil = nobody waits
+}
 
 // New makes an object of nothing in body, which it owns.
-func New(body Body) *Object { panic("not built yet") }
+func New(body Body) *Object { return &Object{body: body} }
 
-// Write appends. It fails when the body does (the writer then says Abort) and when the object has ended.
-func (o *Object) Write(p []byte) (int, error) { panic("not built yet") }
+// Write appends. It fails when the body does (the writer then says Abort) and when the object
+// has ended, with ErrAborted if somebody else has broken it off.
+func (o *Object) Write(p []byte) (int, error) {
+	if err := o.begin(); err != nil {
+		return 0, err
+	}
+	n, err := o.body.Write(p)
+	o.mu.Lock()
+	o.size += int64(n)
+	if n > 0 {
+		o.wakeLocked()
+	}
+	o.mu.Unlock()
+	o.release()
+	return n, err
+}
 
-// End makes the object complete. Once only, End or Abort.
-func (o *Object) End() { panic("not built yet") }
+// begin claims the body for a Write.
+func (o *Object) begin() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch o.state {
+	case Aborted:
+		return o.reasonLocked()
+	case Complete:
+		return fmt.Errorf("write to a complete object: %w", fs.ErrClosed)
+	}
+	o.users++
+	return nil
+}
 
-// Abort breaks the object off; why is what readers get besides ErrAborted.
-func (o *Object) Abort(why error) { panic("not built yet") }
+// End makes the object complete. What was ended before stays as it is.
+func (o *Object) End() { o.finish(Complete, nil) }
+
+// Abort breaks the object off; why is what readers get besides ErrAborted. What was ended
+// before stays as it is. Besides the writer anybody may break an object off.
+func (o *Object) Abort(why error) { o.finish(Aborted, why) }
+
+func (o *Object) finish(state State, why error) {
+	o.mu.Lock()
+	if o.state != Growing {
+		o.mu.Unlock()
+		return
+	}
+	o.state, o.why = state, why
+	o.users++ // for release, which closes the body if there is nobody else
+	o.wakeLocked()
+	o.mu.Unlock()
+	o.release()
+}
 
 // Progress is how much there is now, in bytes, and what has become of it.
-func (o *Object) Progress() (size int64, state State) { panic("not built yet") }
+func (o *Object) Progress() (size int64, state State) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.size, o.state
+}
 
 // Wait waits until there are more than beyond bytes, until the object has ended, or until
 // ctx has: that one's error only.
 func (o *Object) Wait(ctx context.Context, beyond int64) (size int64, state State, err error) {
-	panic("not built yet")
+	for {
+		o.mu.Lock()
+		size, state = o.size, o.state
+		if size > beyond || state != Growing {
+			o.mu.Unlock()
+			return size, state, nil
+		}
+		if o.more == nil {
+			o.more = make(chan struct{})
+		}
+		more := o.more
+		o.mu.Unlock()
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return size, state, ctx.Err()
+		}
+	}
 }
 
-// Reader makes a reader of the bytes from from up to to (exclusive; negative = to the end,
-// wherever that will be). It must be closed. It fails with fs.ErrClosed when the body has gone:
-// the object has ended and had no reader.
-func (o *Object) Reader(from, to int64) (*Reader, error) { panic("not built yet") }
-
-// Reader reads what is there and waits for what is not. Of one goroutine.
-type Reader struct{ todo }
-
-// Copy writes the bytes to w as they come and calls flush (which may be nil) each time before it waits.
-// It returns nil at the end, ErrAborted wrapped with the reason, io.ErrUnexpectedEOF when the object is complete before to,
-// the error of ctx while it waits, or that of w. Nothing is kept while it waits.
-func (r *Reader) Copy(ctx context.Context, w io.Writer, flush func() error) (int64, error) {
-	panic("not built yet")
+// wakeLocked wakes who waits.
+func (o *Object) wakeLocked() {
+	if o.more != nil {
+		close(o.more)
+		o.more = nil
+	}
 }
 
-// Close lets go of the object. Twice is once.
-func (r *Reader) Close() { panic("not built yet") }
+// reasonLocked is the error of an object that was broken off.
+func (o *Object) reasonLocked() error {
+	if o.why == nil {
+		return ErrAborted
+	}
+	return fmt.Errorf("%w: %w", ErrAborted, o.why)
+}
+
+// release lets go of the body; the last one that does closes it if the object has ended. What
+// Close says is of no use to anybody: a writer that must know whether its bytes have arrived
+// asks the body before End.
+func (o *Object) release() {
+	o.mu.Lock()
+	o.users--
+	last := o.users == 0 && o.state != Growing
+	o.mu.Unlock()
+	if last {
+		_ = o.body.Close()
+	}
+}
