@@ -1,32 +1,48 @@
-// Package mp4 reads the boxes of ISO base media files (ISO 14496-12) from the outside: types and lengths, as they come. It opens none but
-// the few that an origin asks about.
+// Package mp4 reads the boxes of ISO base media files (ISO 14496-12) from the outside: types and lengths, as they come. It opens none of
+// them.
 package mp4
 
-// Box is the head of a box.
-type Box struct {
-	Type string // four letters
-	Size int64  // with its head; 0 = to the end of the file
-	Head int    // bytes of its head
-}
-
-// ParseHead reads the head of a box; false when b is too short. An error for a length that cannot be.
-func ParseHead(b []byte) (Box, bool, error) { panic("not built yet") }
-
-// Scanner finds the boxes of the outermost level in a stream that is cut anywhere.
-type Scanner struct{}
-
-// Write takes the next bytes; found is called for each box whose head is complete, with its place from the first byte on.
-func (s *Scanner) Write(p []byte, found func(at int64, b Box) error) error { panic("not built yet") }
-
-// Kind says what a file is by its first boxes.
-type Kind uint8
-
-// The kinds.
-const (
-	Unknown Kind = iota
-	Init         // ftyp … moov, no moof
-	Media        // styp or moof first
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
 )
 
-// KindOf says it of the first bytes; sure is false when more are needed.
-func KindOf(b []byte) (k Kind, sure bool) { panic("not built yet") }
+// Box is the head of a box (ISO 14496-12, 4.2).
+type Box struct {
+	Type string // four bytes as they are in the file, so not fit for a log unless it is a known one; "uuid" for types of users
+	Size int64  // with its head; 0 = to the end of the file
+	Head int    // bytes of its head: 8, with a long length 8 more, of a uuid box 16 more
+}
+
+const (
+	shortHead = 8
+	longHead  = 16
+	userType  = 16                  // bytes of the type of a uuid box, behind its length
+	maxHead   = longHead + userType // no head is longer
+)
+
+// ParseHead reads the head of a box; false when b is too short. An error for a length that cannot be: less than its head, or 2^63 and more.
+func ParseHead(b []byte) (Box, bool, error) {
+	if len(b) < shortHead {
+		return Box{}, false, nil
+	}
+	box := Box{Type: string(b[4:8]), Size: int64(binary.BigEndian.Uint32(b)), Head: shortHead}
+	if box.Size == 1 {
+		if len(b) < longHead {
+			return Box{}, false, nil
+		}
+		size := binary.BigEndian.Uint64(b[shortHead:])
+		if size < longHead || size > math.MaxInt64 {
+			return Box{}, false, fmt.Errorf("a %q box of %d bytes", box.Type, size)
+		}
+		box.Size, box.Head = int64(size), longHead
+	}
+	if box.Type == "uuid" {
+		box.Head += userType
+	}
+	if box.Size != 0 && box.Size < int64(box.Head) {
+		return Box{}, false, fmt.Errorf("a %q box of %d bytes, its head alone has %d", box.Type, box.Size, box.Head)
+	}
+	return box, len(b) >= box.Head, nil
+}
