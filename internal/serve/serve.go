@@ -26,20 +26,18 @@ type Options struct {
 	Type         string // Content-Type for all; "" = TypeOf
 }
 
-// Item answers r, a GET or HEAD, with an item, which it closes. Headers that w has already stay. It panics with http.ErrAbortHandler when
-// the answer has begun and cannot be finished. What it returns is for logs: the bytes of the body that were sent, and why it ended early.
+// Item answers r, a GET or HEAD, with an item, which it closes. Headers that w has already stay. An answer that has begun and cannot be
+// finished, whoever is to blame, ends in a panic with http.ErrAbortHandler: no client takes what it has for the whole. An error is for
+// logs: the client was told, in its own words, that there is no answer (an object that cannot be read, a wait that ended with its request).
 //
 // w is net/http's or unwraps to it; complete files go through its io.ReaderFrom (sendfile).
-func Item(w http.ResponseWriter, r *http.Request, it *store.Item, o Options) (sent int64, err error) {
+func Item(w http.ResponseWriter, r *http.Request, it *store.Item, o Options) error {
 	panic("not built yet")
 }
 
 // TypeOf is the Content-Type of an object by its name, else the uploader's, else "" (then its first bytes say).
 // Table 6 of DASH-IF Live Media Ingest 1.2, and what else is of the web.
 func TypeOf(name, uploaders string) string { panic("not built yet") }
-
-// Manifest says whether a name is that of a manifest or playlist: replaced whole, never seen growing.
-func Manifest(name string) bool { panic("not built yet") }
 
 // List answers with a listing of a directory; names are escaped. path is what the client asked for, footer the last line.
 func List(w http.ResponseWriter, r *http.Request, path string, list []store.Info, footer string) {
