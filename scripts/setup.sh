@@ -8,7 +8,7 @@ needs=(
 	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl tcpdump:tcpdump haproxy:haproxy chromium:chromium wget:wget busybox:busybox
 	shellcheck:shellcheck logrotate:logrotate rsyslogd:rsyslog strace:strace dash:dash useradd:passwd unshare:util-linux
 	ip:iproute2 nsenter:util-linux setpriv:util-linux prlimit:util-linux mandoc:mandoc openssl:openssl gcc:gcc git:git python3:python3
-	dnsmasq:dnsmasq-base nginx:nginx socat:socat systemd-socket-activate:systemd
+	dnsmasq:dnsmasq-base nginx:nginx htpasswd:apache2-utils socat:socat systemd-socket-activate:systemd
 	qemu-system-x86_64:qemu-system-x86 dpkg-deb:dpkg
 )
 # No program tells that these are there.
@@ -29,8 +29,28 @@ missing() {
 	done
 }
 
+# The players of scripts/players, of the versions in its lock file.
+players() {
+	local from to
+	from=$(dirname "$0")/players
+	to=$(dirname "$0")/../bin/players
+	cmp -s "$from/package-lock.json" "$to/installed" && return
+	echo "installing players for the browser"
+	mkdir -p "$to"
+	cp "$from/package.json" "$from/package-lock.json" "$to/"
+	if (cd "$to" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+		cp "$from/package-lock.json" "$to/installed"
+		return
+	fi
+	echo "missing: dash.js and hls.js (npm ci in bin/players failed)" >&2
+	[ "${CI:-}" != true ] || exit 1
+}
+
 packages=$(missing | sort -u | tr '\n' ' ')
-[ -n "$packages" ] || exit 0
+if [ -z "$packages" ]; then
+	players
+	exit 0
+fi
 
 as_root=
 if [ "$(id -u)" != 0 ]; then
@@ -52,3 +72,4 @@ if [ -n "$packages" ]; then
 	echo "install these packages (Debian's names); tests that need them are left out until then" >&2
 	[ "${CI:-}" != true ] || exit 1
 fi
+players
