@@ -8,7 +8,7 @@ needs=(
 	ffmpeg:ffmpeg ffprobe:ffmpeg vlc:vlc-bin cvlc:vlc-bin curl:curl tcpdump:tcpdump haproxy:haproxy chromium:chromium wget:wget busybox:busybox
 	shellcheck:shellcheck logrotate:logrotate rsyslogd:rsyslog strace:strace dash:dash useradd:passwd unshare:util-linux
 	ip:iproute2 nsenter:util-linux setpriv:util-linux prlimit:util-linux mandoc:mandoc openssl:openssl gcc:gcc git:git python3:python3
-	dnsmasq:dnsmasq-base nginx:nginx htpasswd:apache2-utils socat:socat systemd-socket-activate:systemd
+	dnsmasq:dnsmasq-base nginx:nginx htpasswd:apache2-utils h2load:nghttp2-client npm:npm socat:socat systemd-socket-activate:systemd
 	qemu-system-x86_64:qemu-system-x86 dpkg-deb:dpkg
 )
 # No program tells that these are there.

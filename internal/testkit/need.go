@@ -91,6 +91,8 @@ func packageOf(program string) string {
 		return "qemu-user"
 	case "dnsmasq":
 		return "dnsmasq-base"
+	case "htpasswd":
+		return "apache2-utils"
 	}
 	return program
 }
