@@ -108,7 +108,7 @@ func (v end) String() string {
 func (v end) Type() string { return "URL" }
 
 func (v end) Set(text string) error {
-	e, err := uri.Parse(text)
+	e, err := uri.ParseTarget(text)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"sluice/internal/httpx"
 	"sluice/internal/logs"
 	"sluice/internal/uri"
 )
@@ -16,6 +15,7 @@ import (
 type visit struct {
 	peer      netip.AddrPort // as it is believed
 	listener  string         // alias of the door
+	local     bool           // by a door that is; see Door
 	user      string         // name of the token; "" = none
 	method    string
 	path      string
@@ -32,7 +32,7 @@ const (
 
 func newVisit(conf *Config, r *http.Request) *visit {
 	return &visit{
-		peer: httpx.RealAddr(r, conf.Proxies), listener: listenerOf(r),
+		peer: peerOf(conf, r), listener: doorOf(r).Alias, local: doorOf(r).Local,
 		method: cut(r.Method, maxMethod), path: cut(masked(target(r)), maxTold), proto: cut(r.Proto, maxMethod),
 		referer: cut(masked(r.Referer()), maxTold), userAgent: cut(r.UserAgent(), maxTold),
 	}

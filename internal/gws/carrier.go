@@ -43,19 +43,26 @@ func (s *Server) carrierOf(w http.ResponseWriter, r *http.Request, c *client) (c
 		}
 		return &socket{c: c, conn: conn, sock: sock}, nil
 	}
-	// The time-outs so far are those of a request that is answered at once. The one for
-	// reading would end r's context, too.
-	if err := control.SetReadDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("lift the time-out for reading: %w", err)
-	}
-	if err := control.SetWriteDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("lift the time-out for writing: %w", err)
+	if err := unhurried(control); err != nil {
+		return nil, err
 	}
 	a := answered{w: w, r: r, control: control}
 	if c.attach.Target != nil {
 		return &remote{answered: a, c: c}, nil
 	}
 	return &pump{answered: a, c: c, buffers: &s.buffers}, nil
+}
+
+// unhurried lifts the time-outs of a request that is answered at once. The one for reading
+// would end the context of the request, too.
+func unhurried(control *http.ResponseController) error {
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("lift the time-out for reading: %w", err)
+	}
+	if err := control.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("lift the time-out for writing: %w", err)
+	}
+	return nil
 }
 
 // answered is what those carriers share whose client net/http answers.

@@ -50,11 +50,11 @@ func endOfSource(target string) int {
 	}
 }
 
-// authorize asks the guard, if there is one, and waits no longer than a request may take
+// authorize asks the guard, if there is one and nobody else has decided, and waits no longer than a request may take
 // to be read. It notes the name of the user. Who is denied loses the connection; in HTTP/2
 // others may have streams on it.
 func authorize(conf *Config, r *http.Request, v *visit, q auth.Question) *refusal {
-	if conf.Guard == nil {
+	if conf.Guard == nil || v.local {
 		return nil
 	}
 	no := decide(conf, r, v, q)

@@ -36,11 +36,15 @@ func open(t *testing.T, c Config, change ...func(*Server)) *house {
 	return openBy(t, c, []Door{{}}, change...)
 }
 
-// openBy is open with those doors; each gets a listener.
+// openBy is open with those doors; each gets a listener. The first is the user port.
 func openBy(t *testing.T, c Config, doors []Door, change ...func(*Server)) *house {
 	t.Helper()
 	for i := range doors {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		network, address := "tcp", "127.0.0.1:0"
+		if doors[i].Local {
+			network, address = "unix", filepath.Join(t.TempDir(), "s")
+		}
+		l, err := net.Listen(network, address)
 		if err != nil {
 			t.Fatal(err)
 		}

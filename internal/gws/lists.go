@@ -15,8 +15,9 @@ import (
 )
 
 // find is the channel that is asked for. What may be asked for by its address is a
-// setting; what stands in the configuration may be watched.
-func find(conf *Config, req request.Request) (lineup.Channel, *refusal) {
+// setting, unless who asks is trusted; what stands in the configuration may be watched, and so
+// may uploads: what they are is what the origin lets in.
+func find(conf *Config, req request.Request, trusted bool) (lineup.Channel, *refusal) {
 	if req.Source == nil {
 		ch, ok := conf.Lineup.Named(req.Name)
 		if !ok {
@@ -26,6 +27,10 @@ func find(conf *Config, req request.Request) (lineup.Channel, *refusal) {
 	}
 	ch := conf.Lineup.From(req.Source)
 	if ch.Name != "" {
+		return ch, nil
+	}
+	if trusted {
+		ch.Trusted = true
 		return ch, nil
 	}
 	for _, end := range req.Source {
@@ -79,7 +84,10 @@ func targetsOf(c *Config) lists {
 // directory leads, and judges both.
 func (l lists) forbid(e uri.End) (hint string) {
 	tag := cut(e.Tag(), maxPath)
-	if e.Scheme == uri.File {
+	switch e.Scheme {
+	case uri.Upload:
+		return ""
+	case uri.File:
 		for _, dir := range l.directories {
 			if below(dir, e.Path) {
 				return ""

@@ -52,7 +52,7 @@ func TestAcceptance107Sources(t *testing.T) {
 			t.Fatal(err)
 		}
 		for conf, want := range map[*Config]string{wide: c.wide, none: "setting"} {
-			ch, no := find(conf, request.Request{Source: s})
+			ch, no := find(conf, request.Request{Source: s}, false)
 			if (no != nil) != (want != "") {
 				t.Errorf("%s: %+v, want %q", c.source, no, want)
 				continue
@@ -140,7 +140,7 @@ func TestAcceptance56Params(t *testing.T) {
 		{"quiet", "key=BF09", []string{"http://c.example:80/live"}},
 		{"mixed", "key=BF09", []string{"udp://239.1.1.1:5001", "http://d.example:80/live"}},
 	} {
-		ch, no := find(conf, request.Request{Name: c.name, Params: c.params})
+		ch, no := find(conf, request.Request{Name: c.name, Params: c.params}, false)
 		if no != nil {
 			t.Errorf("%s?%s: %+v", c.name, c.params, no)
 			continue
@@ -153,12 +153,12 @@ func TestAcceptance56Params(t *testing.T) {
 			t.Errorf("%s?%s: %s, want %s", c.name, c.params, got, c.want)
 		}
 	}
-	plain, _ := find(conf, request.Request{Name: "web"})
-	other, _ := find(conf, request.Request{Name: "web", Params: "key=1"})
+	plain, _ := find(conf, request.Request{Name: "web"}, false)
+	other, _ := find(conf, request.Request{Name: "web", Params: "key=1"}, false)
 	if other.Tag() == plain.Tag() || !other.Trusted || other.Pinned || !plain.Pinned || plain.Sources[0].String() != web.Sources[0].String() {
 		t.Errorf("%s and %s: trusted %v, pinned %v", plain.Tag(), other.Tag(), other.Trusted, other.Pinned)
 	}
-	if _, no := find(conf, request.Request{Name: "web", Params: strings.Repeat("x", uri.MaxLength)}); no == nil || no.code != http.StatusRequestURITooLong {
+	if _, no := find(conf, request.Request{Name: "web", Params: strings.Repeat("x", uri.MaxLength)}, false); no == nil || no.code != http.StatusRequestURITooLong {
 		t.Errorf("parameters without end: %+v", no)
 	}
 }

@@ -10,6 +10,20 @@ import (
 	"sluice/internal/uri"
 )
 
+// page answers what is no stream, or says why not.
+type page func(*Server, *Config, http.ResponseWriter, *http.Request, *visit) *refusal
+
+// pageOf is the page that a request is for; nil for everything else.
+func pageOf(conf *Config, r *http.Request) page {
+	switch path, _, _ := strings.Cut(target(r), "?"); {
+	case path == playlistPath:
+		return (*Server).servePlaylist
+	case conf.Udpxy && (path == "/status" || path == "/status/"):
+		return (*Server).serveUdpxy
+	}
+	return nil
+}
+
 // questionOfPage is what the guard is asked about what is no stream.
 func questionOfPage(r *http.Request, v *visit, path string) auth.Question {
 	asked, query, _ := strings.Cut(target(r), "?")

@@ -34,6 +34,7 @@ type Config struct {
 	Lineup        *lineup.Lineup // channels and their settings; if nil, none and lineup.Defaults
 	Routes        []Route        // sessions that run without being asked for
 	Guard         Guard          // who may watch; if nil, everybody in Allow
+	Elsewhere     http.Handler   // answers user ports where no path of ours is asked for, by any method, to those in Allow; if nil, that is 404
 	Access        AccessLog      // if nil, none is written
 	Spread        Spread         // which engine gets a channel
 	Split         bool           // whether the clients of a channel are spread over the engines, too; each of these then receives it
@@ -144,6 +145,11 @@ func (s *Server) config() *Config { return s.conf.Load() }
 func New(c Config, users []Door, control *net.UnixListener, log *slog.Logger) (*Server, error) {
 	if len(users) == 0 || slices.ContainsFunc(users, func(d Door) bool { return d.Listener == nil }) || control == nil || log == nil {
 		return nil, errors.New("gws needs a listener for users, one for engines and a log")
+	}
+	for _, d := range users {
+		if d.Local && (d.TLS != nil || d.Addr().Network() != "unix") {
+			return nil, fmt.Errorf("gws: %s cannot be a local door: want a UNIX socket without TLS", d.Addr())
+		}
 	}
 	c, err := c.complete()
 	if err != nil {

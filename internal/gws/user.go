@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -30,14 +29,22 @@ func (s *Server) serveUser(w http.ResponseWriter, r *http.Request) {
 
 // serve answers a request, or says why not.
 func (s *Server) serve(conf *Config, w http.ResponseWriter, r *http.Request, v *visit) *refusal {
-	if no := greet(conf, r, v.peer); no != nil {
-		return no
+	if !v.local && !contains(conf.Allow, v.peer.Addr()) {
+		return &refusal{
+			code: http.StatusForbidden, text: "this address may not watch here",
+			hint: "the address is in no network of the setting allow",
+		}
 	}
-	switch path, _, _ := strings.Cut(target(r), "?"); {
-	case path == playlistPath:
-		return s.servePlaylist(conf, w, r, v)
-	case conf.Udpxy && (path == "/status" || path == "/status/"):
-		return s.serveUdpxy(conf, w, r, v)
+	page := pageOf(conf, r)
+	switch {
+	case page == nil && conf.Elsewhere != nil && !v.local && !request.Ours(r.RequestURI):
+		return serveElsewhere(conf, w, r)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return &refusal{
+			code: http.StatusMethodNotAllowed, text: "want GET or HEAD", header: [][2]string{{"Allow", "GET, HEAD"}},
+		}
+	case page != nil:
+		return page(s, conf, w, r, v)
 	}
 	stays := r.Method != http.MethodHead
 	c, no := s.admit(conf, r, v)
@@ -75,22 +82,6 @@ func (s *Server) refusalOf(c *client, out outcome) *refusal {
 	return &refusal{code: out.code, text: out.reason}
 }
 
-// greet turns away whom nothing is for, whatever is asked for.
-func greet(conf *Config, r *http.Request, peer netip.AddrPort) *refusal {
-	if !contains(conf.Allow, peer.Addr()) {
-		return &refusal{
-			code: http.StatusForbidden, text: "this address may not watch here",
-			hint: "the address is in no network of the setting allow",
-		}
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return &refusal{
-			code: http.StatusMethodNotAllowed, text: "want GET or HEAD", header: [][2]string{{"Allow", "GET, HEAD"}},
-		}
-	}
-	return nil
-}
-
 // admit decides whether a request may go to an engine, as far as it is about who asks
 // for what.
 func (s *Server) admit(conf *Config, r *http.Request, v *visit) (*client, *refusal) {
@@ -102,7 +93,7 @@ func (s *Server) admit(conf *Config, r *http.Request, v *visit) (*client, *refus
 	case err != nil:
 		return nil, &refusal{code: http.StatusInternalServerError, text: err.Error()}
 	}
-	ch, no := find(conf, req)
+	ch, no := find(conf, req, v.local)
 	if no != nil {
 		return nil, no
 	}

@@ -16,7 +16,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"/udp/239.1.1.1:5000", "/rtp/[ff15::1]:5000/", "/udp/10.0.0.7@239.1.1.1%5000", "/udp/%5Bfd00::7%5D%40%5Bff35::1%5D%3A5000",
 		"/", "/udp/", "/udp/a%00b", "/udp/1:2:3", "/udp/[fe80::1%25eth0]:5000", "/udp/239.1.1.1:5000|239.1.1.2~5000", "/rtp/[ff15::1]:1%7C239.1.1.1:2",
-		"/$news", "/%24news/", "/$a/b", "/$", "/$Первый?a=b&start=1m30s", "http://h/$news?slow=skip",
+		"/$news", "/upload/live/cam%2F1.ts/", "/src/UPLOAD:///a%20b/dst/", "/%24news/", "/$a/b", "/$", "/$Первый?a=b&start=1m30s", "http://h/$news?slow=skip",
 		"/src/http://h/udp/224.0.2.26:4033?kk=yy/dst/tcp://h:5051?mm=ff", "/src/$TV9?key=%20/dst", "/src/%24a%3Fb/dst/?start=live&slow=disconnect",
 		"/src/file:///a%20b?c/dst/file:///d?write=append", "/src/udp%3A%2F%2F239.1.1.1%3A5000/dst/http%3A%2F%2Fh%2F%3Fx?method=POST&a=b",
 		"/src/https://u:p@h/%64st/x/dst/udp://239.1.1.1:5/?bitrate=8M", "/src//dst/", "/src/tcp://h:1/dst//", "/udp/239.1.1.1:5000?start=+1s", "/udp/239.1.1.1:5000?&=&slow",

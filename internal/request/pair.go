@@ -3,6 +3,7 @@ package request
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sluice/internal/endpoint"
@@ -105,7 +106,7 @@ func (r *Request) setTarget(s string) error {
 	if err != nil {
 		return err
 	}
-	end, err := uri.Parse(s)
+	end, err := uri.ParseTarget(s)
 	switch {
 	case err != nil:
 		return bad("destination: %v", err)
@@ -125,7 +126,7 @@ func decoded(s string) (string, error) {
 		s, err = url.PathUnescape(s)
 	case web(s):
 		s = decodeDst(s)
-	case !strings.HasPrefix(strings.ToLower(s), string(uri.File)+"://"): // whose name is decoded by package uri
+	case !hasScheme(s, uri.File, uri.Upload): // whose name is decoded by package uri
 		s, err = decodeBefore(s, "?")
 	}
 	if err != nil {
@@ -144,9 +145,11 @@ func decodeBefore(s, separator string) (string, error) {
 	return before, err
 }
 
-func web(s string) bool {
-	scheme, _, _ := strings.Cut(strings.ToLower(s), "://")
-	return scheme == string(uri.HTTP) || scheme == string(uri.HTTPS)
+func web(s string) bool { return hasScheme(s, uri.HTTP, uri.HTTPS) }
+
+func hasScheme(s string, list ...uri.Scheme) bool {
+	scheme, _, _ := strings.Cut(s, "://")
+	return slices.Contains(list, uri.Scheme(strings.ToLower(scheme)))
 }
 
 // hiddenDst is "/dst" with any of its letters encoded, once or several times.

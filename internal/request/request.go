@@ -7,6 +7,7 @@
 //	/udp/239.1.1.1%5000              udpxy's other separators before the port: any of :%~+-^;
 //	                                 a bare % with a port behind it is one, not an encoded letter
 //	/rtp/…                           the same channel as /udp/…: RTP is detected by itself
+//	/upload/live/cam.ts              what is uploaded to the origin as /live/cam.ts, while it is
 //	/$news                           the channel of that name in the configuration
 //	/$news?key=BF09                  parameters that are not ours are for the channel's URL
 //	/src/SOURCE/dst/TARGET?PARAMETERS
@@ -86,7 +87,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 // forms is the hint that goes with a path that is none of them.
-const forms = "want /udp/GROUP:PORT, /udp/SOURCE@GROUP:PORT, /$NAME or /src/SOURCE/dst/TARGET"
+const forms = "want /udp/GROUP:PORT, /udp/SOURCE@GROUP:PORT, /$NAME, /upload/PATH or /src/SOURCE/dst/TARGET"
 
 const (
 	maxAddress = 256 // far above the longest pair of addresses, both in IPv6: an error repeats it
@@ -104,15 +105,14 @@ func Parse(target string) (Request, error) {
 	}
 	target = uri.Printable(target)
 	path, query, _ := strings.Cut(target, "?")
-	path, rooted := strings.CutPrefix(path, "/")
-	first, rest, _ := strings.Cut(path, "/")
-	command, err := url.PathUnescape(first)
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	command := commandOf(path)
 	name, named := strings.CutPrefix(command, "$")
 	switch {
-	case err != nil || !rooted:
-		return Request{}, notFound("no such path")
 	case command == "udp" || command == "rtp":
 		return byAddress(command, rest, query)
+	case command == "upload":
+		return byUpload(rest, query)
 	case named && rest != "":
 		return Request{}, notFound("no such path, the name is followed by more")
 	case named:
@@ -121,6 +121,29 @@ func Parse(target string) (Request, error) {
 		return byPair(strings.TrimPrefix(target[1+len(first):], "/"))
 	}
 	return Request{}, notFound("no such path")
+}
+
+// commandOf is the first word of a path, decoded; "" if there is none.
+func commandOf(path string) string {
+	path, rooted := strings.CutPrefix(path, "/")
+	first, _, _ := strings.Cut(path, "/")
+	command, err := url.PathUnescape(first)
+	if err != nil || !rooted {
+		return ""
+	}
+	return command
+}
+
+// Ours says whether the target of a request line has the first word of one of the forms, so
+// that it is for Parse to say what it asks for.
+func Ours(target string) bool {
+	path, _, _ := strings.Cut(OriginForm(target), "?")
+	switch command := commandOf(path); command {
+	case "udp", "rtp", "upload", "src":
+		return true
+	default:
+		return strings.HasPrefix(command, "$")
+	}
 }
 
 // OriginForm is the target of a request line without scheme and host (RFC 9112, 3.2.2).
@@ -173,6 +196,19 @@ func byAddress(command, rest, query string) (Request, error) {
 		return Request{}, bad("%v", err)
 	}
 	r := Request{Source: source, Asked: withQuery(command+"://"+rest, query), Query: make(url.Values)}
+	r.collect(query)
+	_, err = r.session(query)
+	return r, err
+}
+
+// byUpload is /upload/PATH?QUERY.
+func byUpload(rest, query string) (Request, error) {
+	rest = strings.TrimSuffix(rest, "/")
+	source, err := uri.ParseSource("upload:///" + rest)
+	if err != nil {
+		return Request{}, bad("%v", err)
+	}
+	r := Request{Source: source, Asked: withQuery("upload:///"+rest, query), Query: make(url.Values)}
 	r.collect(query)
 	_, err = r.session(query)
 	return r, err

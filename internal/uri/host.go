@@ -65,20 +65,20 @@ func errIfLong(e End) error {
 	return nil
 }
 
-// parseFile reads "/path", percent-encoded.
-func parseFile(s string) (End, error) {
+// parseFile reads "/path", percent-encoded: of a file or an upload.
+func parseFile(scheme Scheme, s string) (End, error) {
 	name, err := url.PathUnescape(s)
 	switch {
 	case err != nil:
 		return End{}, errors.New("a URL with a % that no two hexadecimal digits follow")
 	case !strings.HasPrefix(name, "/"):
-		return End{}, fmt.Errorf("file %q has no absolute path: want file:///DIRECTORY/FILE", Shown(name))
+		return End{}, fmt.Errorf("%s %q has no absolute path: want %s:///DIRECTORY/FILE", scheme, Shown(name), scheme)
 	case strings.ContainsFunc(name, notOfFiles):
 		return End{}, errors.New("a file name with a control character")
 	case path.Clean(name) != name || name == "/":
 		return End{}, fmt.Errorf("bad path %q: want that of a file, without empty parts, dots and double dots", Shown(name))
 	}
-	e := End{Scheme: File, Path: name}
+	e := End{Scheme: scheme, Path: name}
 	return e, errIfLong(e)
 }
 

@@ -11,6 +11,7 @@
 //	http://10.0.1.12:4056/udp/224.0.2.26:4033?kk=yy    an HTTP request
 //	https://USER:PASSWORD@tv.example/live.ts            the same over TLS, with credentials
 //	file:///srv/media/film.ts       a file, by its absolute path
+//	upload:///live/cam.ts           what is uploaded to the origin of this sluice, by its path there
 //
 // The package only reads and writes words; it opens nothing.
 package uri
@@ -36,6 +37,9 @@ const (
 	HTTP  Scheme = "http"
 	HTTPS Scheme = "https"
 	File  Scheme = "file"
+
+	// Upload is an HTTP PUT or POST that this sluice takes, while it lasts: a source only.
+	Upload Scheme = "upload"
 )
 
 // MaxLength is that of the longest end, in bytes as it is written.
@@ -51,7 +55,7 @@ type End struct {
 	Host string // tcp, http, https: "name:port", a name in lower case, IPv6 in brackets; the port is always there
 	User string // http, https: "user:password" as it is written in the URL; never shown
 
-	Path  string // http, https: percent-encoded, at least "/"; file: absolute and clean, not encoded
+	Path  string // http, https: percent-encoded, at least "/"; file, upload: absolute and clean, not encoded
 	Query string // http, https: as it is written, without the question mark; never shown
 }
 
@@ -76,7 +80,7 @@ func Parse(s string) (End, error) {
 		return End{}, fmt.Errorf("%q is no URL: want such as udp://GROUP:PORT", Shown(s))
 	}
 	known := Scheme(strings.ToLower(scheme))
-	if slices.Contains([]Scheme{UDP, RTP, TCP, File}, known) && strings.ContainsAny(rest, "?#") {
+	if slices.Contains([]Scheme{UDP, RTP, TCP, File, Upload}, known) && strings.ContainsAny(rest, "?#") {
 		return End{}, fmt.Errorf("a query or fragment in %q: only http and https have one; in a file's name ? is %%3F and # is %%23", Shown(s))
 	}
 	switch known {
@@ -90,10 +94,19 @@ func Parse(s string) (End, error) {
 		return parseWeb(HTTP, rest)
 	case HTTPS:
 		return parseWeb(HTTPS, rest)
-	case File:
-		return parseFile(rest)
+	case File, Upload:
+		return parseFile(known, rest)
 	}
-	return End{}, fmt.Errorf("%w %q: want udp, rtp, tcp, http, https or file", ErrScheme, Shown(scheme))
+	return End{}, fmt.Errorf("%w %q: want udp, rtp, tcp, http, https, file or upload", ErrScheme, Shown(scheme))
+}
+
+// ParseTarget is Parse for an end that a stream goes to.
+func ParseTarget(s string) (End, error) {
+	e, err := Parse(s)
+	if err == nil && e.Scheme == Upload {
+		return End{}, fmt.Errorf("%s is a source only: want udp, rtp, tcp, http, https or file", e.Tag())
+	}
+	return e, err
 }
 
 func errLength(n int) error {
@@ -182,8 +195,8 @@ func (e End) String() string {
 	switch {
 	case e.Datagrams():
 		return string(e.Scheme) + "://" + e.address()
-	case e.Scheme == File:
-		return "file://" + escapePath(e.Path)
+	case e.Scheme == File || e.Scheme == Upload:
+		return string(e.Scheme) + "://" + escapePath(e.Path)
 	case e.Scheme == TCP:
 		return "tcp://" + e.Host
 	}
@@ -205,6 +218,7 @@ func (e End) String() string {
 //	TCP://encoder.lan:7000
 //	HTTP://10.0.1.12:4056/udp/224.0.2.26:4033~6cfa2cd39e90
 //	FILE:///srv/media/film.ts
+//	UPLOAD:///live/cam.ts
 //
 // Two ends that deliver the same bytes have the same tag, and no others. What an HTTP
 // server sends may depend on the query and on who asks: then twelve digits behind a tilde
@@ -213,8 +227,8 @@ func (e End) Tag() string {
 	switch {
 	case e.Datagrams():
 		return "UDP://" + e.address()
-	case e.Scheme == File:
-		return "FILE://" + tagPath(escapePath(e.Path))
+	case e.Scheme == File || e.Scheme == Upload:
+		return strings.ToUpper(string(e.Scheme)) + "://" + tagPath(escapePath(e.Path))
 	case e.Scheme == TCP:
 		return "TCP://" + e.Host
 	}

@@ -57,6 +57,8 @@ func TestTag(t *testing.T) {
 		"file:///srv/100%25%3F%23.ts":   "FILE:///srv/100%25%3F%23.ts",
 		"file:///srv/a|b%FF.ts":         "FILE:///srv/a%7Cb%FF.ts",
 		"file:///srv/a&b=c;d,e+f@g!.ts": "FILE:///srv/a&b=c;d,e+f@g!.ts",
+		"upload:///live/cam.ts":         "UPLOAD:///live/cam.ts",
+		"UPLOAD:///My%20cam~1%2Fx":      "UPLOAD:///My%20cam%7E1/x",
 	} {
 		e, err := uri.Parse(in)
 		if err != nil {
@@ -157,6 +159,10 @@ func TestParseErrors(t *testing.T) {
 
 		"file://":               "no absolute path",
 		"file://host/x":         "no absolute path",
+		"upload://live/cam.ts":  "want upload:///DIRECTORY/FILE",
+		"upload:///a/%2e%2E/b":  "want that of a file",
+		"upload:///a?b":         "%3F",
+		"upload:///a|upload://": "upload",
 		"file:///":              "want that of a file",
 		"file:///a/":            "want that of a file",
 		"file:///a//b":          "want that of a file",
@@ -368,7 +374,7 @@ func FuzzParseSource(f *testing.F) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"udp://10.0.0.7@239.1.1.1:5000", "rtp://[fd00::7]@[ff35::1]:5000/", "udp://[::ffff:1.2.3.4]:1",
-		"tcp://h:1/", "tcp://[::1]:1", "http://u:p@h/x?y", "https://h", "http://h/ä?ö", "file:///a%20b", "file:///a%3F%23%7E",
+		"tcp://h:1/", "tcp://[::1]:1", "http://u:p@h/x?y", "https://h", "http://h/ä?ö", "file:///a%20b", "file:///a%3F%23%7E", "upload:///live/cam%20~.ts",
 	} {
 		f.Add(s)
 	}
