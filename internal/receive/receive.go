@@ -1,16 +1,24 @@
 // Package receive takes uploads: PUT, POST and DELETE of one object.
 //
 //	PUT, POST  201 new, 200 replaced, Content-Location
-//	           400 Content-Range, a body that is not as it says   408 it stopped coming   409 somebody else writes it
-//	           411 no length and not chunked (HTTP/1)   413 too long   416 bad ranges   507 no space
+//	           400 Content-Range, a body that is not as it says   403 no name, not permitted
+//	           404 a range of what is not there   408 it stopped coming   409 somebody else writes it, it is a directory
+//	           411 no length and not chunked (HTTP/1)   413 too long   415 a coding that is not gzip   416 bad ranges   507 no space
+//	ingest     200 an empty body: nothing is stored   404 no publishing point   412 media before its initialization   415 no media
 //	DELETE     200, 204 nothing there, 403 a directory
 //
-// Answers have Content-Length, always, so that the connection can be used again.
+// What comes is appended at once, and readers have it at once. What breaks off breaks its readers, before it is answered.
+// Answers have Content-Length, always. After one of 200, 201 or 204 the connection can be used again; who was refused while he still had
+// something to say loses it (HTTP/1).
 package receive
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
+	"path"
+	"sync"
 	"time"
 
 	"sluice/internal/store"
@@ -18,40 +26,144 @@ import (
 
 // Options are how uploads are taken.
 type Options struct {
-	MaxSize int64         // maxs: bytes of an object; 0 = no limit
-	Stall   time.Duration // an upload that sends nothing for so long is broken off; 0 = never
-	Keep    bool          // what breaks off stays (on_abort=keep)
+	MaxSize int64         // maxs: bytes of an object, decoded; 0 = no limit
+	Stall   time.Duration // an upload that sends nothing for so long, or an eighth longer, is broken off; 0 = never
+	Keep    bool          // what breaks off stays (on_abort=keep), but not what is too long
 	Whole   bool          // nothing is seen before it is complete (cte=0)
 	Ingest  bool          // DASH-IF Live Media Ingest 1.2: its status codes, init before media, folders that become empty go
 	Points  []string      // publishing points of Ingest: directories of the store, the only ones that take uploads; none = the whole store is one
 }
 
 // Receiver takes uploads into stores. It knows which tracks have had their initialization (Options.Ingest).
-type Receiver struct{}
+type Receiver struct {
+	o       Options
+	tracks  tracks
+	buffers sync.Pool // of *[bufferSize]byte
+}
+
+// bufferSize is the most that is appended at once, in bytes.
+const bufferSize = 64 << 10
 
 // New makes a Receiver; all its state is bounded.
-func New(o Options) *Receiver { panic("not built yet") }
+func New(o Options) *Receiver {
+	return &Receiver{o: o, buffers: sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+}
 
-// Put takes the body of r as the object name, which stands at path for clients, and answers. It returns what was received, in bytes, and why it was not taken.
+// Put takes the body of r as the object name, which stands at path for clients, and answers. It returns what was received, in bytes
+// (decoded), and why it was not taken. The server of r must not limit the time of the whole request.
 func (x *Receiver) Put(w http.ResponseWriter, r *http.Request, st store.Store, name, path string) (received int64, err error) {
-	panic("not built yet")
+	u := upload{Receiver: x, r: r, st: st, name: name}
+	replaced, err := u.take(w)
+	switch {
+	case err != nil:
+		Refuse(w, r, err)
+	case u.empty:
+		answer(w, http.StatusOK)
+	default:
+		Taken(w, path, replaced)
+	}
+	return u.received, err
 }
 
 // Delete removes an object, and answers.
 func (x *Receiver) Delete(w http.ResponseWriter, r *http.Request, st store.Store, name string) error {
-	panic("not built yet")
+	err := st.Remove(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		answer(w, http.StatusNoContent)
+		return nil
+	case errors.Is(err, store.ErrIsDir):
+		err = &refusal{status: http.StatusForbidden, text: "it is a directory", cause: err}
+	}
+	if err != nil {
+		Refuse(w, r, err)
+		return err
+	}
+	if x.o.Ingest {
+		x.tracks.forget(st, name)
+		if dir := path.Dir(name); dir != "." && !x.isPoint(dir) {
+			st.RemoveEmpty(dir)
+		}
+	}
+	answer(w, http.StatusOK)
+	return nil
 }
 
 // Body is the body of an upload that is not stored (source mode): dechunked, gunzipped where it says so, each Read bounded by the
 // time of Options.Stall and none by Options.MaxSize. Its Read gives io.EOF only at the end of a body that is complete. Nothing has been
 // answered; errors, also those of Read, are for Refuse: 400 Content-Range, 411 no length, 415 an unknown coding, 416 Range.
 func (x *Receiver) Body(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
-	panic("not built yet")
+	if r.Header.Get("Range") != "" {
+		return nil, refuse(http.StatusRequestedRangeNotSatisfiable, "a channel has no ranges")
+	}
+	return openBody(w, r, 0, x.o.Stall)
 }
 
-// Taken answers an upload that was taken: 201, or 200 when it replaced something. path is where it stands for clients, not encoded.
-func Taken(w http.ResponseWriter, path string, replaced bool) { panic("not built yet") }
+// upload is one that is being taken. Of the goroutine of its request.
+type upload struct {
+	*Receiver
+	r        *http.Request
+	st       store.Store
+	name     string
+	body     io.Reader
+	received int64
+	empty    bool // Options.Ingest: there was nothing to store
+}
 
-// Refuse answers with what err means to the client: an error of this package or of a store. On HTTP/1 the connection is closed when some of
-// the body was not read.
-func Refuse(w http.ResponseWriter, r *http.Request, err error) { panic("not built yet") }
+// take takes the upload; nothing has been answered when it returns.
+func (u *upload) take(w http.ResponseWriter) (replaced bool, err error) {
+	if u.o.Ingest && !u.hasPoint() {
+		return false, refuse(http.StatusNotFound, "there is no publishing point here")
+	}
+	if u.body, err = openBody(w, u.r, u.o.MaxSize, u.o.Stall); err != nil {
+		return false, err
+	}
+	buf := u.buffers.Get().(*[bufferSize]byte)
+	defer u.buffers.Put(buf)
+	switch ranges := u.r.Header.Get("Range"); {
+	case ranges != "":
+		return true, u.patch(ranges, buf[:])
+	case u.o.Ingest:
+		return u.ingest(buf[:])
+	}
+	return u.create(buf[:], 0, nil)
+}
+
+// create makes the object of what buf has already, and of what comes until the body ends; ended is what has ended it already.
+func (u *upload) create(buf []byte, have int, ended error) (replaced bool, err error) {
+	to, err := u.st.Create(u.name, store.Create{
+		Type:   contentType(u.r),
+		Hidden: u.o.Whole || store.Manifest(u.name),
+		Keep:   u.o.Keep,
+		Size:   announced(u.r),
+	})
+	if err != nil {
+		return false, err
+	}
+	if err := u.copy(to, buf, have, ended); err != nil {
+		to.Abort(err)
+		if u.o.Keep && errors.Is(err, errTooLong) {
+			err = errors.Join(err, u.st.Remove(u.name))
+		}
+		return false, err
+	}
+	return to.End()
+}
+
+// copy writes what comes, each piece at once.
+func (u *upload) copy(to io.Writer, buf []byte, have int, ended error) error {
+	for {
+		if u.received += int64(have); have > 0 {
+			if _, err := to.Write(buf[:have]); err != nil {
+				return err
+			}
+		}
+		if ended == io.EOF { //nolint:errorlint // of our own readers, which do not wrap it
+			return nil
+		}
+		if ended != nil {
+			return ended
+		}
+		have, ended = u.body.Read(buf)
+	}
+}
