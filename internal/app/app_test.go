@@ -171,7 +171,7 @@ func TestFlagsBeatTheFile(t *testing.T) {
 		t.Errorf("--quiet makes the log louder than the file: %v", c.Log.Level)
 	}
 	c = load("-l", "/l", "-p", "/p", "-w", "/w")
-	if c.Log.File != "/l" || c.PIDFile != "/p" || c.SocketPath() != "/w" || c.Origin("log.file").String() != "--logfile" {
+	if c.Log.File != "/l" || c.PIDFile != "/p" || c.SocketPath() != "/w" || c.From("log.file").String() != "--logfile" {
 		t.Errorf("%+v", c)
 	}
 	if c := load("--engines", "0"); c.Engines != 0 {

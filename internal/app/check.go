@@ -87,7 +87,7 @@ func list(out io.Writer, c *config.Config) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SETTING\tFROM\tVALUE")
 	for _, l := range c.Lines() {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", l.Key, l.Origin, l.Value)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", l.Key, l.From, l.Value)
 	}
 	return w.Flush()
 }

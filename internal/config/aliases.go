@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sluice/internal/alias"
 )
@@ -42,6 +43,10 @@ func (c *Config) SetLists(lists []alias.List) (leftOut []string, err error) {
 		kept[ch.List] = append(kept[ch.List], ch)
 	}
 	now.Channels = append(now.Channels, kept[""]...)
+	added, _, err := now.originChannels()
+	if err != nil {
+		return nil, err
+	}
 	for i, p := range places {
 		list := kept[p.Where]
 		if lists[i].Name != "" {
@@ -51,7 +56,7 @@ func (c *Config) SetLists(lists []alias.List) (leftOut []string, err error) {
 			}
 		}
 		if i >= len(c.ChannelFiles) {
-			list, leftOut = now.without(list, leftOut)
+			list, leftOut = now.without(list, added, leftOut)
 		}
 		now.Channels = append(now.Channels, list...)
 	}
@@ -65,11 +70,11 @@ func (c *Config) SetLists(lists []alias.List) (leftOut []string, err error) {
 	return leftOut, nil
 }
 
-// without is the list without the channels whose name or first source another channel of c
-// has; leftOut gets a line for each.
-func (c *Config) without(list []Channel, leftOut []string) ([]Channel, []string) {
+// without is the list without the channels whose name or first source another channel of c, or of those
+// that were added, has; leftOut gets a line for each.
+func (c *Config) without(list, added []Channel, leftOut []string) ([]Channel, []string) {
 	names, sources := make(map[string]Channel, len(c.Channels)), make(map[string]Channel, len(c.Channels))
-	for _, ch := range c.Channels {
+	for _, ch := range slices.Concat(c.Channels, added) {
 		names[ch.Name], sources[ch.Source.Tag()] = ch, ch
 	}
 	var fit []Channel

@@ -22,7 +22,7 @@ import (
 func (c *Config) Warnings() []*Error {
 	warnings := slices.Clone(c.warnings)
 	secrets := c.relaySecrets()
-	for _, key := range []string{"tls.key", "auth.tokens", "auth.secrets"} {
+	for _, key := range []string{"tls.key", "auth.tokens", "auth.secrets", "origin.pkey", "origin.users"} {
 		secrets = append(secrets, keyFile{key, c.Get(key)})
 	}
 	for _, s := range secrets {
@@ -31,7 +31,7 @@ func (c *Config) Warnings() []*Error {
 			warnings = append(warnings, c.place(s.key).Errorf("%s: everybody may read %s (chmod o-r %s)", s.key, s.file, s.file))
 		}
 	}
-	return append(warnings, c.relayWarnings()...)
+	return append(append(warnings, c.relayWarnings()...), c.originWarnings()...)
 }
 
 // CheckFiles says what is wrong with the files that the configuration names: whether they
@@ -52,6 +52,7 @@ func (c *Config) CheckFiles() (errs, warnings []*Error) {
 	k.parent("pid_file", c.PIDFile)
 	k.parent("socket", c.Socket)
 	k.relay()
+	k.origin()
 	k.lists()
 	return k.errs, k.warnings
 }
@@ -72,12 +73,16 @@ func (k *fileCheck) fail(key string, err error) {
 }
 
 func (k *fileCheck) tls() {
-	t := k.c.TLS
-	if t.Certificate == "" || t.Key == "" {
+	k.pair("tls.certificate", k.c.TLS.Certificate, k.c.TLS.Key)
+}
+
+// pair wants a certificate and its key, if both are said.
+func (k *fileCheck) pair(key, certificate, private string) {
+	if certificate == "" || private == "" {
 		return
 	}
-	_, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
-	k.fail("tls.certificate", err)
+	_, err := tls.LoadX509KeyPair(certificate, private)
+	k.fail(key, err)
 }
 
 func (k *fileCheck) auth() {
@@ -144,7 +149,7 @@ func (k *fileCheck) lists() {
 // Line is one setting as it holds.
 type Line struct {
 	Key, Value string
-	Origin     Origin
+	From       From
 }
 
 // Lines are all settings, those of what the user names included, with masked credentials.
@@ -167,7 +172,7 @@ func (c *Config) lines(path string, t table) (lines []Line) {
 		for i := range items {
 			items[i] = shown(items[i])
 		}
-		lines = append(lines, Line{path + s.key, strings.Join(items, ", "), c.Origin(path + s.key)})
+		lines = append(lines, Line{path + s.key, strings.Join(items, ", "), c.From(path + s.key)})
 	}
 	return lines
 }

@@ -25,7 +25,7 @@ func TestAcceptanceSearchOrder(t *testing.T) {
 	}
 }
 
-func TestOrigin(t *testing.T) {
+func TestFrom(t *testing.T) {
 	dir := t.TempDir()
 	main, more := filepath.Join(dir, "sluice.conf"), filepath.Join(dir, "more.conf")
 	put(t, main, "engines = 2;\n@include \"more.conf\"\nhistory : {\n  depth = \"5s\"; };\n")
@@ -41,21 +41,21 @@ func TestOrigin(t *testing.T) {
 	for key, want := range map[string]string{
 		"engines": main + ":1", "history.depth": main + ":4", "channels.news.source": more + ":3", "listen": "--listen", "admin": "default",
 	} {
-		if got := c.Origin(key).String(); got != want {
+		if got := c.From(key).String(); got != want {
 			t.Errorf("%s: %s, want %s", key, got, want)
 		}
 	}
-	if before.Origin("listen").String() != "default" || c.File() != main {
+	if before.From("listen").String() != "default" || c.File() != main {
 		t.Error("a copy was changed as well")
 	}
 	lines := map[string]Line{}
 	for _, l := range c.Lines() {
 		lines[l.Key] = l
 	}
-	if l := lines["channels.news.source"]; l.Value != "udp://239.1.1.1:5000" || l.Origin.String() != more+":3" {
+	if l := lines["channels.news.source"]; l.Value != "udp://239.1.1.1:5000" || l.From.String() != more+":3" {
 		t.Errorf("%+v", l)
 	}
-	if l := lines["allow"]; !strings.HasPrefix(l.Value, "10.0.0.0/8, 172.16.0.0/12, ") || l.Origin.String() != "default" {
+	if l := lines["allow"]; !strings.HasPrefix(l.Value, "10.0.0.0/8, 172.16.0.0/12, ") || l.From.String() != "default" {
 		t.Errorf("%+v", l)
 	}
 }

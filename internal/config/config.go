@@ -34,7 +34,7 @@ import (
 
 // Config is all that can be set. Default makes one that can be used as it is.
 type Config struct {
-	Listen  []Door         // user ports; at least one
+	Listen  []Door         // user ports; none only beside an origin
 	Admin   Door           // admin port
 	TLS     TLS            // for the doors that want it
 	Proxies []netip.Prefix // trusted_proxies: whose X-Forwarded-For and PROXY headers are believed
@@ -81,11 +81,12 @@ type Config struct {
 	Channels []Channel // in the order of the file
 	Routes   []Route   // likewise
 
-	Relay RelayPart
+	Relay  RelayPart
+	Origin OriginPart
 
-	file     string            // where it was read from; "" = none
-	role     Role              // for which it was read
-	origins  map[string]Origin // by keys and groups; what is not here has its default; never modified once shared
+	file     string          // where it was read from; "" = none
+	role     Role            // for which it was read
+	from     map[string]From // by keys and groups; what is not here has its default; never modified once shared
 	warnings []*Error
 }
 

@@ -23,6 +23,9 @@ const (
 	routesKey    = "routes"
 	listenersKey = "relay.listeners"
 	poolsKey     = "relay.pools"
+	sinksKey     = "origin.sinks"
+	recordsKey   = "origin.records"
+	pushesKey    = "origin.push"
 )
 
 // decode sets what the file says: first the sections of gigapxy, which everything else
@@ -102,7 +105,7 @@ func (d *decoder) name(n named, m tree.Member) {
 	}
 	path := n.key + "." + m.Name
 	d.named[n.key] = append(d.named[n.key], m.Place)
-	d.config.note(path, Origin{Place: m.Place})
+	d.config.note(path, From{Place: m.Place})
 	errs := len(d.errs)
 	d.group(m, scope{path: path + ".", table: t})
 	if n.need == nil || len(d.errs) > errs {
@@ -153,7 +156,7 @@ func (s scope) keys() (keys []string) {
 		keys = append(keys, key)
 	}
 	if s.path == "" {
-		keys = append(keys, listenersKey, poolsKey, channelsKey, routesKey)
+		keys = append(keys, listenersKey, poolsKey, sinksKey, recordsKey, pushesKey, channelsKey, routesKey)
 	}
 	return keys
 }
@@ -183,7 +186,7 @@ func (d *decoder) member(m tree.Member, sc scope) {
 		s.key = sc.path + key
 		d.overrule(s.key, m.Place)
 		if d.setting(s, m) {
-			d.config.note(s.key, Origin{Place: m.Place})
+			d.config.note(s.key, From{Place: m.Place})
 		}
 		return
 	}
@@ -193,7 +196,7 @@ func (d *decoder) member(m tree.Member, sc scope) {
 	}
 	if sc.table.hasGroup(key) {
 		sc.group = key + "."
-		d.config.note(sc.path+key, Origin{Place: m.Place})
+		d.config.note(sc.path+key, From{Place: m.Place})
 		d.group(m, sc)
 		return
 	}

@@ -38,7 +38,8 @@ func Default() Config {
 			Threads: 1, Buffer: 64 << 10, Splice: true, Pipes: 64 << 20, Drain: 30 * time.Second, Quiet: time.Second,
 			Resolve: resolve.Config{Every: 30 * time.Second, Timeout: 5 * time.Second},
 		},
-		Log: Log{Level: slog.LevelInfo, MaxSize: 16 << 20, MaxFiles: 16, Syslog: true},
+		Origin: defaultOrigin(),
+		Log:    Log{Level: slog.LevelInfo, MaxSize: 16 << 20, MaxFiles: 16, Syslog: true},
 	}
 }
 

@@ -54,7 +54,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, key := range Keys() {
-			if c.Origin(key).String() == "default" {
+			if c.From(key).String() == "default" {
 				t.Errorf("the example lacks the key %s", key)
 			}
 		}
@@ -76,7 +76,7 @@ func TestExampleChannels(t *testing.T) {
 		for _, n := range got.groups() {
 			for _, key := range n.base.keys() {
 				said := slices.ContainsFunc(n.all, func(x binding) bool {
-					return got.Origin(n.key+"."+x.name+"."+key).String() != "default"
+					return got.From(n.key+"."+x.name+"."+key).String() != "default"
 				})
 				if !said && key != "list" {
 					t.Errorf("none of %s of the example has the key %s", n.key, key)

@@ -48,6 +48,8 @@ const (
 	GWS   Role = "gws"   // the web service
 	GNG   Role = "gng"   // an engine
 	Relay Role = "relay" // the TCP relay
+
+	OriginRole Role = "origin" // the HTTP live origin
 )
 
 // SearchPaths are the files of which a role reads the first that is there: in the present

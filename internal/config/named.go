@@ -15,11 +15,24 @@ type binding struct {
 	table table
 }
 
-// groups are all groups of that kind, in the order of the example file.
-func (c *Config) groups() []named {
+func (c *Config) relayGroups() []named {
 	return []named{
 		{key: listenersKey, add: c.addListener, all: bind(c.Relay.Listeners, (*RelayListener).binding), base: newListener("").settings()},
 		{key: poolsKey, add: c.addPool, all: bind(c.Relay.Pools, (*RelayPool).binding), base: newPool("").settings()},
+	}
+}
+
+func (c *Config) originGroups() []named {
+	o := &c.Origin
+	return []named{
+		{key: sinksKey, add: c.addSink, need: c.needSink, all: bind(o.SinkList, (*OriginSink).binding), base: (&OriginSink{OriginSinkSettings: o.OriginSinkSettings}).settings()},
+		{key: recordsKey, add: c.addRecord, need: c.needRecord, all: bind(o.RecordList, (*OriginRecord).binding), base: new(OriginRecord).settings()},
+		{key: pushesKey, add: c.addPush, need: c.needPush, all: bind(o.PushList, (*OriginPush).binding), base: newPush("").settings()},
+	}
+}
+
+func (c *Config) channelGroups() []named {
+	return []named{
 		{key: channelsKey, add: c.addChannel, need: c.needSource, all: bind(c.Channels, (*Channel).binding), base: (&Channel{Settings: c.Settings}).settings()},
 		{key: routesKey, add: c.addRoute, all: bind(c.Routes, (*Route).binding), base: new(Route).settings()},
 	}
@@ -36,6 +49,12 @@ func bind[T any](list []T, of func(*T) binding) []binding {
 func (l *RelayListener) binding() binding { return binding{l.Name, l.settings()} }
 
 func (p *RelayPool) binding() binding { return binding{p.Name, p.settings()} }
+
+func (s *OriginSink) binding() binding { return binding{s.Name, s.settings()} }
+
+func (r *OriginRecord) binding() binding { return binding{r.Name, r.settings()} }
+
+func (p *OriginPush) binding() binding { return binding{p.Name, p.settings()} }
 
 func (c *Channel) binding() binding { return binding{c.Name, c.settings()} }
 

@@ -1,26 +1,19 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
-	"strings"
 
-	"sluice/internal/config/tree"
 	"sluice/internal/flow"
 	"sluice/internal/health"
 	"sluice/internal/relay"
 )
 
 // relayCheck finds what of the relay does not fit together.
-type relayCheck struct {
-	c    *Config
-	path string // of the listener or the pool that is looked at
-	errs Errors
-}
+type relayCheck struct{ partCheck }
 
 // relayMismatches are the settings of the relay that do not fit together.
 func (c *Config) relayMismatches() Errors {
-	k := &relayCheck{c: c}
+	k := &relayCheck{partCheck{c: c}}
 	seen := map[string]bool{}
 	for i := range c.Relay.Listeners {
 		l := &c.Relay.Listeners[i]
@@ -34,32 +27,6 @@ func (c *Config) relayMismatches() Errors {
 		k.pool(p)
 	}
 	return k.errs
-}
-
-// enter begins with another listener or pool.
-func (k *relayCheck) enter(group, name string, seen map[string]bool) {
-	k.path = group + "." + name
-	if seen[k.path] {
-		k.fail("", "there is another of this name")
-	}
-	seen[k.path] = true
-}
-
-// fail notes a mistake in a setting of what is looked at, or in it as a whole if key
-// is empty; its place is that of the setting, if it is said.
-func (k *relayCheck) fail(key, format string, args ...any) {
-	name := k.path
-	if key != "" {
-		name += "." + key
-	}
-	k.errs = append(k.errs, k.place(key).Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
-}
-
-func (k *relayCheck) place(key string) tree.Place {
-	if o := k.c.origins[k.path+"."+key]; o.Place.Line > 0 {
-		return k.c.place(k.path + "." + key)
-	}
-	return k.c.place(k.path)
 }
 
 func (k *relayCheck) listener(l *RelayListener) {
@@ -242,7 +209,7 @@ func (c *Config) relayWarnings() (warnings []*Error) {
 // relayUnsayable are the settings of the relay that no file could have: YAML would write
 // what Parse does not read.
 func (c *Config) relayUnsayable() Errors {
-	k := &relayCheck{c: c, path: "relay"}
+	k := &relayCheck{partCheck{c: c, path: "relay"}}
 	for _, s := range c.Relay.settings() {
 		k.sayable(s, new(RelayPart).settings())
 	}
@@ -253,34 +220,4 @@ func (c *Config) relayUnsayable() Errors {
 		k.named("pool", poolsKey, c.Relay.Pools[i].binding(), newPool("").settings())
 	}
 	return k.errs
-}
-
-// named wants that a listener or a pool can be said; spare is the table of another one.
-func (k *relayCheck) named(kind, group string, b binding, spare table) {
-	k.path = group
-	if err := checkName(kind, b.name); err != nil {
-		k.fail("", "%s", err)
-		return
-	}
-	k.path += "." + b.name
-	for _, s := range b.table {
-		k.sayable(s, spare)
-	}
-}
-
-// sayable wants that the text of s can be set, which it tries at the same key of spare.
-func (k *relayCheck) sayable(s setting, spare table) {
-	same, _ := spare.find(s.key)
-	to, isList := same.value.(List)
-	if !isList {
-		if err := same.value.Set(s.value.String()); err != nil {
-			k.fail(strings.TrimPrefix(s.key, "relay."), "%s", err)
-		}
-		return
-	}
-	for _, item := range s.value.(List).Items() {
-		if err := to.Add(item); err != nil {
-			k.fail(s.key, "%s", err)
-		}
-	}
 }

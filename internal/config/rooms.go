@@ -120,7 +120,11 @@ func (c *Config) needSource() error {
 // lineup is the channels and the settings of all others.
 func (c *Config) lineup() (*lineup.Lineup, error) {
 	channels := make([]lineup.Channel, 0, len(c.Channels))
-	for _, ch := range c.Channels {
+	added, _, err := c.originChannels()
+	if err != nil {
+		return nil, err
+	}
+	for _, ch := range slices.Concat(c.Channels, added) {
 		channels = append(channels, ch.lineup())
 	}
 	return lineup.New(c.Settings, channels)

@@ -90,7 +90,7 @@ func ownSections(role Role) []string {
 		return []string{"ws"}
 	case GNG:
 		return []string{"ng"}
-	case Relay:
+	case Relay, OriginRole:
 		return nil
 	}
 	return []string{"ws", "ng"}
@@ -123,7 +123,7 @@ func (d *decoder) section(m tree.Member, path string) {
 	case m.Value.Kind != tree.Group:
 		d.wantKeys(m, path)
 	default:
-		d.config.note(path, Origin{Place: m.Place})
+		d.config.note(path, From{Place: m.Place})
 		for _, x := range m.Value.Members {
 			d.section(x, path+".")
 		}
@@ -133,7 +133,7 @@ func (d *decoder) section(m tree.Member, path string) {
 // synonym sets our key to what another name of it says; what was said by then stays.
 func (d *decoder) synonym(s synonym, m tree.Member) {
 	own, _ := d.config.settings().find(s.key)
-	before, said := own.value.String(), d.config.origins[s.key]
+	before, said := own.value.String(), d.config.from[s.key]
 	text, err := joined(m.Value)
 	if err == nil && s.convert != nil {
 		text, err = s.convert(text)
@@ -145,7 +145,7 @@ func (d *decoder) synonym(s synonym, m tree.Member) {
 	case err != nil:
 		d.fail(m.Value.Place, "%s: %s", s.name, err)
 	case said.Place.Line == 0:
-		d.config.note(s.key, Origin{Place: m.Place})
+		d.config.note(s.key, From{Place: m.Place})
 	case own.value.String() != before:
 		d.warn(m.Place, "%s is left out: %s in %s is another name for it, and one holds for all", s.name, s.key, said)
 		_ = own.value.Set(before) // as it was
@@ -172,7 +172,7 @@ func joined(n *tree.Node) (string, error) {
 
 // overrule warns when a key of ours stands beside another name for it.
 func (d *decoder) overrule(key string, place tree.Place) {
-	if said := d.config.origins[key]; said.Place.Line > 0 {
+	if said := d.config.from[key]; said.Place.Line > 0 {
 		d.warn(said.Place, "this is left out: %s is set in %s", key, place)
 	}
 }
@@ -186,12 +186,12 @@ func (c *Config) Mandatory(daemon bool) error {
 	name, place := "log.file", c.place("log")
 	for _, section := range ownSections(c.role) {
 		for _, at := range []string{section, section + ".log"} {
-			if o, ok := c.origins[at]; ok && c.origins["log"].Place.Line == 0 {
+			if o, ok := c.from[at]; ok && c.from["log"].Place.Line == 0 {
 				name, place = section+".log.file", o.Place
 			}
 		}
 	}
-	if o := c.origins["log.file"]; o.Place.Line != 0 { // it is said to be empty
+	if o := c.from["log.file"]; o.Place.Line != 0 { // it is said to be empty
 		place = o.Place
 	}
 	if c.file == "" {

@@ -154,8 +154,8 @@ func testMandatory(t *testing.T) {
 // Ours beside another name for it counts.
 func TestOursOverrules(t *testing.T) {
 	c := conf(t, "log : { level = \"error\"; };\nws : { log : { level_default = \"debug\"; }; };\n", GWS)
-	if c.Log.Level != slog.LevelError || c.Origin("log.level").String() != "gigapxy.conf:1" {
-		t.Errorf("level %v of %s", c.Log.Level, c.Origin("log.level"))
+	if c.Log.Level != slog.LevelError || c.From("log.level").String() != "gigapxy.conf:1" {
+		t.Errorf("level %v of %s", c.Log.Level, c.From("log.level"))
 	}
 	if got := warnings(c); got != "gigapxy.conf:2:16: this is left out: log.level is set in gigapxy.conf:1" {
 		t.Errorf("%s", got)

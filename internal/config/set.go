@@ -25,8 +25,8 @@ func (c *Config) SetBy(flag, key, text string) error {
 	if err := s.value.Set(text); err != nil {
 		return err
 	}
-	c.origins = maps.Clone(c.origins)
-	c.note(key, Origin{Flag: flag})
+	c.from = maps.Clone(c.from)
+	c.note(key, From{Flag: flag})
 	return nil
 }
 
@@ -43,14 +43,14 @@ func (c *Config) Get(key string) string {
 	return s.value.String()
 }
 
-// Origin is where a value came from. The zero Origin is the default.
-type Origin struct {
+// From is where a value came from. The zero From is the default.
+type From struct {
 	Place tree.Place // in a file
 	Flag  string     // of the command line: --listen
 }
 
 // String is FILE:LINE, the flag or "default".
-func (o Origin) String() string {
+func (o From) String() string {
 	switch {
 	case o.Flag != "":
 		return o.Flag
@@ -60,23 +60,23 @@ func (o Origin) String() string {
 	return "default"
 }
 
-// Origin says where a setting is from; those of channels and routes have keys such as
+// From says where a setting is from; those of channels and routes have keys such as
 // channels.news.source.
-func (c *Config) Origin(key string) Origin { return c.origins[key] }
+func (c *Config) From(key string) From { return c.from[key] }
 
 // File is the path that c was read from, "" when it was from none.
 func (c *Config) File() string { return c.file }
 
-func (c *Config) note(key string, o Origin) {
-	if c.origins == nil {
-		c.origins = map[string]Origin{}
+func (c *Config) note(key string, o From) {
+	if c.from == nil {
+		c.from = map[string]From{}
 	}
-	c.origins[key] = o
+	c.from[key] = o
 }
 
 // place is where key is said, or else the file as such, without credentials.
 func (c *Config) place(key string) tree.Place {
-	o := c.origins[key]
+	o := c.from[key]
 	o.Place.Text = maskLine(o.Place.Text)
 	switch {
 	case o.Flag != "":
@@ -117,10 +117,13 @@ func (c *Config) mismatches() (errs Errors) {
 			errs = append(errs, c.place(at.key).Errorf("%s: %s needs tls.certificate and tls.key", at.key, at.doors[secure]))
 		}
 	}
+	if len(c.Listen) == 0 && !c.HasOrigin() {
+		errs = append(errs, c.place("listen").Errorf("listen: the list is empty; leave the key out for the default"))
+	}
 	for _, r := range c.Routes {
 		if err := r.check(); err != nil {
 			errs = append(errs, c.place(routesKey+"."+r.Name).Errorf("route %s: %s", r.Name, err))
 		}
 	}
-	return append(errs, c.relayMismatches()...)
+	return append(append(errs, c.relayMismatches()...), c.originMismatches()...)
 }

@@ -66,12 +66,36 @@ const (
 	maxSmall = 1000
 )
 
-// settings binds the keys to the fields of c, in the order of the example file.
-func (c *Config) settings() table {
-	return append(c.mainSettings(), c.Relay.settings()...)
+// part is settings that stand together in a file, and the groups that stand below them.
+type part struct {
+	settings table
+	groups   []named
 }
 
-// mainSettings are all but those of the relay.
+// parts are all settings and groups, in the order of the example file.
+func (c *Config) parts() []part {
+	return []part{
+		{settings: c.mainSettings()},
+		{c.Relay.settings(), c.relayGroups()},
+		{c.Origin.settings(), c.originGroups()},
+		{groups: c.channelGroups()},
+	}
+}
+
+// settings binds the keys to the fields of c.
+func (c *Config) settings() table {
+	return slices.Concat(c.mainSettings(), c.Relay.settings(), c.Origin.settings())
+}
+
+// groups are all groups whose members the user names.
+func (c *Config) groups() (all []named) {
+	for _, p := range c.parts() {
+		all = append(all, p.groups...)
+	}
+	return all
+}
+
+// mainSettings are all but those of the relay and the origin.
 func (c *Config) mainSettings() table {
 	return slices.Concat(c.doorSettings(), c.engineSettings(), c.rightSettings(), settingsOf(&c.Settings), table{
 		{"history.total", size{to: &c.HistoryTotal}, live, "Bytes of the histories of all channels, an equal share for each engine. 0 = a quarter of the memory."},

@@ -30,7 +30,7 @@ func (t *tcprelay) listeners() {
 			t.fail(said.Place, "%s", err)
 			continue
 		}
-		t.out.Config.note(listenersKey+"."+l.Name, Origin{Place: said.Place})
+		t.out.Config.note(listenersKey+"."+l.Name, From{Place: said.Place})
 		l.Addrs, l.Pool, l.Rules = sockets, tcprelayPool, rules
 		for i := range l.Addrs {
 			wild = append(wild, wildcard{&l.Addrs[i], implied})

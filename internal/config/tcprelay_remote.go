@@ -22,7 +22,7 @@ func (t *tcprelay) pool() {
 		t.fail(w.Place, "%s", err)
 		return
 	}
-	t.out.Config.note(poolsKey+"."+p.Name, Origin{Place: w.Place})
+	t.out.Config.note(poolsKey+"."+p.Name, From{Place: w.Place})
 	if len(w.Remotes) == 0 {
 		t.fail(w.Place, "No remote services defined!")
 	}

@@ -34,7 +34,7 @@ const maxEngines = 64
 
 // doors is a list of Doors.
 func doors(to *[]Door) List {
-	return list[Door]{to: to, parse: parseDoor, write: Door.String, what: "addresses", some: true}
+	return list[Door]{to: to, parse: parseDoor, write: Door.String, what: "addresses"}
 }
 
 // String is what parseDoor reads: [ALIAS=][https://]HOST:PORT.

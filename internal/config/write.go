@@ -11,10 +11,12 @@ import (
 // user names it has what differs from what holds for all. Credentials stand in it.
 func (c *Config) YAML() []byte {
 	var w yamlWriter
-	w.table(nil, c.settings())
-	for _, n := range c.groups() {
-		for _, x := range n.all {
-			w.table(append(strings.Split(n.key, "."), yamlQuote(x.name)), different(x.table, n.base))
+	for _, p := range c.parts() {
+		w.table(nil, p.settings)
+		for _, n := range p.groups {
+			for _, x := range n.all {
+				w.table(append(strings.Split(n.key, "."), yamlQuote(x.name)), different(x.table, n.base))
+			}
 		}
 	}
 	return w.text.Bytes()

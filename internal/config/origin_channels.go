@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sluice/internal/uri"
+)
+
+// What sinks, records and pushes send is a channel of the configuration, by its name, or a source. Such a source becomes a
+// channel, too, as each process works out for itself, unless one of the configuration begins with it.
+
+// originUse is a place where a channel is named.
+type originUse struct {
+	group, name string // origin.sinks, live
+	key         string // channel, from
+	channel     string // $NAME or a source
+	pinned      bool   // a source runs from the start on
+}
+
+// path is where it stands in the configuration.
+func (u originUse) path() string { return u.group + "." + u.name }
+
+// own is what a channel of its own is called: sinks-live.
+func (u originUse) own() string { return strings.TrimPrefix(u.group, "origin.") + "-" + u.name }
+
+// originUses are the places in the order of the file.
+func (c *Config) originUses() (uses []originUse) {
+	for _, s := range c.Origin.SinkList {
+		uses = append(uses, originUse{sinksKey, s.Name, "channel", s.Channel, !s.Hold})
+	}
+	for _, r := range c.Origin.RecordList {
+		uses = append(uses, originUse{recordsKey, r.Name, "channel", r.Channel, false})
+	}
+	for _, p := range c.Origin.PushList {
+		if p.ofChannel() {
+			uses = append(uses, originUse{pushesKey, p.Name, "from", p.From, false})
+		}
+	}
+	return uses
+}
+
+// originChannels are the channels that the origin adds, and what each use of one is called at gws, by originUse.path.
+// Lists of channels do not change them: only gws knows these.
+func (c *Config) originChannels() (added []Channel, names map[string]string, err error) {
+	byTag := map[string]string{}
+	for _, ch := range c.Channels {
+		if ch.List == "" {
+			byTag[ch.Source.Tag()] = ch.Name
+		}
+	}
+	names = map[string]string{}
+	for _, u := range c.originUses() {
+		if name, ok := strings.CutPrefix(u.channel, "$"); ok {
+			names[u.path()] = name
+			continue
+		}
+		source, err := uri.ParseSource(u.channel)
+		if err != nil {
+			return nil, nil, c.placeIn(u.path(), u.key).Errorf("%s.%s: %s", u.path(), u.key, err)
+		}
+		name, taken := byTag[source.Tag()]
+		if !taken {
+			name = u.own()
+			byTag[source.Tag()] = name
+			added = append(added, c.ownChannel(name, source))
+		}
+		names[u.path()] = name
+		if i := slices.IndexFunc(added, func(ch Channel) bool { return ch.Name == name }); i >= 0 {
+			added[i].Pinned = added[i].Pinned || u.pinned
+		}
+	}
+	return added, names, nil
+}
+
+// ownChannel is a channel of the origin. The end of a file is its end.
+func (c *Config) ownChannel(name string, source uri.Source) Channel {
+	ch := Channel{Name: name, Source: source, Settings: c.Settings}
+	ch.Growth = 0
+	return ch
+}
+
+// endsOf says whether the source of a channel has an end, as far as the configuration itself knows it.
+func (c *Config) endsOf(name string, added []Channel) bool {
+	all := slices.Concat(c.Channels, added)
+	i := slices.IndexFunc(all, func(ch Channel) bool { return ch.Name == name })
+	return i >= 0 && len(all[i].Backup) == 0 && all[i].Source[0].Scheme == uri.File
+}
+
+// channelMismatches are names of channels that there are not. What lists hold is not known here.
+func (k *originCheck) channels() {
+	added, names, err := k.c.originChannels()
+	if err != nil {
+		k.add(err)
+		return
+	}
+	for _, ch := range added {
+		if slices.ContainsFunc(k.c.Channels, func(x Channel) bool { return x.Name == ch.Name }) {
+			k.errs = append(k.errs, k.c.place(channelsKey+"."+ch.Name).Errorf("channel %s: the origin has a channel of this name; call this one otherwise", ch.Name))
+		}
+	}
+	if len(k.c.ChannelFiles)+len(k.c.Playlists) > 0 {
+		return
+	}
+	var known []string
+	for _, ch := range slices.Concat(k.c.Channels, added) {
+		known = append(known, ch.Name)
+	}
+	for _, u := range k.c.originUses() {
+		k.path = u.path()
+		if name := names[u.path()]; !slices.Contains(known, name) {
+			k.fail(u.key, "no channel is called %s%s", name, didYouMean(name, known))
+		}
+	}
+}
+
+// needChannel says whether the last one of a group names no channel.
+func needChannel(kind, name, key, text string) error {
+	if text == "" {
+		return fmt.Errorf("%s %s says nothing; it wants a key such as %s: $news or udp://239.1.1.1:5000", kind, name, key)
+	}
+	return nil
+}
