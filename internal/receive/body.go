@@ -104,7 +104,7 @@ func (p *patient) Read(b []byte) (int, error) {
 	n, err := p.body.Read(b)
 	switch {
 	case err == nil:
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: // as it is: what wraps it is no end
 		// The connection goes on: what comes next on it has its own time.
 		if err := p.rc.SetReadDeadline(time.Time{}); err != nil {
 			return n, fmt.Errorf("lift the deadline of an upload: %w", err)

@@ -158,7 +158,7 @@ func (u *upload) copy(to io.Writer, buf []byte, have int, ended error) error {
 				return err
 			}
 		}
-		if ended == io.EOF { //nolint:errorlint // of our own readers, which do not wrap it
+		if ended == io.EOF {
 			return nil
 		}
 		if ended != nil {
