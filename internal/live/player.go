@@ -79,15 +79,22 @@ func (p *Player) Clients() int {
 	return p.clients
 }
 
+// Over reports that the channel has ended, and that there is nothing here for clients any more.
+func (p *Player) Over() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over
+}
+
 // ServeHTTP answers a GET or HEAD; ranges and conditions are for what has a size. The client's address is RemoteAddr. A HEAD asks for the channel only when
 // nobody has yet and the answer depends on it. ServeHTTP panics with http.ErrAbortHandler when the stream does not end in order.
 func (p *Player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !httpx.Permit(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
-	known, over := p.known()
+	known := p.known()
 	switch {
-	case over:
+	case p.Over():
 		httpx.Error(w, http.StatusNotFound, r.URL.Path+" is no longer available")
 		return
 	case r.Method == http.MethodHead && known != nil:
@@ -114,11 +121,11 @@ func clientOf(r *http.Request) string {
 	return ""
 }
 
-// known is what can be told of the channel without asking for it, nil if nothing, and whether it is over.
-func (p *Player) known() (t *told, over bool) {
+// known is what can be told of the channel without asking for it; nil if nothing.
+func (p *Player) known() *told {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.told, p.over
+	return p.told
 }
 
 // refuse answers that there is no stream.
