@@ -37,6 +37,7 @@ type Config struct {
 
 	Interface     string // name of the interface that groups are joined on; if empty, the system's choice
 	ReceiveBuffer int    // SO_RCVBUF of a source, in bytes; if zero, netx.DefaultReceiveBuffer
+	Uploads       string // path of the UNIX socket where the origin gives its uploads; if empty, there are none
 
 	Sources  []netip.Prefix // networks that a request's sources may be in; of the configuration's own any may
 	Targets  []netip.Prefix // networks that a request's targets may be in; likewise
@@ -117,7 +118,7 @@ func New(c Config, log *slog.Logger) (*Engine, error) {
 // ends is the part of c that the ends are opened by.
 func (c Config) ends(log *slog.Logger) all.Config {
 	return all.Config{
-		Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Version: c.Build, Log: log,
+		Interface: c.Interface, ReceiveBuffer: c.ReceiveBuffer, Version: c.Build, Uploads: c.Uploads, Log: log,
 		Sources: c.Sources, Targets: c.Targets, ReadFrom: c.ReadFrom, WriteTo: c.WriteTo,
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sluice/internal/endpoint/file"
 	"sluice/internal/endpoint/tcp"
 	"sluice/internal/endpoint/udp"
+	"sluice/internal/endpoint/upload"
 	"sluice/internal/endpoint/web"
 	"sluice/internal/netx"
 	"sluice/internal/uri"
@@ -25,6 +26,7 @@ type Config struct {
 	Interface     string // name of the interface of groups, both ways; if empty, the system's choice
 	ReceiveBuffer int    // SO_RCVBUF of a UDP source, in bytes; if zero, netx.DefaultReceiveBuffer
 	Version       string // of the program, as servers are told it
+	Uploads       string // path of the UNIX socket where the origin gives its uploads; if empty, there are none
 	Log           *slog.Logger
 
 	// What may be named by those who are not trusted.
@@ -49,6 +51,7 @@ type ends struct {
 	file     file.Opener
 	tcp      tcp.Opener
 	web      web.Opener
+	upload   upload.Opener
 	intoUDP  udp.SinkOpener
 	intoFile file.SinkOpener
 	intoTCP  tcp.SinkOpener
@@ -61,6 +64,7 @@ func newEnds(c Config) *ends {
 		file:     file.Opener{ReadFrom: c.ReadFrom},
 		tcp:      tcp.Opener{Allow: c.Sources},
 		web:      web.Opener{Allow: c.Sources, Version: c.Version},
+		upload:   upload.Opener{Socket: c.Uploads},
 		intoUDP:  udp.SinkOpener{Interface: c.Interface, Allow: c.Targets},
 		intoFile: file.SinkOpener{WriteTo: c.WriteTo},
 		intoTCP:  tcp.SinkOpener{Allow: c.Targets},
@@ -106,6 +110,8 @@ func (o *Opener) Open(ctx context.Context, want endpoint.Want) (endpoint.Source,
 		return ends.web.Open(ctx, want)
 	case uri.File:
 		return ends.file.Open(ctx, want)
+	case uri.Upload:
+		return ends.upload.Open(ctx, want)
 	default:
 		return nil, unknown(end)
 	}
@@ -142,7 +148,7 @@ func (o *Opener) OpenSink(ctx context.Context, to endpoint.Target) (endpoint.Sin
 }
 
 func unknown(end uri.End) error {
-	return &endpoint.Refusal{Status: http.StatusBadRequest, Err: fmt.Errorf("no ends of the scheme %q: want udp, rtp, tcp, http, https or file", end.Scheme)}
+	return &endpoint.Refusal{Status: http.StatusBadRequest, Err: fmt.Errorf("no ends of the scheme %q: want udp, rtp, tcp, http, https or file, and upload as a source", end.Scheme)}
 }
 
 // Close frees what the sources share, and waits for what they still do. Sources and sinks
@@ -152,7 +158,7 @@ func (o *Opener) Close() error {
 	defer o.mu.Unlock()
 	errs := []error{o.udp.Close()}
 	for _, e := range append(o.old, o.ends) {
-		errs = append(errs, e.file.Close(), e.tcp.Close(), e.web.Close())
+		errs = append(errs, e.file.Close(), e.tcp.Close(), e.web.Close(), e.upload.Close())
 	}
 	return errors.Join(errs...)
 }

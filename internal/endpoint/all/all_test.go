@@ -55,6 +55,9 @@ func TestWhatMayBeNamed(t *testing.T) {
 			t.Errorf("%s: %d as a source, %d as a target, want %d", end, source, target, want)
 		}
 	}
+	if source, target := status("upload:///live.ts", true), status("upload:///live.ts", false); source != 404 || target != 400 {
+		t.Errorf("an upload where there is no origin: %d as a source, %d as a target, want 404 and 400", source, target)
+	}
 	if source, target := status("srt://127.0.0.1:9", true), status("srt://127.0.0.1:9", false); source != 400 || target != 400 {
 		t.Errorf("a scheme that there is not: %d, %d, want 400", source, target)
 	}

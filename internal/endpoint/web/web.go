@@ -8,7 +8,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"sluice/internal/endpoint"
 	"sluice/internal/endpoint/pipe"
@@ -24,7 +22,7 @@ import (
 	"sluice/internal/uri"
 )
 
-// chunk is how much of an answer is moved at a time, in bytes.
+// chunk is how much of a request is moved at a time, in bytes.
 const chunk = 64 << 10
 
 // Opener opens sources of the web. The zero value opens only those of the operator.
@@ -41,43 +39,9 @@ type Opener struct {
 // former wraps endpoint.ErrCut.
 func (o *Opener) Open(ctx context.Context, want endpoint.Want) (endpoint.Source, error) {
 	end := want.Source[0]
-	patience := cmp.Or(want.Patience, endpoint.DefaultPatience)
-	asking, give := context.WithCancel(context.Background()) // outlives Open, with the answer
-	clock := time.AfterFunc(patience, give)
-	cancelled := context.AfterFunc(ctx, give)
-	body, err := o.ask(asking, want)
-	switch late, given := !clock.Stop(), !cancelled(); {
-	case late:
-		err = &endpoint.Refusal{Status: http.StatusGatewayTimeout, Err: fmt.Errorf("no answer within %v", patience)}
-	case given:
-		err = context.Cause(ctx)
-	}
+	src, err := o.pumps.Answer(ctx, end.Tag(), want.Patience, func(asking context.Context) (io.ReadCloser, error) { return o.ask(asking, want) })
 	if err != nil {
-		give()
-		if body != nil {
-			_ = body.Close() // nobody reads it
-		}
 		return nil, refusal(end, err)
-	}
-	return o.read(end, body, give)
-}
-
-// read makes a source of an answer; give ends the request.
-func (o *Opener) read(end uri.End, body io.ReadCloser, give context.CancelFunc) (endpoint.Source, error) {
-	src, err := o.pumps.Open(pipe.Traits{Tag: end.Tag(), Patient: true}, func(ctx context.Context, w io.Writer) error {
-		defer give()
-		defer body.Close()
-		defer context.AfterFunc(ctx, give)()
-		_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{body}, make([]byte, chunk))
-		if err != nil {
-			return fmt.Errorf("the answer broke off: %w", err)
-		}
-		return nil
-	})
-	if err != nil {
-		give()
-		_ = body.Close() // nobody reads it
-		return nil, err
 	}
 	return src, nil
 }
