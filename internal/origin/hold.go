@@ -1,0 +1,167 @@
+package origin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/internal/media/hls"
+	"sluice/internal/store"
+)
+
+const (
+	maxHeld   = 1024                   // requests that wait at the same time; any more are answered with 503
+	lookAgain = 250 * time.Millisecond // at a playlist that another program writes, of which nobody tells
+)
+
+// hold lets a request wait: until wait returns, whose context ends with the client, the time or the origin.
+func (v *visit) hold(most time.Duration, wait func(ctx context.Context)) *refusal {
+	o := v.origin
+	if o.counts.waiting.Add(1) > maxHeld {
+		o.counts.waiting.Add(-1)
+		return &refusal{status: http.StatusServiceUnavailable, text: "too many requests wait here already, please try again"}
+	}
+	defer o.counts.waiting.Add(-1)
+	ctx, cancel := context.WithTimeout(v.r.Context(), most)
+	defer cancel()
+	defer context.AfterFunc(o.ending, cancel)()
+	wait(ctx)
+	if o.ending.Err() != nil {
+		return &refusal{status: http.StatusServiceUnavailable, text: "this server ends, please try again"}
+	}
+	return nil
+}
+
+// awaitPlaylist holds a request for a playlist that is to have a segment or a part (RFC 8216bis, 6.2.5.2) until it has.
+func (v *visit) awaitPlaylist(at place) *refusal {
+	if !isPlaylist(at.name) || v.r.Method != http.MethodGet {
+		return nil
+	}
+	b, err := hls.ParseBlock(v.r.URL.RawQuery)
+	switch {
+	case err != nil:
+		return &refusal{status: http.StatusBadRequest, text: err.Error()}
+	case b == nil:
+		return nil
+	}
+	p, err := at.shelf.playlist(at.name)
+	if err != nil || p.is.Has(*b) {
+		return nil // it is served as it is
+	}
+	if !p.is.Reasonable(*b) {
+		return &refusal{status: http.StatusBadRequest, text: fmt.Sprintf("segment %d is too far ahead", b.Sequence)}
+	}
+	has := false
+	if no := v.hold(p.is.Patience(), func(ctx context.Context) { has = at.shelf.await(ctx, at.name, p, *b) }); no != nil {
+		return no
+	}
+	if !has {
+		return &refusal{status: http.StatusServiceUnavailable, text: fmt.Sprintf("segment %d did not come in time", b.Sequence)}
+	}
+	return nil
+}
+
+// await waits until a playlist has b, or is not there any more; false when ctx ends first. p is how it is now.
+func (s *shelf) await(ctx context.Context, name string, p *playlist, b hls.Block) bool {
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-p.gone:
+		case <-again.C:
+		case <-ctx.Done():
+			return false
+		}
+		next, err := s.playlist(name)
+		if err != nil || next.is.Has(b) {
+			return true
+		}
+		p = next
+	}
+}
+
+// awaitObject holds a request for an object that is not there but will be: a part that a playlist announces, or the next segment of a
+// representation. Without an item there is none.
+func (v *visit) awaitObject(at place) (*store.Item, *refusal) {
+	if v.r.Method != http.MethodGet {
+		return nil, nil
+	}
+	most, ok := at.shelf.hinted(at.name)
+	if !ok && v.site.conf.WaitNext > 0 && isNext(at.Store, at.name) {
+		most, ok = v.site.conf.WaitNext, true
+	}
+	if !ok {
+		return nil, nil
+	}
+	var it *store.Item
+	no := v.hold(most, func(ctx context.Context) {
+		if at.Store.Await(ctx, at.name) != nil {
+			return
+		}
+		it, _ = at.Store.Open(at.name) // gone again: it is not there
+	})
+	if no != nil && it != nil {
+		it.Close()
+		it = nil
+	}
+	return it, no
+}
+
+// isNext says whether name is the segment that comes after the newest of its representation: the one before it is there, and none after it.
+func isNext(st store.Store, name string) bool {
+	if store.Manifest(name) {
+		return false
+	}
+	before, after := neighbours(name)
+	for _, n := range after {
+		if _, err := st.Stat(n); err == nil {
+			return false
+		}
+	}
+	for _, n := range before {
+		if _, err := st.Stat(n); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// neighbours are the names of the segments before and after one: its last number less and more by one, with zeros in front of it and without.
+func neighbours(name string) (before, after []string) {
+	dir := strings.LastIndexByte(name, '/') + 1
+	stem := name[:dir+len(strings.TrimSuffix(name[dir:], extension(name[dir:])))]
+	end := strings.LastIndexAny(stem[dir:], "0123456789") + dir + 1
+	if end == dir {
+		return nil, nil
+	}
+	begin := end
+	for begin > dir && name[begin-1] >= '0' && name[begin-1] <= '9' {
+		begin--
+	}
+	number, err := strconv.ParseUint(name[begin:end], 10, 63)
+	if err != nil {
+		return nil, nil
+	}
+	spell := func(n uint64) []string {
+		padded := name[:begin] + fmt.Sprintf("%0*d", end-begin, n) + name[end:]
+		if plain := name[:begin] + strconv.FormatUint(n, 10) + name[end:]; plain != padded {
+			return []string{padded, plain}
+		}
+		return []string{padded}
+	}
+	if number > 0 {
+		before = spell(number - 1)
+	}
+	return before, spell(number + 1)
+}
+
+// extension is the last one of a name: its digits (mp4, m4s) count nothing.
+func extension(name string) string {
+	if i := strings.LastIndexByte(name, '.'); i > 0 {
+		return name[i:]
+	}
+	return ""
+}

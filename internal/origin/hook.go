@@ -1,0 +1,85 @@
+package origin
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+
+	"sluice/internal/logs"
+	"sluice/internal/script"
+)
+
+// askScript has the script decide. denied is what the rule and the hook say, and code what the script is told of it; who is denied may still
+// be answered by the script.
+func (v *visit) askScript(to target, denied *refusal, code int) *refusal {
+	x, err := v.site.hook.Ask(v.r.Context(), script.Request{HTTP: v.r, AuthCode: code})
+	if err != nil {
+		return scriptRefusal(err)
+	}
+	over := -1
+	defer func() { x.End(over) }()
+	for _, line := range x.Answer.Headers {
+		v.w.Header().Add(line[0], line[1])
+	}
+	no := v.obey(to, denied, x)
+	if over = 0; v.w.Header().Get("Connection") != "close" {
+		over = 1
+	}
+	return no
+}
+
+// obey does what the script has decided.
+func (v *visit) obey(to target, denied *refusal, x *script.Exchange) *refusal {
+	a := &x.Answer
+	switch {
+	case a.Streamed:
+		if err := x.Serve(v.w, v.r); err != nil {
+			v.origin.limited.Info("script broke off an answer", logs.Client, v.peer.String(), logs.Error, err)
+			panic(http.ErrAbortHandler)
+		}
+		return nil
+	case a.Status != 0:
+		v.scripted(a)
+		return nil
+	case denied != nil:
+		return denied
+	}
+	if a.Throttle && v.r.Method == http.MethodGet {
+		v.slow = x.Writer
+	}
+	if a.File != "" {
+		return v.serveFile(a.File)
+	}
+	return v.answer(to)
+}
+
+// scripted answers with what the script has written.
+func (v *visit) scripted(a *script.Answer) {
+	h := v.w.Header()
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	if a.Status != http.StatusNoContent && a.Status != http.StatusNotModified {
+		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	}
+	v.w.WriteHeader(a.Status)
+	_, _ = io.WriteString(v.w, a.Body) // the client may be gone
+}
+
+// serveFile answers with a file that the script has named, whatever the rules say of it.
+func (v *visit) serveFile(file string) *refusal {
+	at, err := v.site.placeOfFile(file)
+	if err != nil {
+		return &refusal{status: http.StatusInternalServerError, text: "the script names no file of this server", hint: "script: " + err.Error()}
+	}
+	it, err := at.Store.Open(at.name)
+	if err != nil {
+		return v.unreadable(target{}, err)
+	}
+	return v.serveItem(it)
+}
+
+// scriptRefusal answers for a script that could not answer.
+func scriptRefusal(err error) *refusal {
+	return &refusal{status: http.StatusInternalServerError, text: "the script of this server has failed", hint: err.Error()}
+}

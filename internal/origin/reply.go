@@ -1,0 +1,90 @@
+package origin
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// reply is the answer to one request: it counts, and keeps the ways of net/http (io.ReaderFrom, http.ResponseController).
+//
+// On HTTP/1 the connection itself sees to it that the client takes something (conn.Write). On HTTP/2 a stream may stand still while its
+// connection does not, so each write is given its time here.
+type reply struct {
+	http.ResponseWriter
+	head   func(status int) // called once, before the head goes out
+	take   time.Duration    // for each write; 0 = not here
+	bodily bool             // what is written is sent: no HEAD
+	status int              // 0 = the head is not written
+	sent   int64            // bytes of the body
+}
+
+// Unwrap is for http.ResponseController.
+func (w *reply) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *reply) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+		w.head(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *reply) Write(p []byte) (n int, err error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.timed(func() { n, err = w.ResponseWriter.Write(p) })
+	w.count(int64(n))
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *reply) ReadFrom(src io.Reader) (int64, error) {
+	to, ok := w.ResponseWriter.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := to.ReadFrom(src)
+	w.count(n)
+	return n, err
+}
+
+// FlushError is for http.ResponseController.
+func (w *reply) FlushError() (err error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.timed(func() { err = http.NewResponseController(w.ResponseWriter).Flush() })
+	return err
+}
+
+func (w *reply) count(n int64) {
+	if w.bodily {
+		w.sent += n
+	}
+}
+
+// timed calls f, which writes. Between two writes there is no limit.
+func (w *reply) timed(f func()) {
+	if w.take <= 0 {
+		f()
+		return
+	}
+	control := http.NewResponseController(w.ResponseWriter)
+	_ = control.SetWriteDeadline(time.Now().Add(w.take)) // HTTP/2 knows it
+	f()
+	_ = control.SetWriteDeadline(time.Time{})
+}
+
+// leave gives what net/http still holds of the answer its time.
+func (w *reply) leave() {
+	if w.take > 0 {
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.take))
+	}
+}
