@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,12 +94,18 @@ func expect[M handoff.Message](o *office) M {
 // client is a TCP connection whose server side is handed over.
 func (o *office) client(id uint64, source string) *net.TCPConn {
 	o.t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return o.clientBy("tcp", "127.0.0.1:0", id, source).(*net.TCPConn)
+}
+
+// clientBy is client for a connection of any network.
+func (o *office) clientBy(network, address string, id uint64, source string) net.Conn {
+	o.t.Helper()
+	ln, err := net.Listen(network, address)
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	defer ln.Close()
-	c, err := net.Dial("tcp", ln.Addr().String())
+	c, err := net.Dial(network, ln.Addr().String())
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -116,11 +123,11 @@ func (o *office) client(id uint64, source string) *net.TCPConn {
 	if o.noData > 0 {
 		to.NoData = o.noData
 	}
-	err = o.conn.SendSocket(handoff.Attach{ID: id, Channel: to, Peer: c.LocalAddr().String(), Head: []byte("HEAD\n")}, server.(*net.TCPConn))
+	err = o.conn.SendSocket(handoff.Attach{ID: id, Channel: to, Peer: "192.0.2.1:1", Head: []byte("HEAD\n")}, server.(syscall.Conn))
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return c.(*net.TCPConn)
+	return c
 }
 
 func start(t *testing.T, c engine.Config) (stop func() error) {
@@ -259,17 +266,8 @@ func TestServes(t *testing.T) {
 	}
 	c.Close()
 	broadcast(t, "239.6.0.1:5000")(100)
-	for {
-		m, _, err := o.conn.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if end, ok := m.(handoff.ClientEnd); ok {
-			if end.ID != 1 || end.Reason != "client gone" {
-				t.Errorf("%+v", end)
-			}
-			break
-		}
+	if end := awaitEnd(o); end.ID != 1 || end.Reason != "client gone" {
+		t.Errorf("%+v", end)
 	}
 }
 
@@ -541,4 +539,56 @@ func (s seen) Write(line []byte) (int, error) {
 	default:
 	}
 	return len(line), nil
+}
+
+// TestUNIXClient: a client by a UNIX socket, which the origin is, gets its stream and the whole
+// end of it as one by TCP does, is counted, and is missed when it goes.
+func TestUNIXClient(t *testing.T) {
+	o := openOffice(t)
+	stop := start(t, engine.Config{Socket: o.path})
+	o.admit()
+	const source, bytesOf = "udp://239.6.0.9:5000", 7 * 188
+	dir := t.TempDir()
+	stays := o.clientBy("unix", filepath.Join(dir, "1"), 1, source)
+	o.opened("UDP://239.6.0.9:5000")
+	send := broadcast(t, "239.6.0.9:5000")
+	send(3)
+	expect[handoff.Started](o)
+	if got := readFull(t, stays, 5+3*bytesOf); !bytes.HasPrefix(got, []byte("HEAD\nG")) {
+		t.Errorf("got %q…", got[:8])
+	}
+	leaves := o.clientBy("unix", filepath.Join(dir, "2"), 2, source)
+	expect[handoff.Started](o)
+	leaves.Close()
+	if end := awaitEnd(o); end.ID != 2 || end.Reason != "client gone" {
+		t.Errorf("%+v", end)
+	}
+	send(1)
+	readFull(t, stays, bytesOf)
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	if rest, err := io.ReadAll(stays); err != nil || len(rest) != 0 {
+		t.Errorf("at the end: %d bytes, %v", len(rest), err)
+	}
+	stays.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if end := awaitEnd(o); end.ID != 1 || end.Bytes != 4*bytesOf {
+		t.Errorf("%+v", end)
+	}
+}
+
+// awaitEnd waits until the engine tells that a client has ended.
+func awaitEnd(o *office) handoff.ClientEnd {
+	o.t.Helper()
+	for {
+		m, _, err := o.conn.Recv()
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		if end, ok := m.(handoff.ClientEnd); ok {
+			return end
+		}
+	}
 }

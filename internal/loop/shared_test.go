@@ -16,30 +16,28 @@ import (
 // has no gap that was not counted as a skip. Its bytes were sent from the
 // pages of the history itself.
 func TestNeverRewritten(t *testing.T) {
-	for _, sharedFrom := range []int{1, 1000} {
-		t.Run(fmt.Sprintf("shared from %d", sharedFrom), func(t *testing.T) {
+	for _, c := range []struct {
+		socket     string
+		sharedFrom int
+		join       func(*testing.T, *bench) *viewer
+	}{
+		{"TCP", 1, joinTCP},
+		{"TCP", 1000, joinTCP},
+		{"UNIX", 1, func(_ *testing.T, b *bench) *viewer { return b.join(1, 1, 0) }},
+		{"UNIX", 1000, func(_ *testing.T, b *bench) *viewer { return b.join(1, 1, 0) }},
+	} {
+		t.Run(fmt.Sprintf("%s, shared from %d", c.socket, c.sharedFrom), func(t *testing.T) {
 			b := newBench(t, history.Limits{Bytes: 4 << 20})
 			defer b.close()
-			b.l.sharedFrom, b.l.conf.Stall = sharedFrom, time.Hour
-			const fd = 910
-			_, client := handed(t, fd)
-			defer client.Close()
-			b.attach(1, 1, fd)
+			b.l.sharedFrom, b.l.conf.Stall = c.sharedFrom, time.Hour
+			v := c.join(t, b)
+			defer unix.Close(v.fd)
 			s := b.stations[channelEnd(1).Tag()]
 			pass := func(mib int) {
 				for range mib << 20 / (8 * 7 * packetSize) {
 					s.send(8)
 					b.pass(SlotTime)
 				}
-			}
-			file, err := client.File()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer file.Close()
-			v := &viewer{id: 1, fd: int(file.Fd()), head: []byte("head")}
-			if err := unix.SetNonblock(v.fd, true); err != nil {
-				t.Fatal(err)
 			}
 			for range 3 {
 				pass(12) // three times the window
@@ -59,6 +57,27 @@ func TestNeverRewritten(t *testing.T) {
 			}
 		})
 	}
+}
+
+// joinTCP is join for the client 1 of channel 1, who comes by TCP.
+func joinTCP(t *testing.T, b *bench) *viewer {
+	t.Helper()
+	const fd = 910
+	_, client := handed(t, fd)
+	b.attach(1, 1, fd)
+	file, err := client.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	own, err := unix.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(own, true); err != nil {
+		t.Fatal(err)
+	}
+	return &viewer{id: 1, fd: own, head: []byte("head")}
 }
 
 // TestSharedWhileManyWatch: the history stands in files from sharedFrom clients on.
