@@ -153,7 +153,7 @@ access_log: {file: /tmp/access, max_size: 2MiB, max_files: 3}
 channels_file: channels.conf
 playlists: [http://tv.example/list.m3u?a=1, /etc/list.m3u]
 playlist_refresh: 1h
-` + everythingRelay
+` + everythingRelay + everythingOrigin
 
 // wantEverything is what it says.
 func wantEverything() Config {
@@ -209,7 +209,7 @@ func wantEverything() Config {
 			{Name: "disk", From: "udp://239.6.1.1:5000", To: endpoint.Target{End: target("file:///srv/a.ts"), Write: endpoint.WriteAppend}},
 			{Name: "up", From: "$2", To: endpoint.Target{End: target("http://user:word@up.example/x?k=1"), Method: "POST"}},
 		},
-		Relay: wantRelay(),
+		Relay: wantRelay(), Origin: wantOrigin(),
 	}
 }
 
@@ -253,6 +253,7 @@ func TestParseEverything(t *testing.T) {
 	}
 	fresh.Channels, fresh.Routes, fresh.Auth.Helper = got.Channels, got.Routes, got.Auth.Helper
 	fresh.Relay.Listeners, fresh.Relay.Pools = got.Relay.Listeners, got.Relay.Pools
+	fresh.Origin.SinkList, fresh.Origin.RecordList, fresh.Origin.PushList = got.Origin.SinkList, got.Origin.RecordList, got.Origin.PushList
 	if diff := equal(got, fresh); diff != "" {
 		t.Errorf("set key by key (-want +got):\n%s", diff)
 	}

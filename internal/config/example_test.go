@@ -106,7 +106,25 @@ func wantExample() Config {
 		{Name: "up", From: "$sports", To: endpoint.Target{End: target("http://far.example/in"), Method: "PUT"}},
 	}
 	want.Relay.Listeners, want.Relay.Pools = wantExampleRelay()
+	wantExampleOrigin(&want.Origin)
 	return want
+}
+
+func wantExampleOrigin(o *OriginPart) {
+	o.SinkList = []OriginSink{
+		{Name: "live.ts", Channel: "$news"},
+		{
+			Name: "radio", Channel: "http://radio.example/high", Path: "/radio.mp3", Type: "audio/mpeg", Title: "Radio Example", Bitrate: 128,
+			Headers:            []string{"ice-genre", "Jazz", "ice-url", "http://radio.example/"},
+			OriginSinkSettings: OriginSinkSettings{ICE: true, Hold: true, Reopen: true, Buffer: 100e3},
+		},
+	}
+	o.RecordList = []OriginRecord{{Name: "news", Channel: "$news", Path: "/archive/news.ts", Again: 5 * time.Second}}
+	cdn, channel := newPush("cdn"), newPush("channel")
+	cdn.From, cdn.To = "/srv/live", []string{"https://USER:PASSWORD@cdn.example/live/", "http://backup.example/live/"}
+	cdn.Headers = []string{"X-Origin", "sluice"}
+	channel.From, channel.To = "$sports", []string{"https://far.example/in.ts"}
+	o.PushList = []OriginPush{*cdn, *channel}
 }
 
 // The samples of a relay are right.

@@ -156,10 +156,18 @@ func (s OriginSink) path() string { return cmp.Or(s.Path, "/"+s.Name) }
 // object is the name of what the record writes.
 func (r OriginRecord) object() string { return strings.TrimPrefix(cmp.Or(r.Path, r.Name), "/") }
 
+// readDirs are what is read: records alone have the memory.
+func (o *OriginPart) readDirs() []string {
+	if len(o.ReadDirs) == 0 && len(o.RecordList) > 0 {
+		return []string{GMem}
+	}
+	return o.ReadDirs
+}
+
 // HasOrigin says whether there is an origin to run.
 func (c *Config) HasOrigin() bool {
 	o := &c.Origin
-	return len(o.ReadDirs) > 0 || o.WriteDir != "" || o.JS != "" || len(o.SinkList) > 0 || len(o.PushList) > 0 || len(o.Sources) > 0
+	return len(o.ReadDirs) > 0 || o.WriteDir != "" || o.JS != "" || len(o.SinkList) > 0 || len(o.RecordList) > 0 || len(o.PushList) > 0 || len(o.Sources) > 0
 }
 
 // HasOriginChannels says whether the origin takes part in channels: without gws and engines it cannot do what

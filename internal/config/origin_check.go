@@ -65,9 +65,6 @@ func (k *originCheck) places() {
 			k.fail("rdirs", "%s is there twice", dir)
 		}
 	}
-	if o.WriteDir != "" && o.WriteDir != GMem && creds.IsRules(o.WriteDir) {
-		k.fail("wdir", "%s is a file of rules, which stands in rdirs; want a directory (its rules may let users write)", o.WriteDir)
-	}
 	if o.WriteDir == GMem && !slices.Contains(o.ReadDirs, GMem) {
 		k.fail("wdir", "what is uploaded into the memory can be read by nobody; want gmem in rdirs, too")
 	}
@@ -98,10 +95,6 @@ func (k *originCheck) madePath(made, said string) {
 }
 
 func (k *originCheck) records(seen map[string]bool) {
-	if len(k.c.Origin.RecordList) > 0 && len(k.c.Origin.ReadDirs) == 0 {
-		k.path = recordsKey
-		k.fail("", "there is nothing to write into; want origin.rdirs")
-	}
 	objects := map[string]string{}
 	for _, r := range k.c.Origin.RecordList {
 		k.enter(recordsKey, r.Name, seen)
@@ -119,7 +112,7 @@ func (k *originCheck) pushes(seen map[string]bool) {
 		if len(p.To) == 0 {
 			k.fail("", "it goes nowhere; it wants a key such as to: [http://cdn.example/live/]")
 		}
-		if p.From == GMem && !slices.Contains(k.c.Origin.ReadDirs, GMem) {
+		if p.From == GMem && !slices.Contains(k.c.Origin.readDirs(), GMem) {
 			k.fail("from", "there is nothing in the memory; want gmem in origin.rdirs")
 		}
 		if err := checkHeaders(p.Headers); err != nil {

@@ -27,6 +27,9 @@ func (c *Config) OriginConfig() (origin.Config, error) {
 	if out.Read, out.Rules, err = o.mounts(); err != nil {
 		return out, c.place("origin.rdirs").Errorf("origin.rdirs: %s", err)
 	}
+	if o.WriteDir != GMem && o.WriteDir != "" && creds.IsRules(o.WriteDir) {
+		return out, c.place("origin.wdir").Errorf("origin.wdir: %s is a file of rules; it stands in rdirs, and says who may write there (wu, wg)", o.WriteDir)
+	}
 	if o.WriteDir != "" {
 		out.Write = &origin.Mount{Dir: placeOfObjects(o.WriteDir)}
 	}
@@ -115,7 +118,7 @@ func placeOfObjects(dir string) string {
 
 // mounts are the places that are read, and the rules if there are some.
 func (o *OriginPart) mounts() (list []origin.Mount, rules *creds.Rules, err error) {
-	for _, dir := range o.ReadDirs {
+	for _, dir := range o.readDirs() {
 		if dir == GMem || !creds.IsRules(dir) {
 			list = append(list, origin.Mount{Dir: placeOfObjects(dir)})
 			continue

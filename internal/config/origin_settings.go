@@ -115,7 +115,7 @@ func (s *OriginSink) settings() table {
 		{"channel", word{&s.Channel}, live, "What is sent: $NAME of a channel, or a source. Necessary."},
 		{"path", checked{&s.Path, checkPlainPath, "path"}, live, "Where it is. Empty = / and the name of the sink."},
 		{"type", checked{&s.Type, lineup.CheckContentType, "media type"}, live, "Content-Type. Empty = by the ending of the path, else the channel's."},
-		{"name", checked{&s.Title, checkHeaderValue, "text"}, live, "What it is called (icy-name, and the title in the stream). Empty = nothing is said."},
+		{"title", checked{&s.Title, checkHeaderValue, "text"}, live, "What it is called (icy-name, and the title in the stream). Empty = nothing is said."},
 		{"bitrate", count{&s.Bitrate, 0, maxCount}, live, "icy-br, in kbit/s. 0 = measured where that can be."},
 		{"headers", headers(&s.Headers), live, "Headers of its answers, such as ice-genre: names and values in turn."},
 	}, s.OriginSinkSettings.settings(""))
@@ -125,7 +125,7 @@ func (s *OriginSink) settings() table {
 func (r *OriginRecord) settings() table {
 	return table{
 		{"channel", word{&r.Channel}, live, "What is written: $NAME of a channel, or a source. Necessary."},
-		{"path", checked{&r.Path, checkPlainPath, "path"}, live, "The object in the first of rdirs that it is written into. Empty = the name of the record."},
+		{"path", checked{&r.Path, checkPlainPath, "path"}, live, "The object in the first of rdirs, or in gmem if there are none, that it is written into. Empty = the name of the record."},
 		{"again", duration{to: &r.Again, least: time.Millisecond, zero: true}, live, "When it has ended it is begun anew after so long. 0s = it is not."},
 	}
 }

@@ -18,7 +18,7 @@ func Reference() []byte {
 
 <!-- Made from the program's own table by make docs; a test fails when it is not up to date. -->
 
-What ` + "`sluice run`" + `, gws, gng and the relay do is set in one file, and each setting can be left out. ` + "`-C FILE`" + ` names the only file that is tried, ` + "`-C -`" + `
+What ` + "`sluice run`" + `, gws, gng, the relay and the origin do is set in one file, and each setting can be left out. ` + "`-C FILE`" + ` names the only file that is tried, ` + "`-C -`" + `
 the standard input; else it is the first that is there of ` + "`sluice.yaml`" + `, ` + "`sluice.conf`" + ` and ` + "`gigapxy.conf`" + `, each looked for in the present
 directory, in ` + "`/etc`" + ` and in ` + "`/usr/local/etc`" + `. gws and gng alone look for ` + "`gws.conf`" + ` and ` + "`gng.conf`" + ` before these. An option of the command line beats the
 file. ` + "`sluice check`" + ` says what is wrong with a file, what holds and where that is from; the log says which file was read. dist/sluice.yaml and dist/sluice.conf show
@@ -59,6 +59,7 @@ the log says so. With a mistake in it nothing changes.
 	writeReference(&b, "## Channels: `channels.NAME.`…\n\nWhat a channel does not say holds as for all.", ch.settings())
 	writeReference(&b, "## Routes: `routes.NAME.`…\n\nSessions that run without being asked for.", new(Route).settings())
 	writeRelay(&b, &c.Relay)
+	writeOrigin(&b, &c)
 	b.WriteString(`
 ## Names in libconfig
 
@@ -128,6 +129,33 @@ true or false, as NAME alone. What has blanks itself stands in double quotes, in
 	b.WriteString(`
 A passphrase is shown by no message; whoever may read the file sees it.
 `)
+}
+
+// writeOrigin writes the chapter of the HTTP live origin.
+func writeOrigin(b *bytes.Buffer, c *Config) {
+	writeReference(b, `## Origin: `+"`origin.`"+`…
+
+The HTTP live origin serves directories and memory, takes uploads that are read while they come, and has channels under paths of their own. `+"`sluice run`"+` runs it when it
+has something to serve, `+"`sluice origin`"+` runs it alone. Keys that GPAC's httpout has mean what they mean there.
+
+`+"```yaml"+`
+origin:
+  listen: [":8080", "https://:8443"]
+  rdirs: [/srv/live, gmem]
+  wdir: /srv/live
+  sources: [/ingest/]
+  sinks:
+    live.ts: {channel: $news}
+  records:
+    news.ts: {channel: $news}
+  push:
+    cdn: {from: /srv/live, to: "https://cdn.example/live/"}
+`+"```"+`
+
+A source in the place of a channel becomes a channel, with the settings of all, called sinks-NAME, records-NAME or push-NAME, unless one of the configuration begins with it.`, c.Origin.settings())
+	writeReference(b, "### Sinks: `origin.sinks.NAME.`…\n\nWhat a sink does not say holds as for all.", (&OriginSink{OriginSinkSettings: c.Origin.OriginSinkSettings}).settings())
+	writeReference(b, "### Records: `origin.records.NAME.`…", new(OriginRecord).settings())
+	writeReference(b, "### Pushes: `origin.push.NAME.`…", newPush("").settings())
 }
 
 func writeOptionTable(b *bytes.Buffer, title string, t table) {
