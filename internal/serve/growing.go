@@ -1,10 +1,8 @@
 package serve
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"net/http"
 	"strings"
@@ -19,10 +17,6 @@ const toTheEnd = math.MaxInt64
 // tag and a date: only "*" is true of it (RFC 9110, 13.1.1, 13.1.2).
 func (a *answer) growing(o *object.Object) error {
 	hold, err := o.Reader(0, -1) // what ends meanwhile stays
-	if errors.Is(err, fs.ErrClosed) {
-		a.refuse(http.StatusServiceUnavailable, "the object has just ended; ask again")
-		return nil
-	}
 	if err != nil {
 		return a.unreadable(err)
 	}
