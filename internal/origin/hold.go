@@ -3,8 +3,8 @@ package origin
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -112,56 +112,40 @@ func (v *visit) awaitObject(at place) (*store.Item, *refusal) {
 
 // isNext says whether name is the segment that comes after the newest of its representation: the one before it is there, and none after it.
 func isNext(st store.Store, name string) bool {
-	if store.Manifest(name) {
-		return false
-	}
 	before, after := neighbours(name)
-	for _, n := range after {
-		if _, err := st.Stat(n); err == nil {
-			return false
-		}
-	}
-	for _, n := range before {
-		if _, err := st.Stat(n); err == nil {
+	return anyOf(st, before) && !anyOf(st, after)
+}
+
+func anyOf(st store.Store, names []string) bool {
+	for _, name := range names {
+		if _, err := st.Stat(name); err == nil {
 			return true
 		}
 	}
 	return false
 }
 
-// neighbours are the names of the segments before and after one: its last number less and more by one, with zeros in front of it and without.
+// neighbours are the names that the segments before and after one may have: with as many digits in their number as it has, or with as
+// many as are needed.
 func neighbours(name string) (before, after []string) {
-	dir := strings.LastIndexByte(name, '/') + 1
-	stem := name[:dir+len(strings.TrimSuffix(name[dir:], extension(name[dir:])))]
-	end := strings.LastIndexAny(stem[dir:], "0123456789") + dir + 1
-	if end == dir {
+	representation, number, ok := store.Representation(name)
+	if !ok {
 		return nil, nil
 	}
-	begin := end
-	for begin > dir && name[begin-1] >= '0' && name[begin-1] <= '9' {
-		begin--
-	}
-	number, err := strconv.ParseUint(name[begin:end], 10, 63)
-	if err != nil {
-		return nil, nil
-	}
-	spell := func(n uint64) []string {
-		padded := name[:begin] + fmt.Sprintf("%0*d", end-begin, n) + name[end:]
-		if plain := name[:begin] + strconv.FormatUint(n, 10) + name[end:]; plain != padded {
-			return []string{padded, plain}
+	front, back, _ := strings.Cut(representation, "\x00")
+	width := len(name) - len(front) - len(back)
+	spell := func(n int64) []string {
+		padded, plain := fmt.Sprintf("%s%0*d%s", front, width, n, back), fmt.Sprintf("%s%d%s", front, n, back)
+		if padded == plain {
+			return []string{plain}
 		}
-		return []string{padded}
+		return []string{padded, plain}
 	}
 	if number > 0 {
 		before = spell(number - 1)
 	}
-	return before, spell(number + 1)
-}
-
-// extension is the last one of a name: its digits (mp4, m4s) count nothing.
-func extension(name string) string {
-	if i := strings.LastIndexByte(name, '.'); i > 0 {
-		return name[i:]
+	if number < math.MaxInt64 {
+		after = spell(number + 1)
 	}
-	return ""
+	return before, after
 }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"sluice/internal/logs"
 	"sluice/internal/serve"
@@ -116,8 +117,8 @@ func (v *visit) listDirectory(at place, to target) *refusal {
 			list = append(list, more...)
 		}
 	}
-	if at.name == "." && at.at == "" {
-		list = append(list, v.site.namedMounts()...)
+	if at.at == "" {
+		list = append(list, v.site.mountsBelow(at.name)...)
 	}
 	v.list(list)
 	return nil
@@ -127,20 +128,25 @@ func noBrowsing() *refusal {
 	return &refusal{status: http.StatusForbidden, text: "directories are not listed here"}
 }
 
-// listMounts answers for the root when nothing is mounted there.
-func (v *visit) listMounts() *refusal {
+// listMounts answers for a directory that is none but has mounts.
+func (v *visit) listMounts(dir string) *refusal {
 	if !v.site.conf.Listing {
 		return noBrowsing()
 	}
-	v.list(v.site.namedMounts())
+	v.list(v.site.mountsBelow(dir))
 	return nil
 }
 
-// namedMounts are the mounts as entries of the root.
-func (s *site) namedMounts() (list []store.Info) {
+// mountsBelow are the mounts as entries of a directory that they lie in; "." is the root.
+func (s *site) mountsBelow(dir string) (list []store.Info) {
 	for _, m := range s.mounts {
-		if m.at != "" {
-			list = append(list, store.Info{Name: m.at, Dir: true})
+		rest, ok := m.at, dir == "."
+		if !ok {
+			rest, ok = below(m.at, dir)
+		}
+		if ok && rest != "." && rest != "" {
+			first, _, _ := strings.Cut(rest, "/")
+			list = append(list, store.Info{Name: first, Dir: true})
 		}
 	}
 	return list

@@ -14,7 +14,7 @@ type target struct {
 	player    *live.Player
 	channel   string  // name of the upload that is a channel; "" = none
 	others    []place // where it may be besides, Config.Merge
-	mounts    bool    // the list of the mounts
+	mounts    string  // directory of mounts that is to be listed; "" = none
 }
 
 // target finds out where a request leads to. Nothing is opened for it.
@@ -42,8 +42,8 @@ func (v *visit) targetToRead(name string, directory bool) (target, *refusal) {
 	switch {
 	case to.player != nil || to.mount != nil:
 		return to, nil
-	case name == "." && len(s.mounts) > 0:
-		to.mounts = true
+	case len(s.mountsBelow(name)) > 0:
+		to.mounts = name
 		return to, nil
 	case len(s.mounts) == 0 && s.write != nil:
 		return to, &refusal{status: http.StatusForbidden, text: "this server takes uploads, it gives nothing"}
@@ -89,8 +89,8 @@ func (v *visit) answer(to target) *refusal {
 		return v.takeChannel(to)
 	case to.write:
 		return v.write(to)
-	case to.mounts:
-		return v.listMounts()
+	case to.mounts != "":
+		return v.listMounts(to.mounts)
 	}
 	return v.read(to)
 }
