@@ -89,6 +89,28 @@ func (m *Memory) next(want int) int64 {
 	return min(max(m.size, int64(want), minChunk), maxChunk)
 }
 
+// WriteAt writes in place, and appends what is beyond the end; a gap is zero. It is for who has the
+// Memory alone: no reader may see it yet.
+func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
+	for m.size < off {
+		var zero [minChunk]byte
+		if _, err := m.Write(zero[:min(minChunk, off-m.size)]); err != nil {
+			return 0, err
+		}
+	}
+	n := 0
+	for n < len(p) && off+int64(n) < m.size {
+		at := off + int64(n)
+		piece := m.piece(at)
+		n += copy(piece[:min(int64(len(piece)), m.size-at)], p[n:])
+	}
+	more, err := m.Write(p[n:])
+	return n + more, err
+}
+
+// Size is how many bytes were written. It is for the writer only.
+func (m *Memory) Size() int64 { return m.size }
+
 // ReadAt reads bytes that were written before.
 func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
 	n := 0

@@ -47,14 +47,18 @@ type Object struct {
 
 	mu    sync.Mutex    // guards what is below
 	size  int64         // bytes that readers may have
-	state State         //
+	state State
 	why   error         // of Aborted
 	users int           // readers, and a Write that is under way: they need the body
+	gone  bool          // the body is closed
 	more  chan struct{} // closed when there is more, or an end; nil = nobody waits
 }
 
 // New makes an object of nothing in body, which it owns.
 func New(body Body) *Object { return &Object{body: body} }
+
+// Of makes a complete object of the size bytes that are in body, which it owns.
+func Of(body Body, size int64) *Object { return &Object{body: body, size: size, state: Complete} }
 
 // Write appends. It fails when the body does (the writer then says Abort) and when the object
 // has ended, with ErrAborted if somebody else has broken it off.
@@ -101,7 +105,7 @@ func (o *Object) finish(state State, why error) {
 		return
 	}
 	o.state, o.why = state, why
-	o.users++ // for release, which closes the body if there is nobody else
+	o.users++ // given back by release, which closes the body if there is nobody else
 	o.wakeLocked()
 	o.mu.Unlock()
 	o.release()
@@ -160,6 +164,7 @@ func (o *Object) release() {
 	o.mu.Lock()
 	o.users--
 	last := o.users == 0 && o.state != Growing
+	o.gone = last
 	o.mu.Unlock()
 	if last {
 		_ = o.body.Close()

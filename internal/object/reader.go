@@ -31,7 +31,7 @@ type Reader struct {
 func (o *Object) Reader(from, to int64) (*Reader, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.state != Growing && o.users == 0 {
+	if o.gone {
 		return nil, fmt.Errorf("read an object that has gone: %w", fs.ErrClosed)
 	}
 	o.users++

@@ -25,6 +25,7 @@ var (
 	ErrName   = errors.New("no name of an object")          // or it leaves the store, or a link of it does
 	ErrBusy   = errors.New("somebody else is writing it")   // two writers of one name: the second gets this
 	ErrIsDir  = errors.New("it is a directory")             // for what is of files only
+	ErrNotDir = errors.New("a part of it is no directory")  // for writing below what is an object
 	ErrFull   = errors.New("the store is full")             // memory: the limit; directory: ENOSPC, EDQUOT
 	ErrDenied = errors.New("the system does not permit it") // EACCES, EROFS
 )
@@ -40,7 +41,8 @@ type Info struct {
 	Type     string    // Content-Type that the uploader gave; "" = none was given, or it is long ago
 }
 
-// Item is an open object: Object while it grows (its reader is to be made at once), else Content.
+// Item is an open object: Object while it grows, else Content. As long as the Item is open readers can
+// be made of Object, also when it has ended meanwhile.
 type Item struct {
 	Info
 	Object  *object.Object // nil = complete
@@ -48,8 +50,8 @@ type Item struct {
 	closer  func() error
 }
 
-// Close lets go of it.
-func (i *Item) Close() error { panic("not built yet") }
+// Close lets go of it. Once only.
+func (i *Item) Close() error { return i.closer() }
 
 // Create says how something is to be written.
 type Create struct {
@@ -70,11 +72,17 @@ type Upload interface {
 	Written() int64
 }
 
-// Patch is a complete object that is being written in place; nobody else may write it meanwhile.
+// Patch is a complete object parts of which are being written; nobody else may write it meanwhile. It is
+// a copy: readers have the old one, whole, until End puts the new one in its place. Of one goroutine. End or Abort
+// must be called, once.
 type Patch interface {
+	// WriteAt writes, also beyond the end; what is between is zero then.
 	io.WriterAt
 	Size() int64
-	Close() error
+	// End puts it in its place.
+	End() error
+	// Abort leaves the old one.
+	Abort()
 }
 
 // Event is something that has happened to a name.
@@ -104,21 +112,24 @@ type Store interface {
 	Stat(name string) (Info, error)
 	// Create begins an upload; parents that are missing are made.
 	Create(name string, c Create) (Upload, error)
-	// Patch opens a complete object for being written in place.
+	// Patch opens a complete object for parts of it to be written.
 	Patch(name string) (Patch, error)
 	// Remove removes an object, growing ones too (their writer is told by its next Write). Of a directory it is ErrIsDir.
 	Remove(name string) error
 	// RemoveEmpty removes a directory, and those that it was alone in, as far as they are empty; never the root.
 	RemoveEmpty(dir string)
-	// List is what a directory holds, growing ones too, sorted by name.
+	// List is what a directory holds, growing ones too, sorted by name; not what cannot be opened.
 	List(dir string) ([]Info, error)
-	// Await waits until Open(name) would find something (also growing), or ctx ends: its error.
+	// Await waits until Open(name) would find something (also growing), or ctx ends: its error. What other programs
+	// put into a directory it finds within a tenth of a second.
 	Await(ctx context.Context, name string) error
-	// Watch has f called for each event from now on, in order, until stop. f must not block; it may call the store.
+	// Watch has f called for each event of this store from now on, in order, one at a time, until stop (a call that has begun
+	// may end later). f must not block: it is called by who writes; it may call the store.
 	Watch(f func(Event)) (stop func())
-	// Usage is what is kept: objects, and bytes.
+	// Usage is, of memory, the objects and the bytes that are taken of the limit, also by what was removed and is read still;
+	// of a directory the objects that are being written, and what they have so far.
 	Usage() (objects int, bytes int64)
-	// Close aborts what is being written and frees the rest.
+	// Close aborts what is being written and frees the rest; what is open can be read to its end.
 	Close() error
 }
 
@@ -141,14 +152,8 @@ type DirConfig struct {
 	Retention Retention
 }
 
-// NewDir opens a store in a directory. What uploads of a process that was killed have left is removed (Writable only).
-func NewDir(c DirConfig) (Store, error) { return nil, errors.New("not built yet") }
-
 // MemoryConfig is a store in memory.
 type MemoryConfig struct {
 	Limit     int64 // bytes, of what is there and of what was removed and is read still; never exceeded. If zero 256 MiB
 	Retention Retention
 }
-
-// NewMemory makes a store in memory. When it is full the oldest segments of any representation go first; if none may go, ErrFull.
-func NewMemory(c MemoryConfig) Store { panic("not built yet") }
