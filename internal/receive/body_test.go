@@ -246,7 +246,7 @@ func TestBody(t *testing.T) {
 		{"no length", "", "", 411, ""},
 		{"a coding that is not known", "Content-Encoding: br\r\nContent-Length: 2", "ab", 415, ""},
 		{"it stops", "Content-Length: 6", "abc", 408, "abc"},
-		{"broken", "Transfer-Encoding: chunked", "3\r\nabcX", 400, "abc"},
+		{"broken", "Transfer-Encoding: chunked", "3\r\nabcXY", 400, "abc"},
 	} {
 		r := l.dial()
 		if c.head != "" {

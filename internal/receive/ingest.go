@@ -59,7 +59,7 @@ func (u *upload) ingest(buf []byte) (replaced bool, err error) {
 	switch {
 	case kind != mp4.Init && isHeader(u.name):
 		return false, refuse(http.StatusPreconditionFailed, "this is no initialization")
-	case kind == mp4.Media && !u.initialized(track):
+	case kind == mp4.Media && !u.await(u.r.Context(), track):
 		return false, refuse(http.StatusPreconditionFailed, "the initialization of this track has not come")
 	case kind == mp4.Init:
 		defer func() { // it holds from now on, since media may come on other connections, unless it breaks off

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -81,15 +82,14 @@ func TestIngest(t *testing.T) {
 				if status == 201 && i == 1 {
 					status = 200
 				}
+				name := q.path[1:]
+				before := read(t, st, name)
 				if a := s.do(c, method, q.path, body, h...); a.StatusCode != status || a.ContentLength < 0 {
 					t.Errorf("%s, %s: %s, want %d", q.why, method, a.Status, status)
 				}
-				name := q.path[1:]
 				switch {
 				case q.status >= 400:
-					if got := read(t, st, name); got == q.body {
-						t.Errorf("%s: it was stored", q.why)
-					}
+					want(t, st, name, before)
 				case q.body != "":
 					want(t, st, name, q.body)
 				default:
@@ -161,27 +161,29 @@ func TestIngestForgets(t *testing.T) {
 
 // Acceptance 39, 41: a folder goes with its last object, a publishing point does not.
 func TestIngestRemovesFolders(t *testing.T) {
-	dir := t.TempDir()
-	st, err := store.NewDir(store.DirConfig{Path: dir, Writable: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	s := newOrigin(t, Options{Ingest: true, Points: []string{"live"}}, st)
-	for _, name := range []string{"live/x.mpd", "live/v/1.ts", "live/v/2.ts"} {
-		if status := s.put("/"+name, "media"); status != 201 {
-			t.Fatal(status)
+	for _, ingest := range []bool{true, false} {
+		dir := t.TempDir()
+		st, err := store.NewDir(store.DirConfig{Path: dir, Writable: true})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, d := range []struct {
-		name, folder string
-		stays        bool
-	}{{"live/v/1.ts", "live/v", true}, {"live/v/2.ts", "live/v", false}, {"live/x.mpd", "live", true}} {
-		if a := s.do(s.client(false), "DELETE", "/"+d.name, nil); a.StatusCode != 200 {
-			t.Error(a.Status)
+		defer st.Close()
+		s := newOrigin(t, Options{Ingest: ingest, Points: []string{"live"}}, st)
+		for _, name := range []string{"live/x.mpd", "live/v/1.ts", "live/v/2.ts"} {
+			if status := s.put("/"+name, "media"); status != 201 {
+				t.Fatal(status)
+			}
 		}
-		if _, err := os.Stat(filepath.Join(dir, d.folder)); (err == nil) != d.stays {
-			t.Errorf("%s: %s: %v", d.name, d.folder, err)
+		for _, d := range []struct {
+			name, folder string
+			stays        bool
+		}{{"live/v/1.ts", "live/v", true}, {"live/v/2.ts", "live/v", !ingest}, {"live/x.mpd", "live", true}} {
+			if a := s.do(s.client(false), "DELETE", "/"+d.name, nil); a.StatusCode != 200 {
+				t.Error(a.Status)
+			}
+			if _, err := os.Stat(filepath.Join(dir, d.folder)); (err == nil) != d.stays {
+				t.Errorf("ingest %v: %s: %s: %v", ingest, d.name, d.folder, err)
+			}
 		}
 	}
 }
@@ -214,17 +216,46 @@ func TestIngestFFmpeg(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 		}
+		for _, name := range []string{"live/Streams(v.cmfv)", "live/dash/init-stream0.m4s", "live/dash/chunk-stream0-00001.m4s", "live/dash/chunk-stream0-00003.m4s", "live/dash/x.mpd"} {
+			testkit.Eventually(t, func() error { // ffmpeg does not wait for the last answers
+				if read(t, st, name) == "" {
+					return fmt.Errorf("%s is not there", name)
+				}
+				return nil
+			})
+		}
 		for len(s.ended) > 0 {
 			if e := <-s.ended; e.err != nil {
 				t.Error(e.err)
 			}
 		}
-		for _, name := range []string{"live/Streams(v.cmfv)", "live/dash/init-stream0.m4s", "live/dash/chunk-stream0-00001.m4s", "live/dash/chunk-stream0-00003.m4s", "live/dash/x.mpd"} {
-			if read(t, st, name) == "" {
-				t.Errorf("%s is not there", name)
-			}
-		}
 	})
+}
+
+// Media that overtakes its initialization waits for it.
+func TestMediaWaitsForInit(t *testing.T) {
+	st := memory(t)
+	s := newOrigin(t, Options{Ingest: true}, st)
+	s.x.initWait = testkit.Patience
+	answered := make(chan int, 1)
+	go func() { answered <- s.put("/v/1.m4s", segment) }()
+	testkit.Eventually(t, func() error {
+		s.x.tracks.mu.Lock()
+		defer s.x.tracks.mu.Unlock()
+		if s.x.tracks.more == nil {
+			return errors.New("nobody waits")
+		}
+		return nil
+	})
+	for _, name := range []string{"/other/init.mp4", "/v/init.mp4"} {
+		if status := s.put(name, header); status != 201 {
+			t.Error(status)
+		}
+	}
+	if status := <-answered; status != 201 {
+		t.Error(status)
+	}
+	want(t, st, "v/1.m4s", segment)
 }
 
 func TestIsMedia(t *testing.T) {

@@ -14,6 +14,7 @@ package receive
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"sluice/internal/object"
 	"sluice/internal/store"
 )
 
@@ -36,9 +38,10 @@ type Options struct {
 
 // Receiver takes uploads into stores. It knows which tracks have had their initialization (Options.Ingest).
 type Receiver struct {
-	o       Options
-	tracks  tracks
-	buffers sync.Pool // of *[bufferSize]byte
+	o        Options
+	initWait time.Duration
+	tracks   tracks
+	buffers  sync.Pool // of *[bufferSize]byte
 }
 
 // bufferSize is the most that is appended at once, in bytes.
@@ -46,7 +49,7 @@ const bufferSize = 64 << 10
 
 // New makes a Receiver; all its state is bounded.
 func New(o Options) *Receiver {
-	return &Receiver{o: o, buffers: sync.Pool{New: func() any { return new([bufferSize]byte) }}}
+	return &Receiver{o: o, initWait: initWait, buffers: sync.Pool{New: func() any { return new([bufferSize]byte) }}}
 }
 
 // Put takes the body of r as the object name, which stands at path for clients, and answers. It returns what was received, in bytes
@@ -147,7 +150,11 @@ func (u *upload) create(buf []byte, have int, ended error) (replaced bool, err e
 		}
 		return false, err
 	}
-	return to.End()
+	replaced, err = to.End()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", object.ErrAborted, err)
+	}
+	return replaced, err
 }
 
 // copy writes what comes, each piece at once.

@@ -5,10 +5,10 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"syscall"
 	"time"
 
 	"sluice/internal/httpx"
+	"sluice/internal/object"
 	"sluice/internal/store"
 )
 
@@ -48,7 +48,8 @@ func refusalOf(err error) *refusal {
 		{store.ErrDenied, http.StatusForbidden, "the server may not write here"},
 		{store.ErrBusy, http.StatusConflict, "somebody else is writing it"},
 		{store.ErrIsDir, http.StatusConflict, "it is a directory"},
-		{syscall.ENOTDIR, http.StatusConflict, "a part of its path is an object, not a directory"},
+		{store.ErrNotDir, http.StatusConflict, "a part of its path is an object, not a directory"},
+		{object.ErrAborted, http.StatusConflict, "somebody has removed it while it was written"},
 		{store.ErrFull, http.StatusInsufficientStorage, "there is no room for it"},
 		{fs.ErrNotExist, http.StatusNotFound, "it is not there"},
 	} {

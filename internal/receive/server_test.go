@@ -42,6 +42,7 @@ func newOrigin(t *testing.T, o Options, st store.Store) *origin {
 		t.Fatal(err)
 	}
 	s := &origin{t: t, x: New(o), st: st, addr: l.Addr().String(), ended: make(chan ended, 1000)}
+	s.x.initWait = 0
 	srv := httpx.NewServer(s, httpx.Options{HeaderTimeout: testkit.Patience, ReadTimeout: -1, WriteTimeout: -1}, slog.New(slog.DiscardHandler))
 	srv.Protocols = protocols(true, true)
 	srv.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -174,7 +175,9 @@ func stores(t *testing.T, f func(t *testing.T, st store.Store)) {
 		"directory": func(t *testing.T) (store.Store, error) {
 			return store.NewDir(store.DirConfig{Path: t.TempDir(), Writable: true})
 		},
-		"memory": func(*testing.T) (store.Store, error) { return store.NewMemory(store.MemoryConfig{}), nil },
+		"memory": func(*testing.T) (store.Store, error) {
+			return store.NewMemory(store.MemoryConfig{Retention: store.Retention{Segments: 100}}), nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testkit.NoLeaks(t)

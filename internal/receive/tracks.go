@@ -1,10 +1,12 @@
 package receive
 
 import (
+	"context"
 	"io"
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"sluice/internal/media/mp4"
 	"sluice/internal/store"
@@ -38,6 +40,7 @@ const maxTracks = 4096
 type tracks struct {
 	mu   sync.Mutex       // guards all below
 	init map[track]string // the names of the objects
+	more chan struct{}    // closed when there is one more; nil = nobody waits
 }
 
 func (t *tracks) note(k track, name string) {
@@ -53,6 +56,20 @@ func (t *tracks) note(k track, name string) {
 		}
 	}
 	t.init[k] = name
+	if t.more != nil {
+		close(t.more)
+		t.more = nil
+	}
+}
+
+// next is closed when one more has come.
+func (t *tracks) next() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.more == nil {
+		t.more = make(chan struct{})
+	}
+	return t.more
 }
 
 func (t *tracks) has(k track) bool {
@@ -68,6 +85,27 @@ func (t *tracks) forget(st store.Store, name string) {
 	defer t.mu.Unlock()
 	if k := trackOf(st, name); t.init[k] == name {
 		delete(t.init, k)
+	}
+}
+
+// initWait is how long media waits for its initialization: sources send the two on two connections, one right after the other, so
+// that here the second may be first.
+const initWait = time.Second
+
+// await is initialized, after some patience.
+func (x *Receiver) await(ctx context.Context, t track) bool {
+	ctx, cancel := context.WithTimeout(ctx, x.initWait)
+	defer cancel()
+	for {
+		more := x.tracks.next()
+		if x.initialized(t) {
+			return true
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 
