@@ -44,41 +44,36 @@ func (k *keeper) expire(representation, name string, old []string) []*writing {
 	defer k.mu.Unlock()
 	if !k.retention.follows(representation) {
 		for _, sibling := range old {
-			if sibling != name {
-				k.retention.add(representation, sibling)
-			}
+			k.retention.add(sibling)
 		}
 	}
-	k.retention.add(representation, name)
-	var all []*writing
-	for _, gone := range k.retention.expire(representation, k.inUseLocked) {
-		all = append(all, k.seizeLocked(gone))
-	}
-	return all
+	k.retention.add(name)
+	return k.seizeLocked(k.retention.expire(representation, k.inUseLocked))
 }
 
 // evict removes the oldest segment of all; false when none may go.
 func (k *keeper) evict() bool {
 	k.mu.Lock()
-	name, ok := k.retention.evict(k.inUseLocked)
-	if !ok {
-		k.mu.Unlock()
-		return false
-	}
-	w := k.seizeLocked(name)
+	seized := k.seizeLocked(k.retention.evict(k.inUseLocked))
 	k.mu.Unlock()
-	k.clear(w)
+	for _, w := range seized {
+		k.clear(w)
+	}
 	k.events.tell()
-	return true
+	return len(seized) > 0
 }
 
 func (k *keeper) inUseLocked(name string) bool { return k.reading[name] > 0 || k.writing[name] != nil }
 
-// seizeLocked takes a name that is not in use.
-func (k *keeper) seizeLocked(name string) *writing {
-	w := &writing{name: name, done: make(chan struct{})}
-	k.writing[name] = w
-	return w
+// seizeLocked takes names that are not in use.
+func (k *keeper) seizeLocked(names []string) []*writing {
+	var all []*writing
+	for _, name := range names {
+		w := &writing{name: name, done: make(chan struct{})}
+		k.writing[name] = w
+		all = append(all, w)
+	}
+	return all
 }
 
 // clear removes what was seized. What cannot be removed is not tried again: that somebody else has removed it is the usual reason.

@@ -49,15 +49,18 @@ func retained(t *testing.T, open makeStore) {
 	})
 	t.Run("parts go with their segment", func(t *testing.T) {
 		st := open(t, store.Retention{Segments: -1})
-		for n := range 2 {
-			for part := range 2 {
-				put(t, st, fmt.Sprintf("seg%d.%d.m4s", n, part), "p")
+		for n := range 4 {
+			for part := range 3 {
+				put(t, st, fmt.Sprintf("seg%d.part%d.m4s", n, part), "p")
 				put(t, st, fmt.Sprintf("seg%d.m4s.%d", n, part), "p")
 			}
-			put(t, st, fmt.Sprintf("seg%d.m4s", n), "s")
+			if n < 3 {
+				put(t, st, fmt.Sprintf("seg%d.m4s", n), "s")
+			}
 		}
-		put(t, st, "seg1x.m4s", "another")
-		if got := listed(t, st, "."); got != "seg1.1.m4s seg1.m4s seg1.m4s.1 seg1x.m4s" {
+		want := "seg2.m4s seg2.m4s.0 seg2.m4s.1 seg2.m4s.2 seg2.part0.m4s seg2.part1.m4s seg2.part2.m4s " +
+			"seg3.m4s.0 seg3.m4s.1 seg3.m4s.2 seg3.part0.m4s seg3.part1.m4s seg3.part2.m4s"
+		if got := listed(t, st, "."); got != want {
 			t.Errorf("there is %s", got)
 		}
 	})

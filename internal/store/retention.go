@@ -16,7 +16,6 @@ type retention struct {
 	Retention
 	memory bool
 	series map[string]*series
-	known  map[string]int64          // by the name of a segment: when it came
 	shifts map[string]map[string]int // by directory, by manifest: how many segments may be asked for
 	last   int64
 	count  int // of manifests
@@ -24,17 +23,20 @@ type retention struct {
 
 // series is the segments of one representation, in the order that they came.
 type series struct {
-	queue []arrival // also those that came again later or have gone: known says otherwise of them
-	live  int
+	units map[int64]*unit // by number
+	queue []arrival       // the oldest first; also those that came again or have gone: units say otherwise of them
 }
 
-type arrival struct {
-	name string
-	at   int64
+// unit is a segment, or the parts of one: they go together.
+type unit struct {
+	names []string
+	at    int64 // when it came last
 }
+
+type arrival struct{ number, at int64 }
 
 func newRetention(r Retention, memory bool) retention {
-	return retention{Retention: r, memory: memory, series: map[string]*series{}, known: map[string]int64{}, shifts: map[string]map[string]int{}}
+	return retention{Retention: r, memory: memory, series: map[string]*series{}, shifts: map[string]map[string]int{}}
 }
 
 // keep is how many segments of the representations in a directory are kept; 0 = all.
@@ -97,24 +99,54 @@ func (r *retention) manifest(name string, segments int) {
 func (r *retention) follows(representation string) bool { return r.series[representation] != nil }
 
 // add takes a segment that has come, as the newest of its representation.
-func (r *retention) add(representation, name string) {
+func (r *retention) add(name string) {
+	representation, number, ok := Representation(name)
+	if !ok {
+		return
+	}
 	s := r.series[representation]
 	if s == nil {
 		if !r.memory && len(r.series) >= maxSeries {
 			r.dropAny()
 		}
-		s = &series{}
+		s = &series{units: map[int64]*unit{}}
 		r.series[representation] = s
 	}
-	if _, again := r.known[name]; !again {
-		s.live++
-	}
 	r.last++
-	r.known[name] = r.last
-	s.queue = append(s.queue, arrival{name, r.last})
-	if len(s.queue) > 2*s.live+16 {
-		s.queue = slices.DeleteFunc(s.queue, func(a arrival) bool { return r.known[a.name] != a.at })
+	s.add(name, number, r.last)
+}
+
+func (s *series) add(name string, number, at int64) {
+	u := s.units[number]
+	if u == nil {
+		u = &unit{}
+		s.units[number] = u
 	}
+	if !slices.Contains(u.names, name) {
+		u.names = append(u.names, name)
+	}
+	u.at = at
+	s.queue = append(s.queue, arrival{number, at})
+	if len(s.queue) > 2*len(s.units)+16 {
+		s.queue = slices.DeleteFunc(s.queue, func(a arrival) bool { return !s.holds(a) })
+	}
+}
+
+// holds says whether an arrival is the last one of what is there.
+func (s *series) holds(a arrival) bool {
+	u := s.units[a.number]
+	return u != nil && u.at == a.at
+}
+
+// oldest is the unit that came first; false when there is none.
+func (s *series) oldest() (*unit, bool) {
+	for len(s.queue) > 0 && !s.holds(s.queue[0]) {
+		s.queue = s.queue[1:]
+	}
+	if len(s.queue) == 0 {
+		return nil, false
+	}
+	return s.units[s.queue[0].number], true
 }
 
 // dropAny forgets one representation, whichever.
@@ -126,88 +158,70 @@ func (r *retention) dropAny() {
 }
 
 // drop forgets a representation: nothing of it is removed until it is followed again.
-func (r *retention) drop(representation string) {
-	s := r.series[representation]
-	if s == nil {
-		return
-	}
-	for _, a := range s.queue {
-		delete(r.known, a.name)
-	}
-	delete(r.series, representation)
-}
+func (r *retention) drop(representation string) { delete(r.series, representation) }
 
 // forget takes note that an object has gone.
 func (r *retention) forget(name string) {
 	if Manifest(name) {
 		r.manifest(name, 0)
-	}
-	if _, ok := r.known[name]; !ok {
 		return
 	}
-	delete(r.known, name)
-	representation, _, _ := Representation(name)
+	representation, number, _ := Representation(name)
 	s := r.series[representation]
-	if s.live--; s.live == 0 {
-		delete(r.series, representation)
+	if s == nil || s.units[number] == nil {
+		return
+	}
+	u := s.units[number]
+	u.names = slices.DeleteFunc(u.names, func(n string) bool { return n == name })
+	if len(u.names) == 0 {
+		delete(s.units, number)
+	}
+	if len(s.units) == 0 {
+		r.drop(representation)
 	}
 }
 
-// oldest is the segment of a series that came first; false when there is none.
-func (r *retention) oldest(s *series) (arrival, bool) {
-	for len(s.queue) > 0 && r.known[s.queue[0].name] != s.queue[0].at {
-		s.queue = s.queue[1:]
-	}
-	if len(s.queue) == 0 {
-		return arrival{}, false
-	}
-	return s.queue[0], true
-}
-
-// expire takes the segments of a representation that are too many, and the parts of those, off the list. It stops at the first one in use.
+// expire takes the segments of a representation that are too many off the list. It stops at the first one in use. Of parts there are
+// those of one segment more, the one that is not complete yet.
 func (r *retention) expire(representation string, inUse func(name string) bool) []string {
-	s := r.series[representation]
 	keep := r.keep(path.Dir(representation))
+	s := r.series[representation]
+	if s == nil || keep == 0 {
+		return nil
+	}
+	if ofParts(representation) {
+		keep++
+	}
 	var gone []string
-	for s != nil && keep > 0 && s.live > keep {
-		a, ok := r.oldest(s)
-		if !ok || inUse(a.name) {
+	for len(s.units) > keep {
+		u, ok := s.oldest()
+		if !ok || slices.ContainsFunc(u.names, inUse) {
 			break
 		}
-		r.forget(a.name)
-		gone = append(gone, a.name)
-		gone = append(gone, r.expireParts(a.name, inUse)...)
+		gone = append(gone, r.take(u)...)
 	}
 	return gone
 }
 
-// expireParts takes the parts of a segment that has gone off the list.
-func (r *retention) expireParts(segment string, inUse func(name string) bool) []string {
-	var gone []string
-	for representation, s := range r.series {
-		for partsOf(segment, representation) {
-			a, ok := r.oldest(s)
-			if !ok || inUse(a.name) {
-				break
-			}
-			r.forget(a.name)
-			gone = append(gone, a.name)
-		}
+// take takes all of a unit off the list.
+func (r *retention) take(u *unit) []string {
+	names := slices.Clone(u.names)
+	for _, name := range names {
+		r.forget(name)
 	}
-	return gone
+	return names
 }
 
-// evict takes the oldest segment of all off the list; false when none may go.
-func (r *retention) evict(inUse func(name string) bool) (string, bool) {
-	var first arrival
+// evict takes the oldest segment of all off the list; none when none may go.
+func (r *retention) evict(inUse func(name string) bool) []string {
+	var first *unit
 	for _, s := range r.series {
-		if a, ok := r.oldest(s); ok && !inUse(a.name) && (first.name == "" || a.at < first.at) {
-			first = a
+		if u, ok := s.oldest(); ok && (first == nil || u.at < first.at) && !slices.ContainsFunc(u.names, inUse) {
+			first = u
 		}
 	}
-	if first.name == "" {
-		return "", false
+	if first == nil {
+		return nil
 	}
-	r.forget(first.name)
-	return first.name, true
+	return r.take(first)
 }

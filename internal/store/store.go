@@ -133,10 +133,9 @@ type Store interface {
 	Close() error
 }
 
-// Retention is how many segments of each representation are kept. Segments are one representation when they are in one directory
-// and their names differ only in the last number (seg-12.m4s, seg-13.m4s). What is no media segment by its extension (manifests, playlists) and
-// initialization segments (a name without a number, or with "init" in it) are never removed. What is being read or written is not removed, and
-// nothing that came after it.
+// Retention is how many segments of each representation are kept, in the order that they came. Representation says what a
+// segment is; everything else (manifests, playlists, initialization segments) is never removed. What is being read or
+// written is not removed, and nothing that came after it. The parts of a segment go together; those of one segment more are kept.
 type Retention struct {
 	// Segments is max_cache_segs: in memory the lesser of its amount (at least 1) and TimeShift is kept; on disk, -N when negative, the
 	// greater of it and TimeShift when positive and a time shift is known, all otherwise.
