@@ -36,8 +36,13 @@ var tcpHints = hints{
 // process may connect to (mode 0600). A socket file that nobody listens on any
 // more is replaced; one that answers, and a file that is no socket, are refused.
 // Close removes the file.
-func ListenHandoff(path string) (*net.UnixListener, error) {
-	if err := clearStale("unixpacket", path); err != nil {
+func ListenHandoff(path string) (*net.UnixListener, error) { return listenUnix("unixpacket", path) }
+
+// ListenUnix is ListenHandoff for a stream socket.
+func ListenUnix(path string) (*net.UnixListener, error) { return listenUnix("unix", path) }
+
+func listenUnix(network, path string) (*net.UnixListener, error) {
+	if err := clearStale(network, path); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -46,7 +51,7 @@ func ListenHandoff(path string) (*net.UnixListener, error) {
 		// the chmod below does it.
 		return c.Control(func(fd uintptr) { _ = unix.Fchmod(int(fd), 0o600) })
 	}}
-	l, err := lc.Listen(context.Background(), "unixpacket", path)
+	l, err := lc.Listen(context.Background(), network, path)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w%s", path, cause(err), hint(err, unixHints))
 	}

@@ -61,6 +61,8 @@ func (p *found) retired() <-chan struct{}      { return nil }
 // give does nothing: who was found has no link.
 func (p *found) give([]string, []*os.File) error { return nil }
 
+func (p *found) succeeded() bool { return false } // that is not known of it
+
 func (p *found) reason() string {
 	if p.err != nil {
 		return p.err.Error()

@@ -210,6 +210,11 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 				}
 				continue
 			case ended:
+				if k.unit.Done != nil && p.succeeded() {
+					logs.Normal(k.log, "process has done its work", logs.PID, p.pid())
+					k.unit.Done()
+					return
+				}
 			}
 			reason = p.reason()
 		}

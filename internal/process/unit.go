@@ -30,6 +30,10 @@ type Unit struct {
 	// User is whom the process runs as. Ours if nil.
 	User *Account
 
+	// Done, if not nil, is called when the process has ended by itself and says that its work is done (exit code 0): it is
+	// not started again then.
+	Done func()
+
 	// Linked gives the process a Link to its supervisor. By it the process gets the files
 	// of an Order, and says when it retires: another one is started then, and it goes on
 	// beside that until it ends by itself.
@@ -59,6 +63,7 @@ type running interface {
 	retired() <-chan struct{} // closed when it has retired; nil if it does not
 	ended() <-chan struct{}   // closed when it has ended
 	reason() string           // why it ended, for people; valid then
+	succeeded() bool          // whether it ended with exit code 0; valid then
 }
 
 // begin takes the holder of the unit's lock over or starts the process, whose
@@ -185,6 +190,8 @@ func (c *child) retired() <-chan struct{} {
 	}
 	return c.link.over
 }
+
+func (c *child) succeeded() bool { return c.cmd.ProcessState != nil && c.cmd.ProcessState.Success() }
 
 func (c *child) reason() string {
 	if c.cmd.ProcessState == nil {
