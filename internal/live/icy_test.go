@@ -21,12 +21,12 @@ import (
 // TestTitleText: what stands in a block is one line that no title can end early.
 func TestTitleText(t *testing.T) {
 	for title, want := range map[string]string{
-		"":                      "StreamTitle='';",
-		"Nina Simone - Sinner":  "StreamTitle='Nina Simone - Sinner';",
-		"Guns N' Roses":         "StreamTitle='Guns N' Roses';",
-		"a'; StreamUrl='b":      "StreamTitle='a\u2019; StreamUrl='b';",
-		"two\r\nlines\x00":      "StreamTitle='two  lines ';",
-		"no UTF-8: \xff":        "StreamTitle='no UTF-8: \uFFFD';",
+		"":                       "StreamTitle='';",
+		"Nina Simone - Sinner":   "StreamTitle='Nina Simone - Sinner';",
+		"Guns N' Roses":          "StreamTitle='Guns N' Roses';",
+		"a'; StreamUrl='b":       "StreamTitle='a\u2019; StreamUrl='b';",
+		"two\r\nlines\x00":       "StreamTitle='two  lines ';",
+		"no UTF-8: \xff":         "StreamTitle='no UTF-8: \uFFFD';",
 		strings.Repeat("é", 3e3): "StreamTitle='" + strings.Repeat("é", 2032) + "';",
 	} {
 		got := titleText(title)
@@ -203,16 +203,22 @@ func TestICY(t *testing.T) {
 			t.Errorf("no %q in %q", line, head)
 		}
 	}
-	title.Store("Second")
-	v.write(t, body[titleInterval+1:])
-	v.Close()
 	request, _ := http.NewRequest(http.MethodGet, "/", nil)
 	answer, err := http.ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader(head+"\r\n"), in)), request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	stream, titles := readTitled(t, bufio.NewReader(answer.Body), titleInterval)
+	first := make([]byte, titleInterval+1+32+1) // with a block, and a byte behind it
+	if _, err := io.ReadFull(answer.Body, first); err != nil {
+		t.Fatal(err)
+	}
+	title.Store("Second")
+	go func() {
+		v.write(t, body[titleInterval+1:])
+		v.Close()
+	}()
+	stream, titles := readTitled(t, bufio.NewReader(io.MultiReader(bytes.NewReader(first), answer.Body)), titleInterval)
 	if !bytes.Equal(stream, body) {
 		t.Error("other bytes than were sent")
 	}

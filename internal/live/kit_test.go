@@ -234,4 +234,3 @@ func watched(t *testing.T, p *Player, want int) {
 var errStorm = errors.New("a storm took the mast")
 
 var discard = slog.New(slog.DiscardHandler)
-

@@ -1,0 +1,237 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/internal/object"
+	"sluice/internal/store"
+	"sluice/internal/testkit"
+)
+
+// stores are one of each kind.
+func stores(t *testing.T) map[string]store.Store {
+	dir, err := store.NewDir(store.DirConfig{Path: t.TempDir(), Writable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]store.Store{"directory": dir, "memory": store.NewMemory(store.MemoryConfig{})}
+	for _, st := range out {
+		t.Cleanup(func() {
+			if err := st.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return out
+}
+
+// record begins a Record; its error comes by the channel.
+func record(ctx context.Context, c Channels, st store.Store) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- Record(ctx, c, "$news", st, "news/live.ts", 0) }()
+	return ended
+}
+
+// reader reads the object that grows, or is there.
+func reader(t *testing.T, st store.Store) (r *object.Reader, i store.Info) {
+	t.Helper()
+	if err := st.Await(context.Background(), "news/live.ts"); err != nil {
+		t.Fatal(err)
+	}
+	it, err := st.Open("news/live.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { it.Close() })
+	if it.Object == nil {
+		t.Fatal("it does not grow")
+	}
+	r, err = it.Object.Reader(0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r, it.Info
+}
+
+// whole is what is there, complete.
+func whole(t *testing.T, st store.Store) []byte {
+	t.Helper()
+	it, err := st.Open("news/live.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	if it.Content == nil {
+		t.Fatal("it is not complete")
+	}
+	b, err := io.ReadAll(it.Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestRecord is acceptance 72 as far as writing goes: a channel is there from its first byte, while it grows, and complete when it ends
+// or is to end.
+func TestRecord(t *testing.T) {
+	testkit.NoLeaks(t)
+	for kind, st := range stores(t) {
+		for _, how := range []string{"the channel ends", "it is to end"} {
+			t.Run(kind+", "+how, func(t *testing.T) {
+				station := newStation("video/mp2t")
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				ended := record(ctx, station, st)
+				v := station.next(t)
+				if v.Query != (Query{Channel: "$news"}) {
+					t.Errorf("%+v", v.Query)
+				}
+				body := random(200_000)
+				v.write(t, body[:1000])
+				r, info := reader(t, st)
+				if info.Type != "video/mp2t" {
+					t.Errorf("%+v", info)
+				}
+				read, grown := io.Pipe()
+				copied := make(chan error, 1)
+				go func() {
+					_, err := r.Copy(context.Background(), grown, nil)
+					copied <- err
+					grown.Close()
+				}()
+				first := make([]byte, 1000)
+				if _, err := io.ReadFull(read, first); err != nil || !bytes.Equal(first, body[:1000]) {
+					t.Fatalf("the first bytes: %v", err)
+				}
+				rest := make(chan []byte)
+				go func() {
+					b, _ := io.ReadAll(read)
+					rest <- b
+				}()
+				v.write(t, body[1000:])
+				if how == "the channel ends" {
+					v.Close()
+				} else {
+					_, _ = v.Write(nil) // so that the rest is written
+					cancel()
+				}
+				if err := await(t, ended); err != nil {
+					t.Error(err)
+				}
+				if b, err := await(t, rest), await(t, copied); err != nil || !bytes.Equal(b, body[1000:]) {
+					t.Errorf("a reader got %d bytes more, %v", len(b), err)
+				}
+				if !bytes.Equal(whole(t, st), body) {
+					t.Error("the object is another one")
+				}
+			})
+		}
+	}
+}
+
+// TestRecordFails: nothing that is not whole looks so, and the error says what it was.
+func TestRecordFails(t *testing.T) {
+	testkit.NoLeaks(t)
+	for kind, st := range stores(t) {
+		t.Run(kind+", the channel breaks off", func(t *testing.T) {
+			station := newStation("video/mp2t")
+			ended := record(context.Background(), station, st)
+			v := station.next(t)
+			v.write(t, []byte("so far"))
+			r, _ := reader(t, st)
+			v.breakOff(errStorm)
+			if err := await(t, ended); !errors.Is(err, errStorm) {
+				t.Error(err)
+			}
+			var got bytes.Buffer
+			if _, err := r.Copy(context.Background(), &got, nil); !errors.Is(err, object.ErrAborted) || got.String() != "so far" {
+				t.Errorf("%q %v", &got, err)
+			}
+			if _, err := st.Open("news/live.ts"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("something is left: %v", err)
+			}
+		})
+		t.Run(kind+", there is no channel", func(t *testing.T) {
+			station := newStation("")
+			station.refusal = &Unavailable{Status: 404, Reason: "there is no channel $news"}
+			var no *Unavailable
+			if err := await(t, record(context.Background(), station, st)); !errors.As(err, &no) {
+				t.Error(err)
+			}
+		})
+		t.Run(kind+", somebody else writes it", func(t *testing.T) {
+			u, err := st.Create("news/live.ts", store.Create{Size: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer u.Abort(errStorm)
+			station := newStation("")
+			ended := record(context.Background(), station, st)
+			v := station.next(t)
+			if err := await(t, ended); !errors.Is(err, store.ErrBusy) {
+				t.Error(err)
+			}
+			if _, err := v.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("the channel goes on: %v", err)
+			}
+		})
+	}
+	t.Run("the store is full", func(t *testing.T) {
+		st := store.NewMemory(store.MemoryConfig{Limit: 1 << 20})
+		defer st.Close()
+		station := newStation("")
+		ended := record(context.Background(), station, st)
+		v := station.next(t)
+		for {
+			if _, err := v.Write(make([]byte, 100_000)); err != nil {
+				break
+			}
+		}
+		if err := await(t, ended); !errors.Is(err, store.ErrFull) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRecordAgain: a channel that has ended is recorded again, in place of what was there.
+func TestRecordAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := store.NewMemory(store.MemoryConfig{})
+		defer st.Close()
+		station := newStation("")
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		begun := time.Now()
+		go func() { ended <- Record(ctx, station, "$news", st, "news/live.ts", time.Minute) }()
+		for i, text := range []string{"one", "two", "three"} {
+			v := <-station.viewers
+			if at := time.Since(begun); at != time.Duration(i)*time.Minute {
+				t.Errorf("time %d: after %v", i, at)
+			}
+			v.write(t, []byte(text))
+			synctest.Wait()
+			r, _ := reader(t, st)
+			v.Close()
+			var got bytes.Buffer
+			if _, err := r.Copy(ctx, &got, nil); err != nil || got.String() != text {
+				t.Errorf("%q %v", &got, err)
+			}
+			synctest.Wait()
+			if got := whole(t, st); string(got) != text {
+				t.Errorf("%q is there", got)
+			}
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
