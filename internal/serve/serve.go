@@ -52,7 +52,7 @@ type answer struct {
 	r       *http.Request
 	info    store.Info
 	options Options
-	state   // of an object that was complete when it was asked for
+	state   state // of an object that was complete when it was asked for
 }
 
 // complete answers with an object all of which is there.
