@@ -45,8 +45,8 @@ type Object struct {
 	body    Body
 	buffers sync.Pool // of *[pieceSize]byte
 
-	mu    sync.Mutex    // guards what is below
-	size  int64         // bytes that readers may have
+	mu    sync.Mutex // guards what is below
+	size  int64      // bytes that readers may have
 	state State
 	why   error         // of Aborted
 	users int           // readers, and a Write that is under way: they need the body
