@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -251,5 +252,5 @@ func broken(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return nil
 	}
-	return errors.Join(errBroken, err)
+	return fmt.Errorf("%w: %w", errBroken, err)
 }
