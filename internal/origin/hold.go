@@ -3,8 +3,9 @@ package origin
 import (
 	"context"
 	"fmt"
-	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -132,20 +133,36 @@ func neighbours(name string) (before, after []string) {
 	if !ok {
 		return nil, nil
 	}
-	front, back, _ := strings.Cut(representation, "\x00")
-	width := len(name) - len(front) - len(back)
-	spell := func(n int64) []string {
-		padded, plain := fmt.Sprintf("%s%0*d%s", front, width, n, back), fmt.Sprintf("%s%d%s", front, n, back)
-		if padded == plain {
-			return []string{plain}
+	for _, run := range digitRuns(name) {
+		front, text, back := name[:run[0]], name[run[0]:run[1]], name[run[1]:]
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n != number {
+			continue
 		}
-		return []string{padded, plain}
-	}
-	if number > 0 {
-		before = spell(number - 1)
-	}
-	if number < math.MaxInt64 {
-		after = spell(number + 1)
+		for _, width := range []int{len(text), 1} {
+			before = appendSegment(before, fmt.Sprintf("%s%0*d%s", front, width, number-1, back), representation, number-1)
+			after = appendSegment(after, fmt.Sprintf("%s%0*d%s", front, width, number+1, back), representation, number+1)
+		}
 	}
 	return before, after
+}
+
+// appendSegment appends a name if it is that of a segment of the representation, and not there yet.
+func appendSegment(list []string, name, representation string, number int64) []string {
+	r, n, ok := store.Representation(name)
+	if !ok || r != representation || n != number || slices.Contains(list, name) {
+		return list
+	}
+	return append(list, name)
+}
+
+// digitRuns are the places of the numbers in a name.
+func digitRuns(name string) (runs [][2]int) {
+	for end := len(name); end > 0; {
+		begin := len(strings.TrimRight(name[:end], "0123456789"))
+		if begin < end {
+			runs = append(runs, [2]int{begin, end})
+		}
+		end = len(strings.TrimRightFunc(name[:begin], func(r rune) bool { return r < '0' || r > '9' }))
+	}
+	return runs
 }

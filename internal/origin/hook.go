@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 // askScript has the script decide. denied is what the rule and the hook say, and code what the script is told of it; who is denied may still
 // be answered by the script.
 func (v *visit) askScript(to target, denied *refusal, code int) *refusal {
-	x, err := v.site.hook.Ask(v.r.Context(), script.Request{HTTP: v.r, AuthCode: code})
+	x, err := v.site.hook.Ask(v.r.Context(), script.Request{HTTP: v.r, AuthCode: code, Peer: v.peer})
 	if err != nil {
 		return scriptRefusal(err)
 	}
@@ -81,5 +82,9 @@ func (v *visit) serveFile(file string) *refusal {
 
 // scriptRefusal answers for a script that could not answer.
 func scriptRefusal(err error) *refusal {
-	return &refusal{status: http.StatusInternalServerError, text: "the script of this server has failed", hint: err.Error()}
+	status := http.StatusInternalServerError
+	if e := (*script.Error)(nil); errors.As(err, &e) {
+		status = e.Status
+	}
+	return &refusal{status: status, text: "the script of this server has failed", hint: "script: " + err.Error()}
 }

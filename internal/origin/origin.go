@@ -50,11 +50,11 @@ type Origin struct {
 	mu     sync.Mutex           // guards what follows, the storing of site, and site.inUse
 	site   atomic.Pointer[site] // what holds now
 	jobs   map[any]*job         // by what they do
-	begun  bool          // Run has
-	active int           // requests that are being answered
-	served bool          // there was one
-	over   chan struct{} // Config.Quit: closed when nothing is left to do
-	empty  chan struct{} // once Run waits for the last request: closed when it has ended
+	begun  bool                 // Run has
+	active int                  // requests that are being answered
+	served bool                 // there was one
+	over   chan struct{}        // Config.Quit: closed when nothing is left to do
+	empty  chan struct{}        // once Run waits for the last request: closed when it has ended
 }
 
 // New makes an Origin of c. It owns the doors once Run is called.
@@ -93,16 +93,22 @@ func (o *Origin) Reload(c Config) error {
 	if err != nil {
 		return err
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.site.Store(s)
-	if old.inUse == 0 {
+	if o.exchange(s) {
 		old.close(s)
 	}
+	return nil
+}
+
+// exchange has s hold, and says whether nobody has the old one any more.
+func (o *Origin) exchange(s *site) (unused bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	unused = o.site.Load().inUse == 0
+	o.site.Store(s)
 	if o.begun && o.ending.Err() == nil {
 		o.exchangeJobsLocked(s)
 	}
-	return nil
+	return unused
 }
 
 // enter begins a request: with the site that holds now.
@@ -116,20 +122,28 @@ func (o *Origin) enter() *site {
 	return s
 }
 
-// leave ends it.
+// leave ends it. The last request of a site that holds no more closes it.
 func (o *Origin) leave(s *site) {
+	if now := o.left(s); now != s {
+		s.close(now)
+	}
+}
+
+// left counts a request out. It returns the site that holds now if s is to be closed, else s.
+func (o *Origin) left(s *site) *site {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.active--
 	s.inUse--
-	if now := o.site.Load(); s.inUse == 0 && s != now {
-		s.close(now)
-	}
 	if o.active == 0 && o.empty != nil {
 		close(o.empty)
 		o.empty = nil
 	}
 	o.checkOverLocked()
+	if s.inUse > 0 {
+		return s
+	}
+	return o.site.Load()
 }
 
 // checkOverLocked ends Run when Config.Quit wants it: all that was to come has come and gone, and nobody has anything of it.

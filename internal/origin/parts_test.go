@@ -157,7 +157,9 @@ func TestNeighbours(t *testing.T) {
 		"seg-00010.m4s":    {"seg-00009.m4s seg-9.m4s", "seg-00011.m4s seg-11.m4s"},
 		"seg-99.ts":        {"seg-98.ts", "seg-100.ts"},
 		"seg-0.ts":         {"", "seg-1.ts"},
-		"seg-1.m4s.3":      {"seg-1.m4s.2", "seg-1.m4s.4"},
+		"seg-4.m4s":        {"seg-3.m4s", "seg-5.m4s"},
+		"v1/seg-1.m4s":     {"v1/seg-0.m4s", "v1/seg-2.m4s"},
+		"seg-1.m4s.3":      {"seg-0.m4s.3", "seg-2.m4s.3"}, // the third part of each
 		"init-stream0.m4s": {}, "live.mpd": {}, "seg.ts": {},
 		"seg-99999999999999999999.ts": {},
 	} {

@@ -33,7 +33,7 @@ type playlist struct {
 	gone chan struct{} // closed when there is another, or none
 
 	once  sync.Once // sets what follows
-	tag   string // of the object; "" = it could not be opened
+	tag   string    // of the object; "" = it could not be opened
 	is    hls.Playlist
 	hints map[string]bool // names in the store that it announces
 	err   error

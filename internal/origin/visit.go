@@ -23,9 +23,9 @@ type visit struct {
 	began  time.Time
 
 	slow     func(w http.ResponseWriter, size int64) http.ResponseWriter // the script's; nil = none
-	started  bool  // the log has its beginning
-	received int64 // of an upload, bytes
-	whole    bool  // it was answered to its end
+	started  bool                                                        // the log has its beginning
+	received int64                                                       // of an upload, bytes
+	whole    bool                                                        // it was answered to its end
 }
 
 // refusal is an answer that says no.
