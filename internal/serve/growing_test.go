@@ -303,13 +303,13 @@ func TestOpenRangeNeedsTheOption(t *testing.T) {
 
 // TestWhole holds line 30.
 func TestWhole(t *testing.T) {
-	each(t, Options{Whole: true, CacheControl: "max-age=5"}, func(t *testing.T, g *origin, protocol string) {
+	each(t, Options{Whole: true, CacheControl: "max-age=5", CompressMax: 1 << 20}, func(t *testing.T, g *origin, protocol string) {
 		u := g.begin("a.txt", "0123")
-		answer := g.meanwhile(protocol, func() { g.write(u, "4567"); g.end(u) })
+		answer := g.meanwhile(protocol, func() { g.write(u, "4567"); g.end(u) }, "Accept-Encoding: gzip")
 		if got := body(t, answer); answer.StatusCode != 200 || got != "01234567" {
 			t.Errorf("%d %q", answer.StatusCode, got)
 		}
-		has(t, answer, "Content-Length: 8", "Etag: -", "Cache-Control: max-age=5")
+		has(t, answer, "Content-Length: 8", "Etag: -", "Cache-Control: max-age=5", "Content-Encoding: -", "Vary: Accept-Encoding")
 		part := g.begin("a.txt", "0123")
 		if got := g.meanwhile(protocol, func() { g.end(part) }, "Range: bytes=1-2"); got.StatusCode != 206 || got.Header.Get("Content-Range") != "bytes 1-2/4" {
 			t.Errorf("a range: %d %v", got.StatusCode, got.Header)
@@ -368,4 +368,48 @@ func TestReaderLeaves(t *testing.T) {
 			t.Errorf("ends with %v, which lets the server finish the answer", err)
 		}
 	})
+}
+
+// TestLetsGo: when an answer is over, however it ended, nothing holds the object any more.
+func TestLetsGo(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"all": nil, "a part": {"Range: bytes=0-1"}, "two parts": {"Range: bytes=0-1,3-3"}, "to the end": {"Range: bytes=1-"}, "nothing": {"If-Match: \"x\""},
+		"no range": {"Range: bytes=3-1"}, "compressed": {"Accept-Encoding: gzip"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testkit.NoLeaks(t)
+			g := start(t, stores["memory"](t), Options{CompressMax: 1 << 20})
+			u := g.begin("a.txt", "0123")
+			g.meanwhile("HTTP/1.1", func() { g.end(u) }, lines...)
+			g.gone("growing")
+			g.put("a.txt", "0123")
+			g.ask("HTTP/1.1", "GET", "a.txt", lines...)
+			g.gone("complete")
+		})
+	}
+	t.Run("broken off", func(t *testing.T) {
+		g := start(t, stores["memory"](t), Options{})
+		u := g.begin("a.txt", "0123")
+		answer := g.ask("HTTP/1.1", "GET", "a.txt")
+		next(t, answer.Body, 4)
+		u.Abort(nil)
+		<-g.ended
+		if _, bytes := g.store.Usage(); bytes != 0 {
+			t.Errorf("%d bytes are held", bytes)
+		}
+	})
+}
+
+// gone waits until the one answer is over, removes its object, and looks whether somebody has it still.
+func (g *origin) gone(when string) {
+	g.t.Helper()
+	if err := <-g.ended; err != nil {
+		g.t.Errorf("%s: %v", when, err)
+	}
+	if err := g.store.Remove("a.txt"); err != nil {
+		g.t.Fatal(err)
+	}
+	if _, bytes := g.store.Usage(); bytes != 0 {
+		g.t.Errorf("%s: %d bytes are held", when, bytes)
+	}
 }
