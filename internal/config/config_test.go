@@ -70,6 +70,7 @@ channels:
     no_data: 2s
     linger: 3s
     growth: 4s
+    pace: 128k
     start: 1m30s
     slow: skip
     health: true
@@ -116,6 +117,7 @@ unavailable: 4s
 no_data: 0s
 linger: 0s
 growth: 0s
+pace: frame
 start: live
 slow: disconnect
 health: false
@@ -159,6 +161,7 @@ playlist_refresh: 1h
 func wantEverything() Config {
 	all := lineup.Settings{
 		Start: lineup.Start{Live: true}, Slow: lineup.Disconnect, History: lineup.History{Depth: time.Hour, Bytes: 64 << 20},
+		Pace:        lineup.Pace{Clock: lineup.FrameClock},
 		ContentType: "video/mpeg", Redirect: "http://b.example/",
 	}
 	two := all
@@ -193,7 +196,7 @@ func wantEverything() Config {
 				Name: "one", Source: source("udp://239.1.1.1:5000|udp://239.2.1.1:5000"),
 				Backup: []uri.Source{source("rtp://10.0.0.7@239.3.1.1:5000"), source("http://tv.example/a,b")},
 				Settings: lineup.Settings{
-					NoData: 2 * time.Second, Linger: 3 * time.Second, Growth: 4 * time.Second, Pinned: true,
+					NoData: 2 * time.Second, Linger: 3 * time.Second, Growth: 4 * time.Second, Pace: lineup.Pace{Bitrate: 128_000}, Pinned: true,
 					History: lineup.History{Depth: 5 * time.Second, Bytes: 2 << 20}, Start: lineup.Start{Back: 90 * time.Second},
 					Health: true, MaxClients: 7, MaxEgress: 8e6,
 					ContentType: "video/mp2t", Redirect: "https://b.example/one", Params: true,

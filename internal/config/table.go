@@ -153,6 +153,7 @@ func settingsOf(s *lineup.Settings) table {
 		{"no_data", duration{to: &s.NoData, least: time.Millisecond, zero: true}, live, "A source that is silent for so long is left for the next one. 0s = it is waited for without end."},
 		{"linger", duration{to: &s.Linger}, live, "How long a channel without clients is kept."},
 		{"growth", duration{to: &s.Growth}, live, "How long the end of a file is waited at for more."},
+		{"pace", parsed[lineup.Pace]{&s.Pace, lineup.ParsePace, "auto, pcr, frame, none or a bit rate"}, live, "At what speed a file is delivered that is a channel: by its clock (`pcr`), by how long its frames last (`frame`: MPEG audio, AAC), at a bit rate such as 128k, as fast as it is taken (`none`), or by what is in it (`auto`). But for none it begins anew at its end. A file that a client asks for by its path is sent once, as fast as it is taken, unless this says how else."},
 		{"start", parsed[lineup.Start]{&s.Start, lineup.ParseStart, "key, live or a time"}, live, "Where clients begin that do not say: the newest key frame, the newest byte, or a key frame that is so old."},
 		{"slow", parsed[lineup.Slow]{&s.Slow, lineup.ParseSlow, "skip, disconnect"}, live, "What becomes of a client that falls out of the history."},
 		{"health", boolean{&s.Health}, live, "Whether the faults of a stream are counted as it passes (ETSI TR 101 290)."},

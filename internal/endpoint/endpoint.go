@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"sluice/internal/lineup"
 	"sluice/internal/report"
 	"sluice/internal/uri"
 )
@@ -26,8 +27,9 @@ type Want struct {
 	Source   uri.Source
 	Trusted  bool          // the operator's: the lists for what clients name do not apply
 	NotLocal bool          // but nothing of this machine, or of this link only
-	Growth   time.Duration // how long the end of a file is waited at for more; 0 = not at all
-	Paced    bool          // a file is delivered at the speed of its own clock, over and over, as a broadcast would be; else as fast as it is taken, once
+	Growth   time.Duration // how long the end of a file that is not paced is waited at for more; 0 = not at all
+	Pace     lineup.Pace   // at what speed a file is delivered
+	Repeat   bool          // a file that is paced begins anew at its end, over and over, as a broadcast would; else it is delivered once
 	Patience time.Duration // how long a peer may take to connect and to begin an answer; 0 = DefaultPatience
 }
 

@@ -115,6 +115,7 @@ func (c *coder) lineup(ch *lineup.Channel) {
 	c.slow(&ch.Slow)
 	c.bool(&ch.Health)
 	c.duration(&ch.Growth)
+	c.pace(&ch.Pace)
 	c.int(&ch.MaxClients)
 	c.int64(&ch.MaxEgress)
 }
@@ -191,6 +192,11 @@ func (c *coder) start(s *lineup.Start) {
 
 func (c *coder) slow(s *lineup.Slow) {
 	*s = lineup.Slow(c.limited(uint64(*s), uint64(lineup.Disconnect)))
+}
+
+func (c *coder) pace(p *lineup.Pace) {
+	p.Clock = lineup.Clock(c.limited(uint64(p.Clock), uint64(lineup.NoClock)))
+	c.int64(&p.Bitrate)
 }
 
 // The shortest encodings of the things that come in lists, in bytes: a list cannot

@@ -10,7 +10,7 @@ import (
 
 // Version of the wire format. A gws and an engine that differ refuse each other
 // with a Bye that names both, so that a half-done upgrade is seen and not guessed at.
-const Version = 3
+const Version = 4
 
 // Message is one of the types below; each travels as one SEQPACKET datagram of at
 // most MaxMessage bytes.

@@ -83,6 +83,9 @@ type Settings struct {
 
 	// Growth is how long the end of a file is waited at for more. 0 = not at all.
 	Growth time.Duration
+	// Pace is at what speed a file is delivered. At any but NoClock it has no end, and begins anew where it would have.
+	// A Copy is delivered once, and as fast as it is taken unless Pace says how else.
+	Pace Pace
 
 	MaxClients int   // 0 = no limit
 	MaxEgress  int64 // bits a second to all clients together; 0 = no limit
@@ -129,7 +132,7 @@ func (s Settings) check() error {
 	case s.Slow > Disconnect:
 		return fmt.Errorf("unknown policy %d for slow clients", s.Slow)
 	}
-	return cmp.Or(CheckContentType(s.ContentType), CheckRedirect(s.Redirect))
+	return cmp.Or(s.Pace.check(), CheckContentType(s.ContentType), CheckRedirect(s.Redirect))
 }
 
 // History is how much of a channel is kept for clients that come or lag: what is reached

@@ -131,6 +131,8 @@ func TestNewRefuses(t *testing.T) {
 		{"channel x: limit of -1 clients", with(func(s *Settings) { s.MaxClients = -1 })},
 		{"channel x: limit of -1 bits", with(func(s *Settings) { s.MaxEgress = -1 })},
 		{"channel x: unknown policy 2", with(func(s *Settings) { s.Slow = 2 })},
+		{"channel x: unknown clock 4", with(func(s *Settings) { s.Pace.Clock = NoClock + 1 })},
+		{"channel x: pace of -1 bits", with(func(s *Settings) { s.Pace.Bitrate = -1 })},
 		{"channel x: growth time", with(func(s *Settings) { s.Growth = -1 })},
 		{"channel x: bad content type", with(func(s *Settings) { s.ContentType = "video" })},
 		{"channel x: bad redirect", with(func(s *Settings) { s.Redirect = "/elsewhere" })},
@@ -151,13 +153,32 @@ func TestNewRefuses(t *testing.T) {
 	}
 	extreme := Settings{
 		NoData: maxTime, Linger: maxTime, History: History{maxTime, math.MaxInt64}, Start: Start{Back: MaxBack},
-		Slow: Disconnect, MaxClients: math.MaxInt32, MaxEgress: math.MaxInt64, Growth: maxTime,
+		Slow: Disconnect, MaxClients: math.MaxInt32, MaxEgress: math.MaxInt64, Growth: maxTime, Pace: Pace{NoClock, MaxBitrate},
 		ContentType: "video/mp2t", Redirect: "https://b.example/udp/?x=y",
 	}
 	for _, settings := range []Settings{{}, extreme} {
 		if _, err := New(settings, nil); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestParsePace(t *testing.T) {
+	for in, want := range map[string]Pace{
+		"auto": {}, "pcr": {Clock: PCRClock}, "frame": {Clock: FrameClock}, "none": {Clock: NoClock},
+		"1": {Bitrate: 1}, "128k": {Bitrate: 128_000}, "8M": {Bitrate: 8e6}, "1500k": {Bitrate: 1.5e6}, "100G": {Bitrate: 100e9}, "1001": {Bitrate: 1001},
+	} {
+		if got, err := ParsePace(in); err != nil || got != want || got.String() != in {
+			t.Errorf("%s: %+v, %v, written as %s; want %+v", in, got, err, got, want)
+		}
+	}
+	for _, in := range []string{"", "Auto", "pcr ", "bitrate", "0", "-1", "+1", "0k", "128K", "128kb", "k", "1.5M", "101G", "9999999999999999999", "100000000001"} {
+		if got, err := ParsePace(in); err == nil || !strings.Contains(err.Error(), "want auto, pcr, frame, none or a bit rate") {
+			t.Errorf("%q: %+v, %v", in, got, err)
+		}
+	}
+	if got, err := ParsePace("1000000"); err != nil || got.String() != "1M" {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

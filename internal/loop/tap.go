@@ -9,6 +9,7 @@ import (
 
 	"sluice/internal/channel"
 	"sluice/internal/endpoint"
+	"sluice/internal/lineup"
 	"sluice/internal/logs"
 	"sluice/internal/report"
 )
@@ -74,8 +75,17 @@ func (l *Loop) openSource(ctx context.Context, t *tap, want endpoint.Want) {
 func (t *tap) want() endpoint.Want {
 	return endpoint.Want{
 		Source: t.ch.Sources[t.index], Trusted: t.ch.Trusted, NotLocal: t.ch.NotLocal,
-		Growth: t.ch.Growth, Paced: t.ch.Copy == 0, Patience: t.ch.NoData,
+		Growth: t.ch.Growth, Pace: paceOf(t.ch.Channel.Channel), Repeat: t.ch.Copy == 0, Patience: t.ch.NoData,
 	}
+}
+
+// paceOf is at what speed the file of a channel is delivered: who has a copy of his own need not
+// wait for its time.
+func paceOf(ch lineup.Channel) lineup.Pace {
+	if ch.Copy != 0 && ch.Pace == (lineup.Pace{}) {
+		return lineup.Pace{Clock: lineup.NoClock}
+	}
+	return ch.Pace
 }
 
 // opened takes a source that was opened, or the reason why it was not.

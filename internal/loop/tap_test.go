@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -345,5 +346,46 @@ func TestHolding(t *testing.T) {
 	b.pass(10 * drainEvery)
 	if s.drains != 4 {
 		t.Errorf("drained %d times, want 4: for the datagram, and three times more", s.drains)
+	}
+}
+
+// TestPaceOfFiles: the file of a channel is paced, over and over; a copy is sent once, as fast
+// as it is taken, unless the channel says how else.
+func TestPaceOfFiles(t *testing.T) {
+	pcr, none := lineup.Pace{Clock: lineup.PCRClock}, lineup.Pace{Clock: lineup.NoClock}
+	for _, c := range []struct {
+		copy   uint32
+		pace   lineup.Pace
+		want   lineup.Pace
+		repeat bool
+	}{
+		{0, lineup.Pace{}, lineup.Pace{}, true},
+		{0, pcr, pcr, true},
+		{0, none, none, true},
+		{1, lineup.Pace{}, none, false},
+		{1, pcr, pcr, false},
+		{1, lineup.Pace{Bitrate: 1}, lineup.Pace{Bitrate: 1}, false},
+	} {
+		b := newBench(t, history.Limits{})
+		var got endpoint.Want
+		b.instead = func(_ context.Context, want endpoint.Want) (endpoint.Source, error) {
+			got = want
+			return nil, errors.New("no file")
+		}
+		of := b.channel(1)
+		of.Sources = []uri.Source{{{Scheme: uri.File, Path: "/film.ts"}}}
+		of.Copy, of.Pace = c.copy, c.pace
+		ours, theirs := pair(t, unix.SOCK_STREAM)
+		if err := b.l.Attach(of, Client{ID: 1, FD: ours, Addr: "192.0.2.1:1"}); err != nil {
+			t.Fatal(err)
+		}
+		b.l.takePosts(b.now)
+		b.l.opens.Wait()
+		b.l.takePosts(b.now)
+		if got.Pace != c.want || got.Repeat != c.repeat {
+			t.Errorf("copy %d at %v: %v, repeated %v", c.copy, c.pace, got.Pace, got.Repeat)
+		}
+		unix.Close(theirs)
+		b.close()
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sluice/internal/endpoint"
@@ -99,26 +98,8 @@ func (r *Request) setBitrate(s string) (err error) {
 	if !r.Target.End.Datagrams() {
 		return errors.New("only udp and rtp are paced")
 	}
-	r.Target.Bitrate, err = parseBitrate(s)
+	r.Target.Bitrate, err = lineup.ParseBitrate(s)
 	return err
-}
-
-// maxBitrate is that of the fastest network cards, in bits a second.
-const maxBitrate = 100e9
-
-// parseBitrate reads whole bits a second, or thousands (k), millions (M) and milliards (G).
-func parseBitrate(s string) (int64, error) {
-	number, unit := s, int64(1)
-	for suffix, is := range map[string]int64{"k": 1e3, "M": 1e6, "G": 1e9} {
-		if n, ok := strings.CutSuffix(s, suffix); ok {
-			number, unit = n, is
-		}
-	}
-	n, err := strconv.ParseUint(number, 10, 63)
-	if err != nil || n == 0 || int64(n) > maxBitrate/unit {
-		return 0, fmt.Errorf("bad bit rate %q: want 1 to 100G, such as 500k or 8M", s)
-	}
-	return int64(n) * unit, nil
 }
 
 // collect adds the parameters of a query to r.Query, behind those that are there.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sluice/internal/lineup"
 	"sluice/internal/media/ts"
 )
 
@@ -65,6 +66,16 @@ func (c *clocked) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// paced is the broadcast of f, which has a clock.
+func paced(t *testing.T, f *os.File, pace lineup.Pace, repeat bool) *broadcast {
+	t.Helper()
+	clock, err := clockOf(f, pace)
+	if err != nil || clock == nil {
+		t.Fatalf("no clock: %v", err)
+	}
+	return &broadcast{file: f, clock: clock, repeat: repeat}
+}
+
 // TestBroadcast: a file is delivered at the speed of its clock, over and over, each part
 // when it is due, and the first at once.
 func TestBroadcast(t *testing.T) {
@@ -72,11 +83,8 @@ func TestBroadcast(t *testing.T) {
 	whole := film(parts)
 	f := store(t, whole)
 	synctest.Test(t, func(t *testing.T) {
-		if err := findClock(f); err != nil {
-			t.Fatal(err)
-		}
 		w := &clocked{began: time.Now(), end: 3 * parts * 40 * time.Millisecond}
-		if err := (&broadcast{file: f}).pump(t.Context(), w); !errors.Is(err, io.ErrShortWrite) {
+		if err := paced(t, f, lineup.Pace{}, true).pump(t.Context(), w); !errors.Is(err, io.ErrShortWrite) {
 			t.Fatal(err)
 		}
 		if want := bytes.Repeat(whole, 3); !bytes.Equal(w.got, want) {
@@ -108,7 +116,7 @@ func TestBroadcastEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		if err := (&broadcast{file: f}).pump(ctx, io.Discard); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 100*time.Millisecond {
+		if err := paced(t, f, lineup.Pace{}, true).pump(ctx, io.Discard); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 100*time.Millisecond {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 	})
@@ -120,7 +128,7 @@ func TestBroadcastEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		room := short(8 << 20)
-		if err := (&broadcast{file: f}).pump(t.Context(), &room); !errors.Is(err, errNoClock) {
+		if err := (&broadcast{file: f, clock: &pcrClock{}, repeat: true}).pump(t.Context(), &room); !errors.Is(err, errNoClock) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
 	}

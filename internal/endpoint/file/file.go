@@ -3,8 +3,9 @@
 //
 // A file that is read is delivered in one of two ways. As a copy: once, as fast as it is
 // taken, and at its end it is waited for more, as long as it grows. Or paced, as a broadcast
-// would be: at the speed of its clock (PCR, ISO/IEC 13818-1), over and over. What it says of
-// times is not mended where it begins again: receivers see the clock jump back.
+// would be: at the speed of its clock (PCR, ISO/IEC 13818-1), of its frames (package
+// media/audio) or of a bit rate, over and over or once. What it says of times is not mended
+// where it begins again: receivers see the clock jump back.
 package file
 
 import (
@@ -46,12 +47,16 @@ func (o *Opener) Open(_ context.Context, want endpoint.Want) (endpoint.Source, e
 		_ = place.close()
 		return nil, refusal(end, err)
 	}
-	pump, err := reading(f, place, want)
+	clock, err := clockOf(f, want.Pace)
 	if err != nil {
 		_ = errors.Join(f.Close(), place.close())
 		return nil, refusal(end, err)
 	}
-	src, err := o.pumps.Open(pipe.Traits{Tag: end.Tag(), Patient: !want.Paced}, func(ctx context.Context, w io.Writer) error {
+	pump := (&broadcast{file: f, clock: clock, repeat: want.Repeat}).pump
+	if clock == nil {
+		pump = (&follower{file: f, place: place, growth: want.Growth}).pump
+	}
+	src, err := o.pumps.Open(pipe.Traits{Tag: end.Tag(), Patient: clock == nil || !want.Repeat}, func(ctx context.Context, w io.Writer) error {
 		defer place.close()
 		defer f.Close()
 		return pump(ctx, w)
@@ -67,17 +72,6 @@ func (o *Opener) Open(_ context.Context, want endpoint.Want) (endpoint.Source, e
 func (o *Opener) Close() error {
 	o.pumps.Wait()
 	return nil
-}
-
-// reading is how f is to be delivered.
-func reading(f *os.File, at place, want endpoint.Want) (pipe.Pump, error) {
-	if !want.Paced {
-		return (&follower{file: f, place: at, growth: want.Growth}).pump, nil
-	}
-	if err := findClock(f); err != nil {
-		return nil, err
-	}
-	return (&broadcast{file: f}).pump, nil
 }
 
 // place is where a file is: a path, below a directory that nothing leads out of if there is
@@ -158,7 +152,7 @@ func refusal(end uri.End, err error) error {
 		status = http.StatusNotFound
 	case errors.Is(err, fs.ErrExist):
 		status = http.StatusConflict
-	case errors.Is(err, errNoClock), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.EIO):
+	case errors.Is(err, errNoClock), errors.Is(err, errNoFrames), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.EIO):
 		status = http.StatusServiceUnavailable
 	}
 	if errors.As(err, &path) {

@@ -16,6 +16,7 @@ import (
 	"sluice/internal/endpoint"
 	"sluice/internal/endpoint/endtest"
 	"sluice/internal/endpoint/file"
+	"sluice/internal/lineup"
 	"sluice/internal/testkit"
 	"sluice/internal/uri"
 )
@@ -217,12 +218,28 @@ func TestRefusals(t *testing.T) {
 func TestPacedWithoutClock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "film.ts")
 	null := append([]byte{0x47, 0x1F, 0xFF, 0x10}, make([]byte, 184)...)
-	for name, b := range map[string][]byte{"packets": bytes.Repeat(null, 100), "text": []byte("text"), "nothing": nil} {
-		write(t, path, b)
-		_, err := (&file.Opener{}).Open(t.Context(), endpoint.Want{Source: source(path), Trusted: true, Paced: true})
+	for _, c := range []struct {
+		pace, content string
+		b             []byte
+		text          string
+	}{
+		{"auto", "packets", bytes.Repeat(null, 100), "no clock"},
+		{"pcr", "packets", bytes.Repeat(null, 100), "no clock"},
+		{"pcr", "text", []byte("text"), "no clock"},
+		{"pcr", "nothing", nil, "no clock"},
+		{"frame", "packets", bytes.Repeat(null, 100), "no frames"},
+		{"frame", "text", bytes.Repeat([]byte("text"), 2<<20), "no frames"},
+		{"frame", "nothing", nil, "no frames"},
+	} {
+		write(t, path, c.b)
+		pace, err := lineup.ParsePace(c.pace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = (&file.Opener{}).Open(t.Context(), endpoint.Want{Source: source(path), Trusted: true, Pace: pace, Repeat: true})
 		var r *endpoint.Refusal
-		if !errors.As(err, &r) || r.Status != http.StatusServiceUnavailable || !strings.Contains(err.Error(), "no clock") {
-			t.Errorf("%s: %v", name, err)
+		if !errors.As(err, &r) || r.Status != http.StatusServiceUnavailable || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s, paced by %s: %v", c.content, c.pace, err)
 		}
 	}
 }
