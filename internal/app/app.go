@@ -138,7 +138,7 @@ first one who does and left after the last. sluice(1) has all the other requests
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
-		newRun(), newDemo(), newCheck(), newSend(), newProbe(), newSign(), newGWS(), newGNG(), newRelay(), newTcprelay(), newVersion())
+		newRun(), newDemo(), newCheck(), newSend(), newProbe(), newSign(), newGWS(), newGNG(), newRelay(), newTcprelay(), newOrigin(), newUser(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
 }

@@ -74,7 +74,7 @@ func demo(stop, kill context.Context, c config.Config, out io.Writer, log *slog.
 		return err
 	}
 	defer d.close()
-	m, err := newModules(c, d, nil, log)
+	m, err := newModules(c, sockets{doors: d}, log)
 	if err != nil {
 		return err
 	}

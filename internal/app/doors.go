@@ -11,10 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"sluice/internal/certs"
 	"sluice/internal/config"
 	"sluice/internal/gws"
-	"sluice/internal/logs"
 	"sluice/internal/netx"
 )
 
@@ -23,7 +21,8 @@ type doors struct {
 	users    []*net.TCPListener // in the order of the setting
 	admin    *net.TCPListener
 	handoff  *net.UnixListener
-	lifeline *os.File // of the supervisor; nil when there is none
+	watch    *net.UnixListener // of the origin; nil when there is none
+	lifeline *os.File          // of the supervisor; nil when there is none
 }
 
 // The names of inherited descriptors; the users' are user, user.1, user.2 and so on.
@@ -31,6 +30,7 @@ const (
 	doorUser     = "user"
 	doorAdmin    = "admin"
 	doorHandoff  = "handoff"
+	doorWatch    = "watch"
 	doorLifeline = "lifeline"
 )
 
@@ -97,6 +97,8 @@ func (d *doors) put(name string, l net.Listener) error {
 		d.admin = tcp
 	case name == doorHandoff && isUnix:
 		d.handoff = unix
+	case name == doorWatch && isUnix:
+		d.watch = unix
 	default:
 		l.Close()
 		return fmt.Errorf("no use for a %s listener of that name", l.Addr().Network())
@@ -124,9 +126,14 @@ func (d *doors) openPorts(c *config.Config) (err error) {
 	return nil
 }
 
-// openHandoff opens the socket for engines. Its file belongs to the user of the process,
-// since only that user's engines may connect.
-func (d *doors) openHandoff(c *config.Config) (err error) {
+// openLocal opens the socket for engines, and that for an origin. Their files belong to the user of the process,
+// since only that user's processes may connect.
+func (d *doors) openLocal(c *config.Config) (err error) {
+	if d.watch == nil && c.HasOrigin() {
+		if d.watch, err = netx.ListenUnix(c.WatchSocket()); err != nil {
+			return fmt.Errorf("socket for the origin: %w", err)
+		}
+	}
 	if d.handoff == nil {
 		if d.handoff, err = netx.ListenHandoff(c.SocketPath()); err != nil {
 			return fmt.Errorf("socket for engines: %w", err)
@@ -147,6 +154,9 @@ func (d *doors) close() {
 	}
 	if d.handoff != nil {
 		d.handoff.Close()
+	}
+	if d.watch != nil {
+		d.watch.Close()
 	}
 	if d.lifeline != nil {
 		d.lifeline.Close()
@@ -171,6 +181,9 @@ func (d *doors) files() (names []string, files []*os.File, err error) {
 	}
 	add(doorAdmin, d.admin.File)
 	add(doorHandoff, d.handoff.File)
+	if d.watch != nil {
+		add(doorWatch, d.watch.File)
+	}
 	if err != nil {
 		closeAll(files)
 		return nil, nil, err
@@ -184,7 +197,7 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// forUsers are the users' doors as gws wants them. cert is for those over TLS.
+// forUsers are the users' doors as gws wants them, and that of the origin. cert is for those over TLS.
 func (d *doors) forUsers(c *config.Config, cert *tls.Config) []gws.Door {
 	out := make([]gws.Door, len(d.users))
 	for i, l := range d.users {
@@ -192,6 +205,9 @@ func (d *doors) forUsers(c *config.Config, cert *tls.Config) []gws.Door {
 		if c.Listen[i].TLS {
 			out[i].TLS = cert
 		}
+	}
+	if d.watch != nil {
+		out = append(out, gws.Door{Listener: d.watch, Local: true})
 	}
 	return out
 }
@@ -228,19 +244,5 @@ func certificate(c *config.Config, log *slog.Logger) (*tls.Config, error) {
 	if !c.Admin.TLS && !c.Relay.Admin.TLS && !slices.ContainsFunc(c.Listen, func(d config.Door) bool { return d.TLS }) {
 		return nil, nil
 	}
-	meet := certs.Server{
-		Certificates: []certs.Files{{Chain: c.TLS.Certificate, Key: c.TLS.Key}},
-		Protocols:    []string{"h2", "http/1.1"},
-	}
-	conf, err := meet.Config(func(file string, err error) {
-		if err != nil {
-			log.Error("certificate not read again: the one before stays", logs.Error, err)
-			return
-		}
-		logs.Normal(log, "certificate read again", logs.File, file)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w%s", err, ownHint(err, "must be able to read both, also when they are renewed"))
-	}
-	return conf, nil
+	return serverTLS(c.TLS, log)
 }

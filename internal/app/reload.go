@@ -31,10 +31,12 @@ type change struct {
 // reread reads the configuration again, in place of old.
 type reread func(old *config.Config) (change, error)
 
+var errStdin = errors.New("the configuration came by the standard input, which cannot be read again")
+
 // again is reread for the file and the flags of the command line.
 func (s *settings) again(old *config.Config) (change, error) {
 	if s.file == config.Stdin {
-		return change{}, errors.New("the configuration came by the standard input, which cannot be read again")
+		return change{}, errStdin
 	}
 	now, err := s.load()
 	if err != nil {
@@ -61,12 +63,17 @@ func changeOf(old *config.Config, now config.Config) (change, error) {
 	return c, nil
 }
 
-// keepRelay leaves the relay as it is: whether there is one wants a restart.
-func (c *change) keepRelay(old *config.Config) {
-	of := func(key string) bool { return strings.HasPrefix(key, "relay.") }
+// keep leaves the relay or the origin as it is: whether there is one wants a restart.
+func (c *change) keep(old *config.Config, part string) {
+	of := func(key string) bool { return strings.HasPrefix(key, part+".") }
 	c.atOnce = slices.DeleteFunc(c.atOnce, of)
-	c.later = append(slices.DeleteFunc(c.later, of), "relay")
-	c.conf.Relay = old.Relay
+	c.later = append(slices.DeleteFunc(c.later, of), part)
+	switch part {
+	case "relay":
+		c.conf.Relay = old.Relay
+	case "origin":
+		c.conf.Origin = old.Origin
+	}
 }
 
 // ownChannels are the channels of c that are of no list.
@@ -122,7 +129,7 @@ func short(err error) string {
 	return line
 }
 
-// usable says what keeps gws or the relay from being started with c, besides ports and lists.
+// usable says what keeps gws, the relay or the origin from being started with c, besides ports and lists.
 func usable(c *config.Config) error {
 	quiet := slog.New(slog.DiscardHandler)
 	if _, err := c.GWS(build()); err != nil {
@@ -138,7 +145,10 @@ func usable(c *config.Config) error {
 	if _, err = certificate(c, quiet); err != nil {
 		return err
 	}
-	_, err = c.RelayConfig()
+	if _, err = c.RelayConfig(); err != nil || !c.HasOrigin() {
+		return err
+	}
+	_, err = c.OriginConfig()
 	return err
 }
 

@@ -17,7 +17,8 @@ const (
 	roleGWS = "gws"
 	roleGNG = "gng"
 
-	roleRelay = "relay"
+	roleRelay  = "relay"
+	roleOrigin = "origin"
 )
 
 func newRun() *cobra.Command {

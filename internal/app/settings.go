@@ -23,6 +23,7 @@ type settings struct {
 	flags   []*setting
 	verbose int // how often -v was given
 	quiet   bool
+	named   bool // no file is read but one that -C names
 }
 
 // setting is a flag that stands for a key of the file: --run-dir for run_dir.
@@ -33,10 +34,17 @@ type setting struct {
 	fallback string // what holds without the flag and the file, for help
 	text     string
 	given    bool
+	convert  func(string) (string, error) // to the text of the key; nil = as it is
 }
 
 // Set implements pflag.Value.
 func (s *setting) Set(text string) error {
+	if s.convert != nil {
+		var err error
+		if text, err = s.convert(text); err != nil {
+			return err
+		}
+	}
 	var scratch config.Config
 	if err := scratch.Set(s.key, text); err != nil {
 		return err
@@ -60,6 +68,13 @@ func (s *setting) Type() string { return s.arg }
 // keys.
 func addSettings(cmd *cobra.Command, role config.Role, keys ...string) *settings {
 	s := &settings{role: role}
+	addCommon(s, cmd, keys...)
+	return s
+}
+
+// addCommon is addSettings for settings that there are already.
+func addCommon(s *settings, cmd *cobra.Command, keys ...string) {
+	role := s.role
 	f := cmd.Flags()
 	f.SortFlags = false
 	for _, key := range append(keys, "run_dir") {
@@ -72,7 +87,6 @@ func addSettings(cmd *cobra.Command, role config.Role, keys ...string) *settings
 	f.StringVarP(&s.file, "config", "C", "", "configuration `FILE`, - for standard input (default: "+searched(role)+")")
 	f.CountVarP(&s.verbose, "verbose", "v", "log more: -v informative lines, -vv those for finding faults as well")
 	f.BoolVarP(&s.quiet, "quiet", "q", false, "log warnings and errors only")
-	return s
 }
 
 // searched says where a role looks for its configuration.
@@ -91,7 +105,7 @@ func searched(role config.Role) string {
 }
 
 // add adds a flag for a key.
-func (s *settings) add(f *pflag.FlagSet, key string, about about) {
+func (s *settings) add(f *pflag.FlagSet, key string, about about) *setting {
 	if about.flag == "" {
 		about.flag = strings.ReplaceAll(key, "_", "-")
 	}
@@ -102,6 +116,7 @@ func (s *settings) add(f *pflag.FlagSet, key string, about about) {
 	if about.arg == boolArg {
 		added.NoOptDefVal = "true"
 	}
+	return flag
 }
 
 // about is what help says of a setting.
@@ -132,7 +147,7 @@ func aboutKeys() map[string]about {
 
 // load returns the configuration that holds.
 func (s *settings) load() (c config.Config, err error) {
-	if s.file == "" {
+	if s.file == "" && !s.named {
 		if s.file, err = config.Find(config.SearchPaths(s.role)...); err != nil {
 			return c, err
 		}

@@ -40,7 +40,7 @@ func openDoors(ctx context.Context, c *config.Config) (*doors, error) {
 	if pid != 0 {
 		return nil, active(nameRun, dir, pid)
 	}
-	if err := awaitOrphan(ctx, dir); err != nil {
+	if err := awaitOrphan(ctx, dir, gwsLock, roleGWS); err != nil {
 		return nil, err
 	}
 	d := &doors{}
@@ -59,7 +59,8 @@ const nameRun = "sluice run"
 type modules struct {
 	conf   config.Config // what holds; of one goroutine at a time
 	doors  *doors
-	relay  *relayDoors // nil = no relay is run
+	relay  *relayDoors  // nil = no relay is run
+	origin *originDoors // nil = no origin is
 	lock   *process.Lock
 	log    *slog.Logger
 	pipe   [2]*os.File // the lifeline: read by gws, held by us
@@ -67,17 +68,17 @@ type modules struct {
 	stages [][]process.Unit
 	pass   chan process.Order
 	drain  atomic.Int64 // what an orderly end of the relay may take, a time.Duration
+	done   func()       // ends run: the work is done
 }
 
-// newModules prepares the processes; run starts them. What is in d and r stays the caller's; without
-// r no relay is run.
-func newModules(c config.Config, d *doors, r *relayDoors, log *slog.Logger) (*modules, error) {
+// newModules prepares the processes; run starts them.
+func newModules(c config.Config, s sockets, log *slog.Logger) (*modules, error) {
 	c.RunDir = c.RunDirectory()
 	lock, err := enter(c.RunDir, filepath.Join(c.RunDir, supervisorLock), nameRun)
 	if err != nil {
 		return nil, err
 	}
-	m := &modules{conf: c, doors: d, relay: r, lock: lock, log: log, pass: make(chan process.Order)}
+	m := &modules{conf: c, doors: s.doors, relay: s.relay, origin: s.origin, lock: lock, log: log, pass: make(chan process.Order)}
 	if err := m.prepare(); err != nil {
 		m.close()
 		return nil, err
@@ -89,7 +90,10 @@ func (m *modules) prepare() (err error) {
 	if err := usable(&m.conf); err != nil {
 		return err
 	}
-	if err := m.doors.openHandoff(&m.conf); err != nil {
+	if err := m.doors.openLocal(&m.conf); err != nil {
+		return err
+	}
+	if err := m.prepareOrigin(); err != nil {
 		return err
 	}
 	if err := writeSettings(m.conf); err != nil {
@@ -114,9 +118,27 @@ func (m *modules) prepare() (err error) {
 		u.Linked, u.Grace = true, func() time.Duration { return time.Duration(m.drain.Load()) }
 		behind = append(behind, u)
 	}
+	if m.origin != nil {
+		u, err := m.originUnit()
+		if err != nil {
+			return err
+		}
+		behind = append(behind, u)
+	}
 	engines, err := engineUnits(&m.conf)
 	m.stages = [][]process.Unit{engines, behind}
 	return err
+}
+
+// prepareOrigin wants an origin that can be started, and opens its sockets for the other processes.
+func (m *modules) prepareOrigin() error {
+	if m.origin == nil {
+		return nil
+	}
+	if err := usableOrigin(&m.conf, m.log); err != nil {
+		return err
+	}
+	return m.origin.openLocal(&m.conf)
 }
 
 // close lets go of what newModules has taken.
@@ -134,9 +156,15 @@ func (m *modules) close() {
 // run keeps gws and the engines running until stop ends, or kill.
 func (m *modules) run(stop, kill context.Context) error {
 	c := &m.conf
+	stop, done := context.WithCancelCause(stop)
+	defer done(nil)
+	m.done = func() { done(errDone) }
 	users, admin := m.doors.urls(c)
 	if m.relay != nil {
 		m.relay.tell(m.log, c)
+	}
+	if m.origin != nil {
+		m.origin.tell(m.log, c)
 	}
 	logs.Normal(m.log, "sluice runs", logs.Listen, users, logs.Admin, admin,
 		"engines", c.EngineCount(), "channels", len(c.Channels), logs.Interface, c.Interface, "allow", c.Get("allow"), "version", build(), logs.PID, os.Getpid())
@@ -144,6 +172,9 @@ func (m *modules) run(stop, kill context.Context) error {
 	s.Run(stop, kill)
 	return sweep(m.conf.RunDir)
 }
+
+// errDone is why all processes end when the origin has done its work (quit).
+var errDone = errors.New("the origin has done its work")
 
 // reload makes c hold for the modules: for those that run, and those that are started later. The relay
 // gets the new sockets of c.
@@ -188,10 +219,10 @@ func (m *modules) order(ctx context.Context, o process.Order) {
 	}
 }
 
-// awaitOrphan waits for the gws of a run before: it holds the ports until it has
+// awaitOrphan waits for the holder of a lock, a role of a run before: it holds the ports until it has
 // noticed that its supervisor is gone.
-func awaitOrphan(ctx context.Context, dir string) error {
-	path := filepath.Join(dir, gwsLock)
+func awaitOrphan(ctx context.Context, dir, lock, role string) error {
+	path := filepath.Join(dir, lock)
 	pid, err := process.Holder(path)
 	if pid == 0 || err != nil {
 		return err
@@ -201,7 +232,7 @@ func awaitOrphan(ctx context.Context, dir string) error {
 	err = process.AwaitFree(ctx, path)
 	var held *process.HeldError
 	if errors.As(err, &held) {
-		return fmt.Errorf("a gws is active in %s (pid %d); stop it or give --run-dir", dir, held.PID)
+		return fmt.Errorf("a %s is active in %s (pid %d); stop it or give --run-dir", role, dir, held.PID)
 	}
 	return err
 }
@@ -326,8 +357,10 @@ func sweep(dir string) error {
 		return err
 	}
 	locks = append(locks, relays...)
-	if gws := filepath.Join(dir, gwsLock); exists(gws) {
-		locks = append(locks, gws)
+	for _, name := range []string{gwsLock, originLock} {
+		if lock := filepath.Join(dir, name); exists(lock) {
+			locks = append(locks, lock)
+		}
 	}
 	return process.RemoveStale(locks...)
 }

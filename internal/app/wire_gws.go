@@ -32,7 +32,7 @@ func runGWS(ctx context.Context, c *config.Config, d *doors, p *self, again rere
 		return err
 	}
 	defer leave(lock, p.log)
-	if err := d.openHandoff(c); err != nil {
+	if err := d.openLocal(c); err != nil {
 		return err
 	}
 	if err := p.openAccess(c); err != nil {
@@ -44,6 +44,9 @@ func runGWS(ctx context.Context, c *config.Config, d *doors, p *self, again rere
 	}
 	// A supervisor ends the engines itself, and lets them live when it starts gws anew.
 	f := &front{self: p, again: again, keepEngines: d.lifeline != nil, asked: make(chan struct{}, 1), read: make(chan []alias.List)}
+	if c.HasOrigin() && c.Origin.UserPort {
+		f.elsewhere = elsewhere(c.OriginSocket(), func() []netip.Prefix { return f.held.Load().conf.Proxies }, p.log)
+	}
 	s, err := f.prepare(ctx, *c)
 	if err != nil {
 		return err
@@ -73,6 +76,7 @@ type front struct {
 	again       reread
 	keepEngines bool // whatever the configuration says
 	server      *gws.Server
+	elsewhere   http.Handler      // what is no request of ours; nil = nobody's
 	asked       chan struct{}     // one request to read the configuration again
 	read        chan []alias.List // lists that have become others
 	held        atomic.Pointer[stance]
@@ -116,7 +120,7 @@ func (f *front) complete(s *stance) (err error) {
 	if s.gws, err = s.conf.GWS(build()); err != nil {
 		return err
 	}
-	s.gws.Guard = s.guard
+	s.gws.Guard, s.gws.Elsewhere = s.guard, f.elsewhere
 	if f.self.access != nil {
 		s.gws.Access = f.self.access
 	}
@@ -281,14 +285,14 @@ func (f *front) serveAdmin(ctx context.Context, l net.Listener, cert *tls.Config
 	if f.held.Load().conf.Admin.TLS {
 		l = tls.NewListener(l, cert)
 	}
-	return serve(ctx, httpx.NewServer(admin.Handler(f.server, settings), httpx.Options{}, f.self.log), l)
+	return serveWeb(ctx, httpx.NewServer(admin.Handler(f.server, settings), httpx.Options{}, f.self.log), l)
 }
 
 // adminGrace is how long answers of the admin port may take when gws ends.
 const adminGrace = time.Second
 
-// serve serves web on l until ctx ends.
-func serve(ctx context.Context, web *http.Server, l net.Listener) error {
+// serveWeb serves web on l until ctx ends.
+func serveWeb(ctx context.Context, web *http.Server, l net.Listener) error {
 	return process.Together(ctx,
 		func(context.Context) error {
 			if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -166,7 +166,7 @@ func (w *relayWorker) adminListener() (net.Listener, error) {
 // serveAdmin serves the admin port of the relay. It ends with web, and before that with an error
 // only.
 func (w *relayWorker) serveAdmin(web context.Context, l net.Listener) error {
-	return serve(web, httpx.NewServer(admin.Relay(w.relay), httpx.Options{}, w.self.log), l)
+	return serveWeb(web, httpx.NewServer(admin.Relay(w.relay), httpx.Options{}, w.self.log), l)
 }
 
 // retire has the supervisor start the next process. What is asked of the admin port is that one's business.

@@ -10,8 +10,7 @@ import (
 	"sluice/internal/process"
 )
 
-// runAll is `sluice run`: it opens the ports and goes on as the user of the configuration,
-// with all its modules.
+// runAll is `sluice run`.
 func runAll(ctx context.Context, s *settings) error {
 	signal.Ignore(syscall.SIGPIPE)
 	asked := process.Signals(ctx)
@@ -21,35 +20,69 @@ func runAll(ctx context.Context, s *settings) error {
 		return err
 	}
 	c.RunDir = c.RunDirectory() // it depends on the user
-	d, err := openDoors(asked.Stop, &c)
+	return runModules(asked, c, roleRun, s.again, nil)
+}
+
+// runModules opens the ports and goes on as the user of the configuration, with all its modules. begun, if it is not nil, is
+// called once there is a log.
+func runModules(asked *process.Asked, c config.Config, role string, again reread, begun func(*self)) error {
+	s, err := openSockets(asked.Stop, &c)
+	defer s.close()
 	if err != nil {
 		return err
-	}
-	defer d.close()
-	r, err := openRelay(asked.Stop, &c)
-	if err != nil {
-		return err
-	}
-	if r != nil {
-		defer r.close()
 	}
 	if switches(&c) {
 		if err := settle(&c, true); err != nil {
 			return err
 		}
 	}
-	p := &self{role: roleRun, asked: asked}
+	p := &self{role: role, asked: asked}
 	if err = p.begin(&c); err == nil {
 		logSource(p.log, &c)
-		err = superviseAll(c, d, r, p, s.again)
+		if begun != nil {
+			begun(p)
+		}
+		err = superviseAll(c, s, p, again)
 	}
 	p.end(err)
 	return err
 }
 
+// sockets are the ports of a `sluice run`.
+type sockets struct {
+	doors  *doors
+	relay  *relayDoors  // nil = no relay is run
+	origin *originDoors // nil = no origin is
+}
+
+// openSockets opens the ports of all modules. What it returns is to be closed, also with an error.
+func openSockets(ctx context.Context, c *config.Config) (s sockets, err error) {
+	if s.doors, err = openDoors(ctx, c); err != nil {
+		return s, err
+	}
+	if s.relay, err = openRelay(ctx, c); err != nil {
+		return s, err
+	}
+	s.origin, err = openOrigin(ctx, c)
+	return s, err
+}
+
+// close closes all of them.
+func (s sockets) close() {
+	if s.doors != nil {
+		s.doors.close()
+	}
+	if s.relay != nil {
+		s.relay.close()
+	}
+	if s.origin != nil {
+		s.origin.close()
+	}
+}
+
 // superviseAll supervises, and passes on what signals ask.
-func superviseAll(c config.Config, d *doors, r *relayDoors, p *self, again reread) error {
-	m, err := newModules(c, d, r, p.log)
+func superviseAll(c config.Config, s sockets, p *self, again reread) error {
+	m, err := newModules(c, s, p.log)
 	if err != nil {
 		return err
 	}
@@ -57,7 +90,10 @@ func superviseAll(c config.Config, d *doors, r *relayDoors, p *self, again rerea
 	reload := func() {
 		now, err := again(&m.conf)
 		if err == nil && now.conf.HasRelay() != (m.relay != nil) {
-			now.keepRelay(&m.conf)
+			now.keep(&m.conf, "relay")
+		}
+		if err == nil && now.conf.HasOrigin() != (m.origin != nil) {
+			now.keep(&m.conf, "origin")
 		}
 		if err == nil {
 			err = usable(&now.conf)

@@ -62,12 +62,21 @@ func (c *Config) Engine(id, build string) engine.Config {
 		Targets:           c.Targets,
 		ReadFrom:          c.ReadFrom,
 		WriteTo:           c.WriteTo,
+		Uploads:           c.uploads(),
 		Memory:            max(c.historyTotal()/int64(c.EngineCount()), 1),
 		Renew:             c.Renew,
 		Stall:             c.Stall,
 		ReconnectAttempts: c.Reconnect.Attempts,
 		ReconnectDelay:    c.Reconnect.Delay,
 	}
+}
+
+// uploads is the path of the socket for uploads that are channels; "" = there are none.
+func (c *Config) uploads() string {
+	if len(c.Origin.Sources) == 0 {
+		return ""
+	}
+	return c.UploadsSocket()
 }
 
 func (c *Config) historyTotal() int64 {

@@ -30,6 +30,38 @@ func (c *Config) SetBy(flag, key, text string) error {
 	return nil
 }
 
+// About is what the reference says of a key: what it is (its type) and one sentence or two; "" for an unknown key.
+func About(key string) (what, about string) {
+	s, ok := new(Config).settings().find(key)
+	if !ok {
+		return "", ""
+	}
+	return s.value.Type(), s.about
+}
+
+// Add adds a member to a group, such as origin.sinks, and sets keys of it: names and texts in turn.
+func (c *Config) Add(group, name string, pairs ...string) error {
+	groups := c.groups()
+	i := slices.IndexFunc(groups, func(n named) bool { return n.key == group })
+	if i < 0 {
+		return fmt.Errorf("unknown group %q", group)
+	}
+	t, err := groups[i].add(name)
+	if err != nil {
+		return err
+	}
+	for p := range slices.Chunk(pairs, 2) {
+		s, ok := t.find(p[0])
+		if !ok {
+			return unknownKey(p[0], t.keys())
+		}
+		if err := s.value.Set(p[1]); err != nil {
+			return fmt.Errorf("%s: %w", p[0], err)
+		}
+	}
+	return nil
+}
+
 func unknownKey(key string, keys []string) error {
 	return fmt.Errorf("unknown key %q%s", key, didYouMean(key, keys))
 }

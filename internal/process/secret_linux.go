@@ -1,0 +1,9 @@
+package process
+
+import "golang.org/x/sys/unix"
+
+// How the settings of a terminal are read and written.
+const (
+	termiosGet = unix.TCGETS
+	termiosSet = unix.TCSETS
+)
