@@ -45,9 +45,11 @@ func (a *answer) growing(o *object.Object) error {
 	case was == object.Complete:
 		return a.complete(io.NewSectionReader(hold, 0, size), size)
 	case len(spans) == 1 && spans[0].closed():
-		return a.section(hold, spans[0])
+		a.section(hold, spans[0])
+	default:
+		a.stream(o, spans, size)
 	}
-	return a.stream(o, spans, size)
+	return nil
 }
 
 // beyond is how many bytes an object must have more than for the head of an answer to be true: of what is sent as it comes
@@ -79,14 +81,14 @@ func (a *answer) takesOpen() bool {
 }
 
 // section sends a closed range of an object that has it, but is not complete.
-func (a *answer) section(content io.ReaderAt, s span) error {
+func (a *answer) section(content io.ReaderAt, s span) {
 	kind := a.prepare()
 	l := concatenated([]piece{{from: s.first, n: s.last - s.first + 1}}, "*", kind)
-	return a.send(io.NewSectionReader(content, 0, s.last+1), l)
+	a.send(io.NewSectionReader(content, 0, s.last+1), l)
 }
 
 // stream sends an object as it comes: all of it, or from the beginning of an open range. Of size bytes it is known that they are there.
-func (a *answer) stream(o *object.Object, spans []span, size int64) error {
+func (a *answer) stream(o *object.Object, spans []span, size int64) {
 	h, status, from := a.w.Header(), http.StatusOK, int64(0)
 	h.Set("Content-Type", a.prepare())
 	if len(spans) == 1 {
@@ -95,7 +97,7 @@ func (a *answer) stream(o *object.Object, spans []span, size int64) error {
 	}
 	a.w.WriteHeader(status)
 	if a.r.Method == http.MethodHead {
-		return nil
+		return
 	}
 	flush := http.NewResponseController(a.w).Flush
 	if size == from {
@@ -109,7 +111,6 @@ func (a *answer) stream(o *object.Object, spans []span, size int64) error {
 	if err != nil {
 		a.abort()
 	}
-	return nil
 }
 
 // prepare sets what every answer says of an object that is not complete, and finds its Content-Type.

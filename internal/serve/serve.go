@@ -81,19 +81,19 @@ func (a *answer) complete(content io.ReadSeeker, size int64) error {
 		a.unsatisfiable(size, fmt.Sprintf("the object has %d bytes", size))
 		return nil
 	}
-	return a.send(content, l)
+	a.send(content, l)
+	return nil
 }
 
 // send writes an answer of known length.
-func (a *answer) send(content io.ReadSeeker, l layout) error {
+func (a *answer) send(content io.ReadSeeker, l layout) {
 	l.writeHeader(a.w)
 	if a.r.Method == http.MethodHead {
-		return nil
+		return
 	}
 	if err := l.writeBody(a.w, content); err != nil {
 		a.abort()
 	}
-	return nil
 }
 
 // kind is the Content-Type: what is said of all, what the name or the uploader says, what the first bytes look like. Of
