@@ -65,8 +65,18 @@ func connOf(fd int) (*net.UnixConn, error) {
 // run delivers. When its end is known the loop's end is broken, and the other way round.
 func (s *Sink) run(ctx context.Context, deliver Delivery) {
 	defer close(s.done)
-	defer s.from.Close()
-	defer context.AfterFunc(ctx, func() { _ = s.from.Close() })()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = s.from.Close()
+	})
+	defer func() {
+		if stop() {
+			_ = s.from.Close()
+		} else {
+			<-closed // a second Close would not wait for the first
+		}
+	}()
 	if s.err = deliver(ctx, s.from); s.err != nil && ctx.Err() != nil {
 		s.err = errGivenUp
 	}
