@@ -45,14 +45,34 @@ func TestNewStream(t *testing.T) {
 	}
 	read(t, s, all[1000:])
 	go wait()
-	far.Close()
+	if err := far.(*net.UnixConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
 	if err := await(t, waited); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("%d %v at the end", n, err)
+	for range 2 {
+		if n, err := s.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%d %v at the end", n, err)
+		}
+		far.Close()
 	}
 	s.Close()
+}
+
+// TestDeadEngine: a stream whose engine has died has not ended in order.
+func TestDeadEngine(t *testing.T) {
+	testkit.NoLeaks(t)
+	far, near := unixPair(t)()
+	s := NewStream(near, bufio.NewReader(near), "")
+	defer s.Close()
+	if _, err := far.Write([]byte("so far")); err != nil {
+		t.Fatal(err)
+	}
+	far.Close()
+	if got, err := io.ReadAll(s); string(got) != "so far" || !errors.Is(err, errGone) {
+		t.Errorf("%q %v", got, err)
+	}
 }
 
 // TestCloseEndsWait: as it is when the viewer leaves.
