@@ -28,8 +28,12 @@ func NewDir(c DirConfig) (Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a directory of objects: %w", err)
 	}
+	dir, err := root.Open(".")
+	if err != nil {
+		return nil, fmt.Errorf("open a directory of objects: %w", errors.Join(err, root.Close()))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &disk{root: root, id: rand.Text()[:8], types: newTypes(), cancel: cancel}
+	d := &disk{root: root, dir: dir, id: rand.Text()[:8], types: newTypes(), cancel: cancel}
 	if c.Writable {
 		d.sweeping.Go(func() { d.sweep(ctx) })
 	}
@@ -39,7 +43,8 @@ func NewDir(c DirConfig) (Store, error) {
 // disk is a backend in a directory.
 type disk struct {
 	root     *os.Root
-	id       string // of this store, in the names of what it is writing
+	dir      *os.File // the same
+	id       string   // of this store, in the names of what it is writing
 	count    atomic.Int64
 	types    *types
 	cancel   context.CancelFunc
@@ -50,8 +55,7 @@ type disk struct {
 }
 
 func (d *disk) open(name string) (*Item, error) {
-	// A FIFO would be waited for without O_NONBLOCK; for files it means nothing.
-	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := openBelow(d.root, d.dir, name)
 	if err != nil {
 		return nil, readFault(name, err)
 	}
@@ -101,7 +105,7 @@ func (d *disk) info(name string, st fs.FileInfo) Info {
 func tagOf(st fs.FileInfo) string {
 	var inode uint64
 	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		inode = uint64(sys.Ino)
+		inode = sys.Ino
 	}
 	b := make([]byte, 0, 48)
 	b = append(b, '"')
@@ -173,7 +177,7 @@ func (d *disk) shared() bool { return true }
 func (d *disk) close() error {
 	d.cancel()
 	d.sweeping.Wait()
-	return d.root.Close()
+	return errors.Join(d.dir.Close(), d.root.Close())
 }
 
 // stamp is a time for a file: now, and no other file's.

@@ -90,7 +90,7 @@ func (d *disk) revise(name string) (revision, error) {
 	f.kind = old.Type
 	if f.length, err = io.Copy(f.File, old.Content); err != nil {
 		f.discard()
-		_ = f.File.Close() // it is not wanted any more
+		_ = f.Close() // it is not wanted any more
 		return nil, fault("copy", name, err)
 	}
 	return f, nil

@@ -84,6 +84,7 @@ func (w *writing) visible() bool { return w.object != nil && !w.create.Hidden }
 type awaited struct {
 	there   chan struct{} // closed when it may be there
 	waiting int
+	looked  time.Time // when somebody looked last
 }
 
 func newKeeper(back backend, writable bool, r retention) *keeper {
@@ -260,20 +261,17 @@ func (k *keeper) RemoveEmpty(dir string) {
 
 // Await waits until there is something.
 func (k *keeper) Await(ctx context.Context, name string) error {
-	for {
-		there, leave := k.await(name)
-		info, err := k.Stat(name)
-		switch {
-		case err == nil && !info.Dir:
-			leave()
-			return nil
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			leave()
-			return err
+	for woken := true; ; {
+		a, leave := k.await(name, woken)
+		found, err := false, error(nil)
+		if a.look {
+			found, err = k.there(name)
 		}
-		err = k.sleep(ctx, there)
+		if !found && err == nil {
+			woken, err = k.sleep(ctx, a.there)
+		}
 		leave()
-		if err != nil {
+		if found || err != nil {
 			return err
 		}
 	}
@@ -282,8 +280,23 @@ func (k *keeper) Await(ctx context.Context, name string) error {
 // look is how often what others put there is looked for.
 const look = 100 * time.Millisecond
 
-// sleep waits for there, and not too long where others put things.
-func (k *keeper) sleep(ctx context.Context, there <-chan struct{}) error {
+// there says whether a name can be opened, and then wakes who waits for it.
+func (k *keeper) there(name string) (bool, error) {
+	info, err := k.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Dir:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.appearLocked(name)
+	return true, nil
+}
+
+// sleep waits until it is woken, and not too long where others put things.
+func (k *keeper) sleep(ctx context.Context, there <-chan struct{}) (woken bool, err error) {
 	var again <-chan time.Time
 	if k.back.shared() {
 		timer := time.NewTimer(look)
@@ -292,17 +305,24 @@ func (k *keeper) sleep(ctx context.Context, there <-chan struct{}) error {
 	}
 	select {
 	case <-there:
+		return true, nil
 	case <-again:
+		return false, nil
 	case <-k.ended:
-		return errClosed
+		return false, errClosed
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
-	return nil
 }
 
-// await announces somebody who waits for a name, until leave.
-func (k *keeper) await(name string) (there <-chan struct{}, leave func()) {
+// turn is one turn of somebody who waits: when it may be there, and whether to look now.
+type turn struct {
+	there <-chan struct{}
+	look  bool
+}
+
+// await announces somebody who waits for a name, until leave. Of those who were not woken only one looks at a time.
+func (k *keeper) await(name string, woken bool) (t turn, leave func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a := k.awaited[name]
@@ -311,7 +331,11 @@ func (k *keeper) await(name string) (there <-chan struct{}, leave func()) {
 		k.awaited[name] = a
 	}
 	a.waiting++
-	return a.there, func() {
+	t = turn{there: a.there, look: woken}
+	if now := time.Now(); now.Sub(a.looked) >= look {
+		t.look, a.looked = true, now
+	}
+	return t, func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if a.waiting--; a.waiting == 0 && k.awaited[name] == a {

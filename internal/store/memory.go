@@ -270,7 +270,7 @@ func (m *memory) revise(name string) (revision, error) {
 	return d, nil
 }
 
-func (c *chunks) size() int64 { return c.Memory.Size() }
+func (c *chunks) size() int64 { return c.Size() }
 
 func (c *chunks) body() object.Body { return c.charged }
 

@@ -50,8 +50,14 @@ type Item struct {
 	closer  func() error
 }
 
-// Close lets go of it. Once only.
-func (i *Item) Close() error { return i.closer() }
+// Close lets go of it. Twice is once.
+func (i *Item) Close() error {
+	closer := i.closer
+	if i.closer = nil; closer == nil {
+		return nil
+	}
+	return closer()
+}
 
 // Create says how something is to be written.
 type Create struct {
