@@ -1,0 +1,232 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/internal/testkit"
+)
+
+// originRun is a `sluice origin` of a test, in the foreground.
+type originRun struct {
+	t    *testing.T
+	proc *testkit.Proc
+	dir  string // of its files; its run directory is in it
+	addr string // HOST:PORT
+	url  string // http://HOST:PORT
+}
+
+// startOrigin starts `sluice origin` with these arguments and waits until it is ready. At the end of the test it is stopped
+// and must go in good order. Unless the arguments say otherwise it listens at a port of its own.
+func startOrigin(t *testing.T, args ...string) *originRun {
+	t.Helper()
+	o := &originRun{t: t, dir: shortDir(t), addr: freePort(t)}
+	o.url = "http://" + o.addr
+	o.proc = startRelayOf(t, append([]string{"origin", "--listen", o.addr, "--run-dir", filepath.Join(o.dir, "run")}, args...)...)
+	o.proc.WaitLine(`msg=ready role=origin`)
+	return o
+}
+
+// startOriginDir is startOrigin of a directory that is read and written.
+func startOriginDir(t *testing.T, args ...string) (o *originRun, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	return startOrigin(t, append([]string{"--rdirs", dir, "--wdir", dir}, args...)...), dir
+}
+
+// reply is an answer that has been read whole.
+type reply struct {
+	*http.Response
+	body string
+}
+
+// ask sends a request and reads the answer; header is names and values in turn.
+func (o *originRun) ask(method, path, body string, header ...string) reply {
+	o.t.Helper()
+	var from io.Reader
+	if body != "" {
+		from = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(o.t.Context(), method, o.url+path, from)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := originClient.Do(req)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		o.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return reply{resp, string(text)}
+}
+
+// originClient asks for no compression and follows nothing.
+var originClient = &http.Client{
+	Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// get is ask for GET, with the status that is wanted.
+func (o *originRun) get(path string, status int, header ...string) reply {
+	o.t.Helper()
+	a := o.ask(http.MethodGet, path, "", header...)
+	if a.StatusCode != status {
+		o.t.Fatalf("GET %s: %s %q, want %d", path, a.Status, a.body, status)
+	}
+	return a
+}
+
+// put uploads text, with the status that is wanted.
+func (o *originRun) put(path, text string, status int) reply {
+	o.t.Helper()
+	a := o.ask(http.MethodPut, path, text)
+	if a.StatusCode != status {
+		o.t.Fatalf("PUT %s: %s %q, want %d", path, a.Status, a.body, status)
+	}
+	return a
+}
+
+// has wants a header of an answer.
+func (a reply) has(t *testing.T, name, value string) {
+	t.Helper()
+	if got := a.Header.Get(name); got != value {
+		t.Errorf("%s %s: %s: %q, want %q", a.Request.Method, a.Request.URL.Path, name, got, value)
+	}
+}
+
+// upload is a PUT that goes on until it is ended or broken off.
+type upload struct {
+	t    *testing.T
+	body *io.PipeWriter
+	done chan struct{}
+	resp *http.Response // of an upload that has ended
+	err  error
+}
+
+// begin begins an upload that goes on; chunked, as its length is not known. What is written into it goes out at once.
+// Unless it is seen only as a whole, use beginSeen.
+func (o *originRun) begin(path, first string) *upload {
+	o.t.Helper()
+	r, w := io.Pipe()
+	req, err := http.NewRequestWithContext(o.t.Context(), http.MethodPut, o.url+path, r)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	u := &upload{t: o.t, body: w, done: make(chan struct{})}
+	go func() {
+		defer close(u.done)
+		if u.resp, u.err = originClient.Do(req); u.err == nil {
+			_, u.err = io.Copy(io.Discard, u.resp.Body)
+			u.resp.Body.Close()
+		}
+		r.CloseWithError(net.ErrClosed)
+	}()
+	o.t.Cleanup(func() { w.CloseWithError(net.ErrClosed); <-u.done })
+	u.says(first)
+	return u
+}
+
+// beginSeen is begin, and waits until readers can have it.
+func (o *originRun) beginSeen(path, first string) *upload {
+	o.t.Helper()
+	u := o.begin(path, first)
+	testkit.Eventually(o.t, func() error {
+		if a := o.ask(http.MethodHead, path, ""); a.StatusCode != http.StatusOK {
+			return fmt.Errorf("HEAD %s: %s", path, a.Status)
+		}
+		return nil
+	})
+	return u
+}
+
+// says sends text.
+func (u *upload) says(text string) {
+	u.t.Helper()
+	if _, err := io.WriteString(u.body, text); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// ends ends it in good order and wants that status.
+func (u *upload) ends(status int) {
+	u.t.Helper()
+	u.body.Close()
+	<-u.done
+	if u.err != nil || u.resp.StatusCode != status {
+		u.t.Fatalf("an upload has ended with %v, %v; want %d", u.resp, u.err, status)
+	}
+}
+
+// breaks breaks it off.
+func (u *upload) breaks() {
+	u.body.CloseWithError(io.ErrUnexpectedEOF)
+	<-u.done
+}
+
+// follower is a GET that is read piece by piece.
+type follower struct {
+	t *testing.T
+	*http.Response
+}
+
+// follow begins to read.
+func (o *originRun) follow(path string, header ...string) *follower {
+	o.t.Helper()
+	req, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, o.url+path, nil)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := originClient.Do(req)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { resp.Body.Close() })
+	return &follower{o.t, resp}
+}
+
+// hears wants exactly text next.
+func (f *follower) hears(text string) {
+	f.t.Helper()
+	b := make([]byte, len(text))
+	if _, err := io.ReadFull(f.Body, b); err != nil || string(b) != text {
+		f.t.Fatalf("heard %.80q, %v; want %.80q", b, err, text)
+	}
+}
+
+// hearsEnd wants the end in good order, or a broken transfer.
+func (f *follower) hearsEnd(broken bool) {
+	f.t.Helper()
+	n, err := f.Body.Read(make([]byte, 1))
+	if n > 0 || broken != (err != io.EOF) {
+		f.t.Fatalf("heard %d bytes and %v; want an end, broken: %v", n, err, broken)
+	}
+}
+
+// seen waits until a file of a directory is there, or is not.
+func seen(t *testing.T, path string, there bool) {
+	t.Helper()
+	testkit.Eventually(t, func() error {
+		_, err := os.Stat(path)
+		if there == (err == nil) {
+			return nil
+		}
+		return &os.PathError{Op: "want there to be", Path: path, Err: err}
+	})
+}
