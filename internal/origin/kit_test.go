@@ -15,10 +15,14 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"sluice/internal/live"
 	"sluice/internal/store"
 	"sluice/internal/testkit"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // running is an origin that runs until the test is over.
 type running struct {
@@ -37,7 +41,6 @@ type running struct {
 // start runs an origin with a plain door on loopback, one for gws, and one for engines. more are further doors.
 func start(t *testing.T, c Config, channels live.Channels, more ...Door) *running {
 	t.Helper()
-	testkit.NoLeaks(t)
 	r := &running{t: t, local: filepath.Join(t.TempDir(), "gws"), ended: make(chan error, 1)}
 	door, gws, engines := listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", r.local), listen(t, "unix", filepath.Join(t.TempDir(), "engines"))
 	r.addr = door.Addr().String()

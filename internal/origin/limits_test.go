@@ -183,4 +183,3 @@ func TestWhoTakesNothing(t *testing.T) {
 	}
 	res.Body.Close()
 }
-

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -18,22 +19,27 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"sluice/internal/creds"
 )
 
-// readUsers is a file of users whose passwords are their names; bob is of the staff.
+// readUsers is a file of users whose passwords are their names; bob is of the staff. Their hashes are cheap.
 func readUsers(t *testing.T, names ...string) *creds.Users {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "users")
+	var text strings.Builder
 	for _, name := range names {
-		var groups []string
-		if name == "bob" {
-			groups = []string{"staff"}
-		}
-		if err := creds.Add(file, name, name, groups); err != nil {
+		hash, err := bcrypt.GenerateFromPassword([]byte(name), bcrypt.MinCost)
+		if err != nil {
 			t.Fatal(err)
 		}
+		fmt.Fprintf(&text, "%s:%s", name, hash)
+		if name == "bob" {
+			text.WriteString(":staff")
+		}
+		text.WriteByte('\n')
 	}
+	file := filepath.Join(dir(t, map[string]string{"users": text.String()}), "users")
 	users, err := creds.ReadUsers(file)
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +67,27 @@ func TestRules(t *testing.T) {
 		want                  int
 	}{
 		{"GET /v/a", "", "", 200},
-		{"GET /v/private/a", "", "", 401}, {"GET /v/private/a", "alice", "alice", 200}, {"GET /v/private/a", "alice", "wrong", 401},
-		{"GET /v/private/a", "bob", "bob", 403}, {"GET /v/private/none", "", "", 401}, {"GET /v/private", "", "", 401},
-		{"GET /v/staff/a", "bob", "bob", 200}, {"GET /v/staff/a", "carol", "carol", 403}, {"GET /v/staff/a", "mallory", "m", 401},
-		{"GET /v/nobody/a", "alice", "alice", 403}, {"GET /v/known/a", "carol", "carol", 200}, {"GET /v/known/a", "", "", 401},
-		{"PUT /up/b", "", "", 401}, {"PUT /up/b", "carol", "carol", 403}, {"PUT /up/b", "alice", "alice", 201}, {"PUT /up/b", "bob", "bob", 200},
-		{"GET /up/b", "bob", "bob", 403}, {"DELETE /up/b", "carol", "carol", 403}, {"DELETE /up/b", "alice", "alice", 200},
-		{"PUT /v/b", "alice", "alice", 403}, {"OPTIONS /v/private/a", "", "", 200},
+		{"GET /v/private/a", "", "", 401},
+		{"GET /v/private/a", "alice", "alice", 200},
+		{"GET /v/private/a", "alice", "wrong", 401},
+		{"GET /v/private/a", "bob", "bob", 403},
+		{"GET /v/private/none", "", "", 401},
+		{"GET /v/private", "", "", 401},
+		{"GET /v/staff/a", "bob", "bob", 200},
+		{"GET /v/staff/a", "carol", "carol", 403},
+		{"GET /v/staff/a", "mallory", "m", 401},
+		{"GET /v/nobody/a", "alice", "alice", 403},
+		{"GET /v/known/a", "carol", "carol", 200},
+		{"GET /v/known/a", "", "", 401},
+		{"PUT /up/b", "", "", 401},
+		{"PUT /up/b", "carol", "carol", 403},
+		{"PUT /up/b", "alice", "alice", 201},
+		{"PUT /up/b", "bob", "bob", 200},
+		{"GET /up/b", "bob", "bob", 403},
+		{"DELETE /up/b", "carol", "carol", 403},
+		{"DELETE /up/b", "alice", "alice", 200},
+		{"PUT /v/b", "alice", "alice", 403},
+		{"OPTIONS /v/private/a", "", "", 200},
 	} {
 		lines := []string{"Content-Length: 0"}
 		if x.user != "" {
@@ -219,8 +239,13 @@ func TestTLS(t *testing.T) {
 func TestConfigurationsThatMakeNoSense(t *testing.T) {
 	m := Mount{Dir: os.TempDir()}
 	for _, c := range []Config{
-		{}, {Read: []Mount{m}, Headers: [][2]string{{"a b", "c"}}}, {Read: []Mount{m}, Sources: []string{"up"}}, {Write: &m}, {Read: []Mount{m}, Time: "time"},
-		{Read: []Mount{m, m}}, {Read: []Mount{m}, Records: map[string]Record{"a": {}}},
+		{},
+		{Read: []Mount{m}, Headers: [][2]string{{"a b", "c"}}},
+		{Read: []Mount{m}, Sources: []string{"up"}},
+		{Write: &m},
+		{Read: []Mount{m}, Time: "time"},
+		{Read: []Mount{m, m}},
+		{Read: []Mount{m}, Records: map[string]Record{"a": {}}},
 	} {
 		o := Options{}
 		if err := c.check(o); err == nil {
