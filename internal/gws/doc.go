@@ -13,6 +13,16 @@
 // nothing to hand over: the engine opens its target, the client gets a line. These three
 // are carriers (carrier.go); who is asked, and how often, is the same for all (attach.go).
 //
+// # The origin
+//
+// The origin of this sluice is a process beside gws, and each is a client of the other. It
+// asks for channels by a local door (doors.go): for its own viewers, whom it has asked already
+// what gws asks others. Its connection is handed over as any is, but what an engine has
+// written to a UNIX socket cannot be asked of the system: when the engine dies before its
+// answer the connection is closed, and the origin asks again. And what is asked for at a user
+// port that is no request for a stream goes to Config.Elsewhere (elsewhere.go), which leads to
+// the origin.
+//
 // # One answer
 //
 // A client gets one answer or a closed connection, never two heads. From Attach until

@@ -53,17 +53,26 @@ func (s *Scanner) step(b []byte) (n int, lasts time.Duration) {
 	}
 	f, ok := ParseFrame(b)
 	if !ok {
-		return 1, 0
+		return rubbish(b), 0
 	}
 	if len(b) < f.Size+headSize {
 		return 0, 0
 	}
 	next := b[f.Size:]
 	if _, ok := ParseFrame(next); !(ok && sameStream(b, next)) && TagSize(next) == 0 && string(next[:3]) != "TAG" {
-		return 1, 0
+		return rubbish(b), 0
 	}
 	s.last, s.known = f, true
 	return f.Size, f.Duration
+}
+
+// rubbish is how many bytes there are until a frame or a tag may begin behind the first.
+func rubbish(b []byte) int {
+	n := 1
+	for n < len(b) && b[n] != 0xFF && b[n] != 'I' {
+		n++
+	}
+	return n
 }
 
 // Last is the last frame; false before the first.
