@@ -150,10 +150,16 @@ func (x *Receiver) search(dir track) bool {
 	return false
 }
 
-// mayBeInit says whether a name can be that of an initialization: without a number, or with "init" in it.
+// mayBeInit says whether a name can be that of the initialization of a directory: without a number, or with "init" in it.
 func mayBeInit(name string) bool {
 	base := strings.ToLower(path.Base(name))
-	return !store.Manifest(base) && (isHeader(base) || strings.Contains(base, "init") || !strings.ContainsAny(strings.TrimSuffix(base, path.Ext(base)), "0123456789"))
+	switch {
+	case store.Manifest(base), isKeyword(name):
+		return false
+	case isHeader(base), strings.Contains(base, "init"):
+		return true
+	}
+	return !strings.ContainsAny(strings.TrimSuffix(base, path.Ext(base)), "0123456789")
 }
 
 // stored looks into an object, and notes it if it is the initialization of a track.
