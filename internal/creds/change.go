@@ -27,6 +27,11 @@ func Add(path, name, password string, groups []string) error {
 			return err
 		}
 	}
+	return set(path, name, h, checked, groups != nil)
+}
+
+// set gives a user in a file a hash, unless it is nil, and groups, if they are to be others.
+func set(path, name string, h hash, groups []string, others bool) error {
 	return change(path, func(f *usersFile) error {
 		one, known := f.users[name]
 		if !known && h == nil {
@@ -35,8 +40,8 @@ func Add(path, name, password string, groups []string) error {
 		if h != nil {
 			one.hash = h
 		}
-		if groups != nil {
-			one.groups = checked
+		if others {
+			one.groups = groups
 		}
 		f.set(name, one)
 		return nil

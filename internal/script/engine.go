@@ -91,14 +91,14 @@ func newEngine(log *slog.Logger) (*engine, error) {
 		global.Set("httpout", e.httpout), global.Set("console", console),
 		global.Set("print", func(c goja.FunctionCall) goja.Value { return e.log.leveled(c.Arguments) }),
 	)
-	for level, name := range levelNames {
-		err = errors.Join(err, global.Set(name, level))
+	for i, name := range levelNames {
+		err = errors.Join(err, global.Set(name, i+1))
 	}
 	return e, err
 }
 
-// levelNames are GPAC's, by their numbers.
-var levelNames = [...]string{"GF_LOG_QUIET", "GF_LOG_ERROR", "GF_LOG_WARNING", "GF_LOG_INFO", "GF_LOG_DEBUG"}
+// levelNames are GPAC's, of the numbers from 1.
+var levelNames = [...]string{"GF_LOG_ERROR", "GF_LOG_WARNING", "GF_LOG_INFO", "GF_LOG_DEBUG"}
 
 func (e *engine) prepare() error {
 	program, err := e.vm.RunString(prelude)
@@ -167,8 +167,6 @@ func (p *printer) leveled(args []goja.Value) goja.Value {
 		return p.print(slog.LevelInfo, args)
 	}
 	switch args[0].Export() {
-	case int64(0):
-		return goja.Undefined()
 	case int64(1):
 		return p.print(slog.LevelError, args[1:])
 	case int64(2):
