@@ -52,6 +52,8 @@ func addOriginFlags(cmd *cobra.Command) *originFlags {
 		f.Lookup(name).NoOptDefVal = "true"
 	}
 	o.add(f, "listen", about{flag: "viewers", arg: "ADDR", usage: "with --hmode source: user port of gws, where the channels are watched"})
+	o.add(f, "pace", about{arg: "PACE", usage: "of a file (-i): pcr, frame, a bit rate such as 128k, or none (default: as fast as it is taken)"})
+	o.add(f, "growth", about{arg: "TIME", usage: "how long the end of a file is waited at for more (default 0s)"}).convert = func(s string) (string, error) { return withUnit(s, "s"), nil }
 	addCommon(o.settings, cmd, "log.file", "pid_file")
 	return o
 }
@@ -204,6 +206,9 @@ func (o *originFlags) withGWS(c *config.Config) {
 	}
 	if c.From("engines").String() == "default" {
 		c.Engines = 1
+	}
+	if c.From("growth").String() == "default" {
+		c.Settings.Growth = 0
 	}
 }
 

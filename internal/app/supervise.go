@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ func (m *modules) run(stop, kill context.Context) error {
 	if m.origin != nil {
 		m.origin.tell(m.log, c)
 	}
-	logs.Normal(m.log, "sluice runs", logs.Listen, users, logs.Admin, admin,
+	logs.Normal(m.log, "sluice runs", logs.Listen, cmp.Or(users, "nowhere"), logs.Admin, admin,
 		"engines", c.EngineCount(), "channels", len(c.Channels), logs.Interface, c.Interface, "allow", c.Get("allow"), "version", build(), logs.PID, os.Getpid())
 	s := process.Supervisor{Stages: m.stages, Grace: c.Grace, Pass: m.pass, Log: m.log}
 	s.Run(stop, kill)

@@ -9,7 +9,8 @@ import (
 )
 
 // What sinks, records and pushes send is a channel of the configuration, by its name, or a source. Such a source becomes a
-// channel, too, as each process works out for itself, unless one of the configuration begins with it.
+// channel, too, as each process works out for itself, unless one of the configuration begins with it. A file becomes none: who
+// asks for it by its path gets all of it, once (lineup.Channel.Copy), and that is what an input with an end is to do.
 
 // originUse is a place where a channel is named.
 type originUse struct {
@@ -41,19 +42,19 @@ func (c *Config) originUses() (uses []originUse) {
 	return uses
 }
 
-// originChannels are the channels that the origin adds, and what each use of one is called at gws, by originUse.path.
-// Lists of channels do not change them: only gws knows these.
-func (c *Config) originChannels() (added []Channel, names map[string]string, err error) {
+// originChannels are the channels that the origin adds, and what gws is asked for each use of one, by originUse.path: $NAME, or
+// src/FILE/dst/. Lists of channels do not change them: only gws knows these.
+func (c *Config) originChannels() (added []Channel, queries map[string]string, err error) {
 	byTag := map[string]string{}
 	for _, ch := range c.Channels {
 		if ch.List == "" {
 			byTag[ch.Source.Tag()] = ch.Name
 		}
 	}
-	names = map[string]string{}
+	queries = map[string]string{}
 	for _, u := range c.originUses() {
-		if name, ok := strings.CutPrefix(u.channel, "$"); ok {
-			names[u.path()] = name
+		if strings.HasPrefix(u.channel, "$") {
+			queries[u.path()] = u.channel
 			continue
 		}
 		source, err := uri.ParseSource(u.channel)
@@ -61,36 +62,29 @@ func (c *Config) originChannels() (added []Channel, names map[string]string, err
 			return nil, nil, c.placeIn(u.path(), u.key).Errorf("%s.%s: %s", u.path(), u.key, err)
 		}
 		name, taken := byTag[source.Tag()]
-		if !taken {
+		switch {
+		case !taken && source[0].Scheme == uri.File:
+			queries[u.path()] = fileQuery + source.String() + "/dst/"
+			continue
+		case !taken:
 			name = u.own()
 			byTag[source.Tag()] = name
-			added = append(added, c.ownChannel(name, source))
+			added = append(added, Channel{Name: name, Source: source, Settings: c.Settings})
 		}
-		names[u.path()] = name
+		queries[u.path()] = "$" + name
 		if i := slices.IndexFunc(added, func(ch Channel) bool { return ch.Name == name }); i >= 0 {
 			added[i].Pinned = added[i].Pinned || u.pinned
 		}
 	}
-	return added, names, nil
+	return added, queries, nil
 }
 
-// ownChannel is a channel of the origin. The end of a file is its end.
-func (c *Config) ownChannel(name string, source uri.Source) Channel {
-	ch := Channel{Name: name, Source: source, Settings: c.Settings}
-	ch.Growth = 0
-	return ch
-}
+// fileQuery is how a request for a file begins.
+const fileQuery = "src/"
 
-// endsOf says whether the source of a channel has an end, as far as the configuration itself knows it.
-func (c *Config) endsOf(name string, added []Channel) bool {
-	all := slices.Concat(c.Channels, added)
-	i := slices.IndexFunc(all, func(ch Channel) bool { return ch.Name == name })
-	return i >= 0 && len(all[i].Backup) == 0 && all[i].Source[0].Scheme == uri.File
-}
-
-// channelMismatches are names of channels that there are not. What lists hold is not known here.
+// channels finds names of channels that there are not. What lists hold is not known here, and an engine knows of none.
 func (k *originCheck) channels() {
-	added, names, err := k.c.originChannels()
+	added, queries, err := k.c.originChannels()
 	if err != nil {
 		k.add(err)
 		return
@@ -100,7 +94,7 @@ func (k *originCheck) channels() {
 			k.errs = append(k.errs, k.c.place(channelsKey+"."+ch.Name).Errorf("channel %s: the origin has a channel of this name; call this one otherwise", ch.Name))
 		}
 	}
-	if len(k.c.ChannelFiles)+len(k.c.Playlists) > 0 {
+	if len(k.c.ChannelFiles)+len(k.c.Playlists) > 0 || k.c.role == GNG {
 		return
 	}
 	var known []string
@@ -109,7 +103,7 @@ func (k *originCheck) channels() {
 	}
 	for _, u := range k.c.originUses() {
 		k.path = u.path()
-		if name := names[u.path()]; !slices.Contains(known, name) {
+		if name, ok := strings.CutPrefix(queries[u.path()], "$"); ok && !slices.Contains(known, name) {
 			k.fail(u.key, "no channel is called %s%s", name, didYouMean(name, known))
 		}
 	}

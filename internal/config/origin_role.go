@@ -46,18 +46,17 @@ func (c *Config) OriginConfig() (origin.Config, error) {
 
 // originChannelConfig adds what the origin has to do with channels.
 func (c *Config) originChannelConfig(out *origin.Config) error {
-	added, names, err := c.originChannels()
+	_, queries, err := c.originChannels()
 	if err != nil {
 		return err
 	}
-	watched := func(group, name string) string { return "$" + names[group+"."+name] }
 	if len(c.Origin.SinkList) > 0 {
 		out.Sinks = map[string]channels.Sink{}
 	}
 	for _, s := range c.Origin.SinkList {
-		channel := watched(sinksKey, s.Name)
+		channel := queries[sinksKey+"."+s.Name]
 		out.Sinks[s.path()] = channels.Sink{
-			Channel: channel, Type: s.Type, Ends: c.endsOf(channel[1:], added), Reopen: s.Reopen, Buffer: s.Buffer,
+			Channel: channel, Type: s.Type, Ends: strings.HasPrefix(channel, fileQuery), Reopen: s.Reopen, Buffer: s.Buffer,
 			ICE: s.ICE, Name: s.Title, Bitrate: s.Bitrate, Headers: pairs(s.Headers),
 		}
 	}
@@ -65,7 +64,7 @@ func (c *Config) originChannelConfig(out *origin.Config) error {
 		out.Records = map[string]origin.Record{}
 	}
 	for _, r := range c.Origin.RecordList {
-		out.Records[r.object()] = origin.Record{Channel: watched(recordsKey, r.Name), Again: r.Again}
+		out.Records[r.object()] = origin.Record{Channel: queries[recordsKey+"."+r.Name], Again: r.Again}
 	}
 	for _, p := range c.Origin.PushList {
 		one, err := p.role()
@@ -73,7 +72,7 @@ func (c *Config) originChannelConfig(out *origin.Config) error {
 			return c.placeIn(pushesKey+"."+p.Name, "ca").Errorf("push %s: %s", p.Name, err)
 		}
 		if p.ofChannel() {
-			one.Channel = watched(pushesKey, p.Name)
+			one.Channel = queries[pushesKey+"."+p.Name]
 		}
 		out.Pushes = append(out.Pushes, one)
 	}

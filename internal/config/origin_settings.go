@@ -103,8 +103,8 @@ func (o *OriginPart) uploadSettings() table {
 func (s *OriginSinkSettings) settings(group string) table {
 	return table{
 		{group + "ice", boolean{&s.ICE}, live, "Whether sinks speak as Icecast does: headers icy-… and ice-…, and titles in the stream for those who ask."},
-		{group + "hold", boolean{&s.Hold}, live, "Whether the source of a sink begins with the first client; else it runs from the start on."},
-		{group + "reopen", boolean{&s.Reopen}, live, "Whether a sink whose file is over begins again."},
+		{group + "hold", boolean{&s.Hold}, live, "Whether the source of a sink begins with the first client, as a file does in any case; else it runs from the start on."},
+		{group + "reopen", boolean{&s.Reopen}, live, "Whether a sink whose file was sent to its end is there for the next client; else it is 404 from then on."},
 		{group + "max_async_buf", size{&s.Buffer, 0}, live, "A client of a sink that lets more bytes wait is closed. 0 = what `slow` says of the channel."},
 	}
 }

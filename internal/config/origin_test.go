@@ -114,7 +114,7 @@ func wantOrigin() OriginPart {
 }
 
 // A source that a sink, a record or a push names is a channel, one for each source; a sink's runs from the start on unless
-// it is held. A channel of the configuration that begins with it is taken in its place.
+// it is held. A channel of the configuration that begins with it is taken in its place; a file is no channel and has an end.
 func TestOriginChannels(t *testing.T) {
 	c, err := Parse("a.yaml", []byte(`channels:
   news: {source: 'udp://239.1.1.1:5000'}
@@ -122,7 +122,8 @@ origin:
   sinks:
     a.ts: {channel: $news}
     b.ts: {channel: 'udp://239.1.1.1:5000'}
-    c.ts: {channel: 'file:///srv/c.ts', hold: true}
+    c.ts: {channel: 'file:///srv/c.ts'}
+    e.ts: {channel: 'udp://239.1.1.5:5000', hold: true}
     d.ts: {channel: 'udp://239.1.1.4:5000'}
   records:
     r.ts: {channel: 'udp://239.1.1.4:5000'}
@@ -138,7 +139,8 @@ origin:
 	for path, want := range map[string]channels.Sink{
 		"/a.ts": {Channel: "$news"},
 		"/b.ts": {Channel: "$news"},
-		"/c.ts": {Channel: "$sinks-c.ts", Ends: true},
+		"/c.ts": {Channel: "src/file:///srv/c.ts/dst/", Ends: true},
+		"/e.ts": {Channel: "$sinks-e.ts"},
 		"/d.ts": {Channel: "$sinks-d.ts"},
 	} {
 		if got := conf.Sinks[path]; got.Channel != want.Channel || got.Ends != want.Ends {
@@ -156,7 +158,7 @@ origin:
 	for _, ch := range gws.Lineup.Channels() {
 		pinned[ch.Name] = ch.Pinned
 	}
-	want := map[string]bool{"news": false, "sinks-c.ts": false, "sinks-d.ts": true, "records-s.ts": false}
+	want := map[string]bool{"news": false, "sinks-d.ts": true, "sinks-e.ts": false}
 	if !maps.Equal(want, pinned) {
 		t.Errorf("channels and whether they are pinned: %v, want %v", pinned, want)
 	}

@@ -152,7 +152,8 @@ origin:
     cdn: {from: /srv/live, to: "https://cdn.example/live/"}
 `+"```"+`
 
-A source in the place of a channel becomes a channel, with the settings of all, called sinks-NAME, records-NAME or push-NAME, unless one of the configuration begins with it.`, c.Origin.settings())
+A source in the place of a channel becomes a channel, with the settings of all, called sinks-NAME, records-NAME or push-NAME, unless one of the configuration begins with it. A file is
+sent once, from its beginning, to each who asks (pace and growth hold for it); a channel with that file repeats it.`, c.Origin.settings())
 	writeReference(b, "### Sinks: `origin.sinks.NAME.`…\n\nWhat a sink does not say holds as for all.", (&OriginSink{OriginSinkSettings: c.Origin.OriginSinkSettings}).settings())
 	writeReference(b, "### Records: `origin.records.NAME.`…", new(OriginRecord).settings())
 	writeReference(b, "### Pushes: `origin.push.NAME.`…", newPush("").settings())
