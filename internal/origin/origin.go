@@ -38,6 +38,7 @@ type Origin struct {
 	started time.Time
 	idle    time.Duration // Config.Idle, of New
 	crowd   *crowd
+	silent  *silent
 	counts  counts
 	uploads *live.Uploads
 	group   sync.WaitGroup // goroutines of Run
@@ -67,7 +68,7 @@ func New(c Config, o Options) (*Origin, error) {
 	}
 	or := &Origin{
 		opts: o, log: o.Log, limited: logs.Limited(o.Log), started: time.Now(), idle: c.Idle,
-		crowd: newCrowd(), jobs: make(map[any]*job), over: make(chan struct{}),
+		crowd: newCrowd(), silent: newSilent(), jobs: make(map[any]*job), over: make(chan struct{}),
 		uploads: live.NewUploads(receive.New(receive.Options{Stall: c.Stall}), c.Stall, o.Log),
 	}
 	or.ending, or.end = context.WithCancel(context.Background())

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"sluice/internal/httpx"
@@ -16,6 +17,41 @@ import (
 
 // connKey is that of the *conn a request came by, in its context.
 type connKey struct{}
+
+// silent are the connections that have not begun a request yet. net/http would wait seconds for them when it ends.
+type silent struct {
+	mu    sync.Mutex // guards conns
+	conns map[net.Conn]bool
+}
+
+func newSilent() *silent { return &silent{conns: make(map[net.Conn]bool)} }
+
+// note is http.Server.ConnState.
+func (s *silent) note(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.conns[rawOf(c)] = true
+	} else {
+		delete(s.conns, rawOf(c))
+	}
+}
+
+func (s *silent) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.Close()
+	}
+}
+
+// rawOf is the connection below TLS.
+func rawOf(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
+}
 
 // pingAfter is how long an HTTP/2 connection may say nothing before it is asked whether it still lives.
 const pingAfter = time.Minute
@@ -31,11 +67,9 @@ func (o *Origin) newServer(ctx context.Context, h http.Handler) *http.Server {
 	s.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter}
 	s.BaseContext = func(net.Listener) context.Context { return ctx }
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if t, ok := c.(*tls.Conn); ok {
-			c = t.NetConn()
-		}
-		return context.WithValue(ctx, connKey{}, c)
+		return context.WithValue(ctx, connKey{}, rawOf(c))
 	}
+	s.ConnState = o.silent.note
 	return s
 }
 
@@ -98,6 +132,7 @@ func (o *Origin) shutDown(life context.Context, server *http.Server) {
 	for _, d := range o.opts.Doors {
 		d.Close() // Serve may not have begun, then Shutdown does not know it
 	}
+	o.silent.close()
 	if server.Shutdown(life) != nil {
 		server.Close()
 	}
