@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"sluice/internal/store"
-	"sluice/internal/testkit"
 )
 
 // Two writers of one name: the second one is refused, the first one and its readers notice nothing.
