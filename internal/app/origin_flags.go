@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -49,11 +51,12 @@ func addOriginFlags(cmd *cobra.Command) *originFlags {
 	f.VarPF(truthFlag{&w.plain}, "no-z", "", "the same as --zmax 0").NoOptDefVal = "true"
 	for _, name := range uselessOrigin {
 		o.accepted[name] = f.String(name, "", "accepted, without effect")
-		f.Lookup(name).NoOptDefVal = "true"
 	}
+	f.Lookup("blockio").NoOptDefVal = "true"
 	o.add(f, "listen", about{flag: "viewers", arg: "ADDR", usage: "with --hmode source: user port of gws, where the channels are watched"})
-	o.add(f, "pace", about{arg: "PACE", usage: "of a file (-i): pcr, frame, a bit rate such as 128k, or none (default: as fast as it is taken)"})
-	o.add(f, "growth", about{arg: "TIME", usage: "how long the end of a file is waited at for more (default 0s)"}).convert = func(s string) (string, error) { return withUnit(s, "s"), nil }
+	o.add(f, "pace", about{arg: "PACE", usage: "of a file (-i): pcr, frame, a bit rate such as 128k, or none, as fast as it is taken, which auto is, too"})
+	o.add(f, "growth", about{arg: "TIME", usage: "how long the end of a file (-i) is waited at for more"}).convert = seconds
+	f.Lookup("growth").DefValue = "0s"
 	addCommon(o.settings, cmd, "log.file", "pid_file")
 	return o
 }
@@ -79,9 +82,19 @@ func (truthFlag) Type() string { return boolArg }
 // addKey adds the flag of a key of the section origin.
 func (o *originFlags) addKey(f *pflag.FlagSet, key, name string) {
 	what, text := config.About(key)
-	text, _, _ = strings.Cut(text, ". ")
-	one := about{flag: strings.NewReplacer(".", "-", "_", "-").Replace(name), arg: argOf(what), usage: strings.TrimSuffix(text, ".")}
+	one := about{flag: strings.NewReplacer(".", "-", "_", "-").Replace(name), arg: argOf(what), usage: briefly(text)}
 	o.add(f, key, one).convert = httpoutText(key, what)
+}
+
+// briefly is the first sentence of a text, as help has it.
+func briefly(text string) string {
+	text, _, _ = strings.Cut(text, ". ")
+	text = strings.ReplaceAll(strings.TrimSuffix(text, "."), "`", "")
+	first, size := utf8.DecodeRuneInString(text)
+	if next, _ := utf8.DecodeRuneInString(text[size:]); unicode.IsUpper(next) {
+		return text // URL
+	}
+	return string(unicode.ToLower(first)) + text[size:]
 }
 
 // argOf is what help calls a value of a type.
@@ -108,7 +121,7 @@ func httpoutText(key, what string) func(string) (string, error) {
 	case isBool(what):
 		return truth
 	case what == "time":
-		return func(s string) (string, error) { return withUnit(s, "s"), nil }
+		return seconds
 	case what == "size":
 		return sizeOf
 	}
@@ -149,6 +162,9 @@ func truth(text string) (string, error) {
 	}
 	return "", fmt.Errorf("bad value %q: want true or false", text)
 }
+
+// seconds is a time whose unit may be missing.
+func seconds(text string) (string, error) { return withUnit(text, "s"), nil }
 
 // withUnit adds a unit to a bare number.
 func withUnit(text, unit string) string {

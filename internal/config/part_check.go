@@ -35,7 +35,7 @@ func (k *partCheck) fail(key, format string, args ...any) {
 
 // placeIn is where a key of the member at path is said, or else the member.
 func (c *Config) placeIn(path, key string) tree.Place {
-	if o := c.from[path+"."+key]; o.Place.Line > 0 {
+	if o := c.from[path+"."+key]; o != (From{}) {
 		return c.place(path + "." + key)
 	}
 	return c.place(path)
