@@ -389,6 +389,40 @@ func TestReaderFails(t *testing.T) {
 	}
 }
 
+// TestBufferAfterFailure: what a Write that failed was given stays as it is. net/http (HTTP/2) may be reading from it still.
+func TestBufferAfterFailure(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := object.New(f)
+	write(t, o, "one")
+	defer o.End()
+	var kept keeping
+	for range 20 { // a pool may lose what is put into it
+		if _, err := reader(t, o, 0, 3).Copy(t.Context(), &kept, nil); !errors.Is(err, io.ErrClosedPipe) {
+			t.Fatal(err)
+		}
+		write(t, o, "two")
+		if _, err := reader(t, o, 3, 6).Copy(t.Context(), io.Discard, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range kept {
+		if string(p) != "one" {
+			t.Fatalf("a buffer that somebody may be reading from has %q now", p)
+		}
+	}
+}
+
+// keeping keeps what it is given, and fails.
+type keeping [][]byte
+
+func (k *keeping) Write(p []byte) (int, error) {
+	*k = append(*k, p)
+	return 0, io.ErrClosedPipe
+}
+
 // failing takes two bytes.
 type failing struct{ err error }
 

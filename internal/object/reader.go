@@ -124,20 +124,21 @@ func (r *Reader) send(w io.Writer, to int64) (int64, error) {
 	if buffer == nil {
 		buffer = new([pieceSize]byte)
 	}
-	defer o.buffers.Put(buffer)
 	var sent int64
 	for at := r.at; at < to; {
 		piece := buffer[:min(pieceSize, to-at)]
 		if _, err := o.body.ReadAt(piece, at); err != nil {
+			o.buffers.Put(buffer)
 			return sent, fmt.Errorf("read what was written before: %w", err)
 		}
 		n, err := w.Write(piece)
 		sent += int64(n)
 		at += int64(n)
 		if err != nil {
-			return sent, err
+			return sent, err // net/http (HTTP/2) may be reading from the buffer still
 		}
 	}
+	o.buffers.Put(buffer)
 	return sent, nil
 }
 

@@ -62,11 +62,6 @@ func codedTag(tag, coding string) string {
 func (a *answer) compressed(content io.ReadSeeker, size int64, kind, coding string) error {
 	b := buffers.Get().(*bytes.Buffer)
 	b.Reset()
-	defer func() {
-		if b.Cap() <= maxKept {
-			buffers.Put(b)
-		}
-	}()
 	if err := compress(b, content, size, coding); err != nil {
 		return a.unreadable(err)
 	}
@@ -75,11 +70,13 @@ func (a *answer) compressed(content io.ReadSeeker, size int64, kind, coding stri
 	h.Set("Content-Encoding", coding)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	a.w.WriteHeader(http.StatusOK)
-	if a.r.Method == http.MethodHead {
-		return nil
+	if a.r.Method != http.MethodHead {
+		if _, err := a.w.Write(b.Bytes()); err != nil {
+			a.abort() // net/http (HTTP/2) may be reading from the buffer still: it is not put back
+		}
 	}
-	if _, err := a.w.Write(b.Bytes()); err != nil {
-		a.abort()
+	if b.Cap() <= maxKept {
+		buffers.Put(b)
 	}
 	return nil
 }
