@@ -108,7 +108,7 @@ func (a *arrivals) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestFramesArePaced: audio is delivered at the speed at which it is heard, a piece ahead at
+// TestFramesArePaced is acceptance 74 of the origin: audio is delivered at the speed at which it is heard, a piece ahead at
 // most; a picture before it costs no time, and over and over the speed is the same.
 func TestFramesArePaced(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -35,6 +35,8 @@ func (o *Opener) Open(ctx context.Context, want endpoint.Want) (endpoint.Source,
 	switch {
 	case err == nil:
 		return src, nil
+	case errors.As(err, &known) && known.Status == http.StatusGatewayTimeout:
+		return nil, refusal(end, known.Status, fmt.Errorf("nothing is uploaded by this path: %w", err))
 	case errors.As(err, &known):
 		return nil, refusal(end, known.Status, err)
 	}
@@ -75,7 +77,7 @@ func (o *Opener) ask(ctx context.Context, end uri.End) (io.ReadCloser, error) {
 	case http.StatusNotFound:
 		err = errors.New("no such upload")
 	case http.StatusGatewayTimeout:
-		err = errors.New("no upload began in time")
+		err = errors.New("none began in time")
 	default:
 		return nil, fmt.Errorf("the origin answered %d", answer.StatusCode)
 	}

@@ -133,7 +133,7 @@ func TestRefused(t *testing.T) {
 		text         string
 	}{
 		{socket, "/none", 404, "no such upload"},
-		{socket, "/late", 504, "no upload began in time"},
+		{socket, "/late", 504, "nothing is uploaded by this path: none began in time"},
 		{socket, "/broken", 503, "the origin does not answer"},
 		{socket, "/long", 503, "the origin does not answer"},
 		{socket, "/else", 503, "the origin answered 403"},
@@ -168,7 +168,7 @@ func TestWaits(t *testing.T) {
 	o := &upload.Opener{Socket: socket}
 	_, err := o.Open(t.Context(), endpoint.Want{Source: source(t, "/a"), Patience: time.Millisecond})
 	var refusal *endpoint.Refusal
-	if !errors.As(err, &refusal) || refusal.Status != http.StatusGatewayTimeout || !strings.Contains(err.Error(), "within 1ms") {
+	if !errors.As(err, &refusal) || refusal.Status != http.StatusGatewayTimeout || !strings.Contains(err.Error(), "nothing is uploaded by this path: no answer within 1ms") {
 		t.Errorf("without an upload: %v, want 504", err)
 	}
 	select { // it may have been given up before it was sent
