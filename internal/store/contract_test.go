@@ -393,8 +393,6 @@ func eventsInOrder(t *testing.T, st store.Store) {
 }
 
 func watcherCalls(t *testing.T, st store.Store) {
-	events, stop := record(st)
-	defer stop()
 	defer st.Watch(func(e store.Event) {
 		if e.What == store.Ended {
 			if err := st.Remove(e.Name); err != nil {
@@ -402,6 +400,8 @@ func watcherCalls(t *testing.T, st store.Store) {
 			}
 		}
 	})()
+	events, stop := record(st) // behind the one that makes more of them
+	defer stop()
 	put(t, st, "a", "x")
 	if got := events(); got != "began a, ended a, removed a" {
 		t.Error(got)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"sluice/internal/store"
-	"sluice/internal/testkit"
 )
 
 // must fails the test when what prepares it does not work.
@@ -138,23 +137,20 @@ func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(dir, "a/b"), 0o700))
 	must(t, os.MkdirAll(filepath.Join(dir, ".theirs"), 0o700))
-	for _, name := range []string{".sluice-OLD-1", "a/b/.sluice-OLD-2", "a/.other", "a/sluice-3", ".theirs/.sluice-4"} {
-		must(t, os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
-	}
 	alive := writable(t, dir)
 	u := create(t, alive, "a/b/c.ts", store.Create{Size: -1})
 	write(t, u, "all")
-	next := writable(t, dir)
-	testkit.Eventually(t, func() error {
-		for _, name := range []string{".sluice-OLD-1", "a/b/.sluice-OLD-2"} {
-			if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("%s: %w", name, errors.Join(err, errors.New("it is still there")))
-			}
+	left, others := []string{".sluice-OLD-1", "a/b/.sluice-OLD-2"}, []string{"a/.other", "a/sluice-3", ".theirs/.sluice-4"}
+	for _, name := range append(left, others...) {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
+	}
+	store.Swept(writable(t, dir))
+	for _, name := range left {
+		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there (%v)", name, err)
 		}
-		return nil
-	})
-	must(t, next.Close()) // it has looked at everything
-	for _, name := range []string{"a/.other", "a/sluice-3", ".theirs/.sluice-4"} {
+	}
+	for _, name := range others {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}

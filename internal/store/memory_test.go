@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -67,11 +68,49 @@ func TestMemoryTimeShift(t *testing.T) {
 	}
 }
 
+// TestMemoryAwait: who waits in memory is woken by what can be opened, and by nothing else.
+func TestMemoryAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := store.NewMemory(store.MemoryConfig{})
+		awaits := func(name string) *error {
+			outcome := new(error)
+			*outcome = errWaits
+			go func() { *outcome = st.Await(t.Context(), name) }()
+			synctest.Wait()
+			return outcome
+		}
+		is := func(outcome *error, want error) {
+			t.Helper()
+			if synctest.Wait(); !errors.Is(*outcome, want) {
+				t.Errorf("%v, not %v", *outcome, want)
+			}
+		}
+		visible, hidden, kept, never := awaits("v"), awaits("h"), awaits("k"), awaits("never")
+		v, h := create(t, st, "v", store.Create{Size: -1}), create(t, st, "h", store.Create{Size: -1, Hidden: true})
+		is(visible, nil)
+		is(hidden, errWaits)
+		end(t, h)
+		is(hidden, nil)
+		end(t, v)
+		create(t, st, "k", store.Create{Size: -1, Hidden: true}).Abort(nil)
+		is(kept, errWaits)
+		put(t, st, "never/was/a/file", "")
+		is(never, errWaits)
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+		is(never, fs.ErrClosed)
+		is(kept, fs.ErrClosed)
+	})
+}
+
+var errWaits = errors.New("it waits still")
+
 // TestMemoryLimit: whatever is done, no more than the limit is taken, what is open can be read, and all is given back.
 func TestMemoryLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &limited{
-			st:      store.NewMemory(store.MemoryConfig{Limit: 50_000, Retention: store.Retention{Segments: 3}}),
+			st:      store.NewMemory(store.MemoryConfig{Limit: 20_000, Retention: store.Retention{Segments: 3}}),
 			uploads: map[string]*growing{}, items: map[*store.Item]string{}, texts: map[string]string{},
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -110,7 +149,7 @@ var limitedNames = []string{"a1.ts", "a2.ts", "a3.ts", "a4.ts", "b1.ts", "b2.ts"
 
 func (m *limited) begin(t *rapid.T) {
 	name := rapid.SampledFrom(limitedNames).Draw(t, "name")
-	u, err := m.st.Create(name, store.Create{Size: int64(rapid.IntRange(-1, 20_000).Draw(t, "announced"))})
+	u, err := m.st.Create(name, store.Create{Size: int64(rapid.IntRange(-1, 25_000).Draw(t, "announced"))})
 	switch {
 	case m.uploads[name] != nil && !errors.Is(err, store.ErrBusy):
 		t.Fatalf("a second upload of %s: %v", name, err)
@@ -199,7 +238,7 @@ func (m *limited) remove(t *rapid.T) {
 }
 
 func (m *limited) check(t *rapid.T) {
-	if _, used := m.st.Usage(); used > 50_000 || used < 0 {
+	if _, used := m.st.Usage(); used > 20_000 || used < 0 {
 		t.Fatalf("%d bytes are taken", used)
 	}
 }

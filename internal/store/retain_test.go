@@ -11,8 +11,6 @@ import (
 func retained(t *testing.T, open makeStore) {
 	t.Run("old segments go, each representation by itself", func(t *testing.T) {
 		st := open(t, store.Retention{Segments: -2})
-		events, stop := record(st)
-		defer stop()
 		put(t, st, "v/init-1.mp4", "i")
 		put(t, st, "live.mpd", "m")
 		for n := range 3 {
@@ -27,7 +25,12 @@ func retained(t *testing.T, open makeStore) {
 		if got := listed(t, st, "v"); got != "v/chunk-a-10.m4s v/chunk-a-9.m4s v/init-1.mp4 v/seg-11.m4s v/seg-9.m4s" {
 			t.Errorf("there is %s", got)
 		}
-		t.Log(events())
+		events, stop := record(st)
+		defer stop()
+		put(t, st, "v/seg-12.m4s", "v")
+		if got := events(); got != "began v/seg-12.m4s, ended v/seg-12.m4s, removed v/seg-9.m4s" {
+			t.Errorf("what happened: %s", got)
+		}
 	})
 	t.Run("nothing goes that is read, nor what came after it", func(t *testing.T) {
 		st := open(t, store.Retention{Segments: -1})
@@ -44,6 +47,20 @@ func retained(t *testing.T, open makeStore) {
 		closeItem(t, it)
 		put(t, st, "seg4.ts", "four")
 		if got := listed(t, st, "."); got != "seg4.ts" {
+			t.Errorf("there is %s", got)
+		}
+	})
+	t.Run("nothing goes that is being written again", func(t *testing.T) {
+		st := open(t, store.Retention{Segments: -1})
+		put(t, st, "seg1.ts", "old")
+		u := create(t, st, "seg1.ts", store.Create{Hidden: true, Size: -1})
+		put(t, st, "seg2.ts", "two")
+		if text := read(t, st, "seg1.ts"); text != "old" {
+			t.Errorf("%q", text)
+		}
+		u.Abort(nil)
+		put(t, st, "seg3.ts", "three")
+		if got := listed(t, st, "."); got != "seg3.ts" {
 			t.Errorf("there is %s", got)
 		}
 	})
