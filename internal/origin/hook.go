@@ -75,7 +75,7 @@ func (v *visit) serveFile(file string) *refusal {
 	}
 	it, err := at.Store.Open(at.name)
 	if err != nil {
-		return v.unreadable(target{}, err)
+		return v.unreadable(err)
 	}
 	return v.serveItem(it)
 }

@@ -22,9 +22,9 @@ func noSuch() *refusal {
 
 // read answers GET and HEAD for an object, or a directory.
 func (v *visit) read(to target) *refusal {
-	at, ok := v.whichOf(to)
-	if !ok {
-		return v.notThere(to)
+	at := to.place
+	if at.mount == nil || at.Store == nil {
+		return v.notThere()
 	}
 	if no := v.awaitPlaylist(at); no != nil {
 		return no
@@ -36,7 +36,7 @@ func (v *visit) read(to target) *refusal {
 			return no
 		}
 		if it == nil {
-			return v.notThere(to)
+			return v.notThere()
 		}
 		err = nil
 	}
@@ -47,29 +47,13 @@ func (v *visit) read(to target) *refusal {
 	case err == nil:
 		return v.serveItem(it)
 	case errors.Is(err, store.ErrIsDir):
-		return v.listDirectory(at, to)
+		return v.listDirectory(to)
 	}
-	return v.unreadable(to, err)
-}
-
-// whichOf is the first place that has what is asked for, of several; the first of all if none has.
-func (v *visit) whichOf(to target) (place, bool) {
-	if to.mount == nil || to.Store == nil {
-		return place{}, false
-	}
-	for _, at := range append([]place{to.place}, to.others...) {
-		if len(to.others) == 0 {
-			return at, true
-		}
-		if _, err := at.Store.Stat(at.name); err == nil {
-			return at, true
-		}
-	}
-	return to.place, true
+	return v.unreadable(err)
 }
 
 // notThere answers for what is nowhere. A browser that asks for an icon is told that there is none.
-func (v *visit) notThere(to target) *refusal {
+func (v *visit) notThere() *refusal {
 	if v.r.URL.Path == "/favicon.ico" {
 		v.w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -78,9 +62,9 @@ func (v *visit) notThere(to target) *refusal {
 }
 
 // unreadable answers for what could not be opened.
-func (v *visit) unreadable(to target, err error) *refusal {
+func (v *visit) unreadable(err error) *refusal {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrName) {
-		return v.notThere(to)
+		return v.notThere()
 	}
 	return &refusal{status: http.StatusInternalServerError, text: "this cannot be read", hint: err.Error()}
 }
@@ -102,18 +86,21 @@ func (v *visit) writer(size int64) http.ResponseWriter {
 	return v.w
 }
 
-// listDirectory answers for a directory, with what all places have of it.
-func (v *visit) listDirectory(at place, to target) *refusal {
+// listDirectory answers for a directory, with what other places have of it as far as their rules permit.
+func (v *visit) listDirectory(to target) *refusal {
+	at := to.place
 	if !v.site.conf.Listing {
 		return noBrowsing()
 	}
 	list, err := at.Store.List(at.name)
 	if err != nil {
-		return v.unreadable(to, err)
+		return v.unreadable(err)
 	}
 	for _, other := range to.others {
-		more, err := other.Store.List(other.name)
-		if err == nil && other != at {
+		if no, _ := v.judge(target{place: other}); no != nil || other.Store == nil {
+			continue
+		}
+		if more, err := other.Store.List(other.name); err == nil { // else it has no such directory
 			list = append(list, more...)
 		}
 	}

@@ -116,6 +116,28 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestRulesOfMergedDirectories: the rule is that of the directory that has the object, and lists show nothing of others that are not permitted.
+func TestRulesOfMergedDirectories(t *testing.T) {
+	root := dir(t, map[string]string{"open/d/a": "x", "shut/b": "x", "shut/d/c": "x"})
+	r := start(t, Config{
+		Read:  []Mount{mountOf(t, "", filepath.Join(root, "open")), mountOf(t, "", filepath.Join(root, "shut"))},
+		Merge: true, Listing: true, Rules: readRules(t, root, "[open]\n[shut]\nru=alice\n"), Users: readUsers(t, "alice"),
+	}, nil)
+	for path, want := range map[string]int{"/d/a": 200, "/b": 401, "/d/c": 401, "/none": 404} {
+		if res, _ := r.ask("GET " + path); res.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, res.StatusCode, want)
+		}
+	}
+	if res, _ := r.ask("GET /b", basic("alice", "alice")); res.StatusCode != 200 {
+		t.Errorf("%d", res.StatusCode)
+	}
+	_, nobody := r.ask("GET /d")
+	_, alice := r.ask("GET /d", basic("alice", "alice"))
+	if strings.Contains(nobody, "/d/c") || !strings.Contains(nobody, "/d/a") || !strings.Contains(alice, "/d/c") {
+		t.Errorf("%s\n%s", nobody, alice)
+	}
+}
+
 // TestReload: rules, users and limits change for requests that come later; connections stay, and what runs goes on (60).
 func TestReload(t *testing.T) {
 	root := dir(t, map[string]string{"d/a": "x"})

@@ -13,11 +13,11 @@ type target struct {
 	directory bool // the path ended with a slash
 	player    *live.Player
 	channel   string  // name of the upload that is a channel; "" = none
-	others    []place // where it may be besides, Config.Merge
+	others    []place // where more of a directory may be, Config.Merge
 	mounts    string  // directory of mounts that is to be listed; "" = none
 }
 
-// target finds out where a request leads to. Nothing is opened for it.
+// target finds out where a request leads to. Nothing is opened for it: who asks is not known yet.
 func (v *visit) target() (target, *refusal) {
 	write := v.r.Method != http.MethodGet && v.r.Method != http.MethodHead
 	name, directory, ok := parsePath(v.r.URL)
@@ -35,10 +35,7 @@ func (v *visit) target() (target, *refusal) {
 func (v *visit) targetToRead(name string, directory bool) (target, *refusal) {
 	s := v.site
 	to := target{directory: directory, player: s.players[v.r.URL.Path]}
-	places := s.placesToRead(name)
-	if len(places) > 0 {
-		to.place, to.others = places[0], places[1:]
-	}
+	to.place, to.others = whichOf(s.placesToRead(name))
 	switch {
 	case to.player != nil || to.mount != nil:
 		return to, nil
@@ -49,6 +46,25 @@ func (v *visit) targetToRead(name string, directory bool) (target, *refusal) {
 		return to, &refusal{status: http.StatusForbidden, text: "this server takes uploads, it gives nothing"}
 	}
 	return to, nil // a script may know it
+}
+
+// whichOf is the first place that has what is asked for, the first of all if none has; its rule is that of the request. The others come after it.
+func whichOf(places []place) (place, []place) {
+	for i, at := range places {
+		if len(places) == 1 {
+			break
+		}
+		if at.Store == nil {
+			continue
+		}
+		if _, err := at.Store.Stat(at.name); err == nil {
+			return at, places[i+1:]
+		}
+	}
+	if len(places) == 0 {
+		return place{}, nil
+	}
+	return places[0], places[1:]
 }
 
 func (v *visit) targetToWrite(name string, directory bool) (target, *refusal) {
