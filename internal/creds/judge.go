@@ -19,7 +19,7 @@ type Verdict struct {
 
 // Judge decides: who is asked for (Authorization: Basic), and whether the rule lets him. Passwords are compared in constant time, and
 // a user who is not known takes as long as one who is; those that were good lately are not hashed again. Wrong says the status of a
-// wrong password: 401, or 403 as DASH-IF wants it. A nil Users knows nobody.
+// wrong password: 401, or 403 as DASH-IF wants it. A nil or zero Users knows nobody.
 func (u *Users) Judge(r *http.Request, rule Rule, want Right, wrong int) Verdict {
 	who, verb := rule.Read, "read"
 	if want == Write {
@@ -71,7 +71,7 @@ var errUnknown = errors.New("unknown user or wrong password")
 
 // identify is the groups of who knows the password: errUnknown, errBusy, or the error of ctx.
 func (u *Users) identify(ctx context.Context, name, password string) ([]string, error) {
-	if u == nil {
+	if u == nil || len(u.known) == 0 {
 		return nil, errUnknown
 	}
 	seen := u.sum(name, password)

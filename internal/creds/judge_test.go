@@ -121,8 +121,10 @@ func TestAcceptance59(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", alice)
 	rule, _ := rules.Of("/alice/x")
-	if got := (*Users)(nil).Judge(r, rule, Read, http.StatusUnauthorized); got.Status != 401 {
-		t.Errorf("without users: %+v", got)
+	for _, nobody := range []*Users{nil, {}, newUsers(nil)} {
+		if got := nobody.Judge(r, rule, Read, http.StatusUnauthorized); got.Status != 401 {
+			t.Errorf("without users: %+v", got)
+		}
 	}
 }
 

@@ -64,18 +64,17 @@ func urlOf(r *http.Request) string {
 // headersIn are those of the request, sorted, Host in front.
 func (x *Exchange) headersIn() *goja.Object {
 	vm, r := x.engine.vm, x.asked.HTTP
-	list := []any{map[string]any{"name": "Host", "value": r.Host}}
+	var list []any
+	add := func(name, value string) {
+		line := vm.NewObject()
+		_, _ = line.Set("name", name), line.Set("value", value) // a new object takes everything
+		list = append(list, line)
+	}
+	add("Host", r.Host)
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		for _, value := range r.Header[name] {
-			list = append(list, map[string]any{"name": name, "value": value})
+			add(name, value)
 		}
-	}
-	for i, line := range list {
-		o := vm.NewObject()
-		for key, value := range line.(map[string]any) {
-			_ = o.Set(key, value) // a new object takes everything
-		}
-		list[i] = o
 	}
 	return vm.NewArray(list...)
 }

@@ -28,19 +28,16 @@ func (x *Exchange) Serve(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodPut || r.Method == http.MethodPost {
 		return x.take(w, r)
 	}
-	if x.Answer.length >= 0 {
-		w.Header().Set("Content-Length", strconv.FormatInt(x.Answer.length, 10))
-	}
-	if r.Method == http.MethodHead || x.Answer.Status == http.StatusNoContent || x.Answer.Status == http.StatusNotModified {
-		w.WriteHeader(x.Answer.Status)
+	out := &opener{ResponseWriter: w, status: x.Answer.Status, length: x.Answer.length}
+	if r.Method == http.MethodHead || !hasBody(x.Answer.Status) {
+		out.open()
 		return nil
 	}
-	return x.give(r.Context(), w)
+	return x.give(r.Context(), out)
 }
 
 // give answers with what the script reads.
-func (x *Exchange) give(ctx context.Context, w http.ResponseWriter) error {
-	out := &opener{ResponseWriter: w, status: x.Answer.Status}
+func (x *Exchange) give(ctx context.Context, out *opener) error {
 	pace := pace{x: x, ctx: ctx, total: x.Answer.length, before: out.flush}
 	buffer := make([]byte, bufferSize)
 	since := time.Now()
@@ -81,14 +78,24 @@ func (x *Exchange) give(ctx context.Context, w http.ResponseWriter) error {
 type opener struct {
 	http.ResponseWriter
 	status int
+	length int64 // negative = nobody knows
 	opened bool
 }
 
 func (o *opener) open() {
-	if !o.opened {
-		o.opened = true
-		o.WriteHeader(o.status)
+	if o.opened {
+		return
 	}
+	o.opened = true
+	if o.length >= 0 && hasBody(o.status) {
+		o.Header().Set("Content-Length", strconv.FormatInt(o.length, 10))
+	}
+	o.WriteHeader(o.status)
+}
+
+// hasBody says whether an answer of a status has a body (RFC 9110, 6.4.1).
+func hasBody(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 func (o *opener) Write(p []byte) (int, error) {
@@ -170,10 +177,11 @@ func (x *Exchange) take(w http.ResponseWriter, r *http.Request) error {
 	if err := x.write(r.Context(), nil); err != nil {
 		return err
 	}
-	if x.Answer.Status != http.StatusNoContent && x.Answer.Status != http.StatusNotModified {
-		w.Header().Set("Content-Length", strconv.Itoa(len(x.Answer.Body)))
+	out := &opener{ResponseWriter: w, status: x.Answer.Status, length: int64(len(x.Answer.Body))}
+	out.open()
+	if !hasBody(x.Answer.Status) {
+		return nil
 	}
-	w.WriteHeader(x.Answer.Status)
 	_, err := io.WriteString(w, x.Answer.Body)
 	return err
 }

@@ -155,6 +155,7 @@ func TestStreamsThatLie(t *testing.T) {
 		var n = 0;
 		req.reply = 200;
 		switch (req.url) {
+		case "/never": req.headers_out = [{name: "Content-Length", value: "10"}]; req.read = function(b) { throw new Error("never"); }; break;
 		case "/much": req.read = function(b) { return b.byteLength + 1; }; break;
 		case "/infinite": req.read = function(b) { return Infinity; }; break;
 		case "/short": req.headers_out = [{name: "Content-Length", value: "10"}]; req.read = function(b) { return n++ ? 0 : 5; }; break;
@@ -164,7 +165,7 @@ func TestStreamsThatLie(t *testing.T) {
 		req.send();
 	};`, Config{})
 	server := serving(t, h)
-	for path, answered := range map[string]bool{"/much": true, "/infinite": true, "/short": false, "/late": false, "/gone": false} {
+	for path, answered := range map[string]bool{"/never": true, "/much": true, "/infinite": true, "/short": false, "/late": false, "/gone": false} {
 		got, err := do(t, "GET", server.URL+path, nil)
 		if answered && (err != nil || got.StatusCode != 500) {
 			t.Errorf("%s: %v, %v", path, got.Response, err)
