@@ -30,10 +30,10 @@ URLs it shows no credentials.`,
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVarP(&file, "config", "C", "", "configuration `FILE`, - for standard input (default: as the module)")
-	cmd.Flags().StringVar(&role, "for", roleRun, "`MODULE` that reads it: run, gws, gng or relay")
+	cmd.Flags().StringVar(&role, "for", roleRun, "`MODULE` that reads it: run, gws, gng, relay or origin")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if !slices.Contains([]string{roleRun, roleGWS, roleGNG, roleRelay}, role) {
-			return misused(cmd, "bad --for %q: want run, gws, gng or relay", role)
+		if !slices.Contains([]string{roleRun, roleGWS, roleGNG, roleRelay, roleOrigin}, role) {
+			return misused(cmd, "bad --for %q: want run, gws, gng, relay or origin", role)
 		}
 		return check(file, config.Role(role), cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}

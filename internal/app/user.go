@@ -17,6 +17,8 @@ func newUser() *cobra.Command {
 		Short: "Users of the origin: add one, change a password, take over those of GPAC",
 		Long: `user changes a file of users, which the rules of the origin name (origin.users). Passwords stand in
 it as bcrypt makes them; nobody can read them there. An origin that runs reads the file again at HUP.`,
+		Example: `  sluice user add /etc/sluice/users alice
+  sluice user import ~/.gpac/creds/users.cfg /etc/sluice/users`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
