@@ -34,7 +34,11 @@ func (v *visit) obey(to target, denied *refusal, x *script.Exchange) *refusal {
 	a := &x.Answer
 	switch {
 	case a.Streamed:
-		if err := x.Serve(v.w, v.r); err != nil {
+		err := x.Serve(v.w, v.r)
+		if _, unanswered := errors.AsType[*script.Error](err); unanswered {
+			return scriptRefusal(err)
+		}
+		if err != nil {
 			v.origin.limited.Info("script broke off an answer", logs.Client, v.peer.String(), logs.Error, err)
 			panic(http.ErrAbortHandler)
 		}
