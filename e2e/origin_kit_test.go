@@ -22,17 +22,42 @@ type originRun struct {
 	dir  string // of its files; its run directory is in it
 	addr string // HOST:PORT
 	url  string // http://HOST:PORT
+	web  *http.Client
 }
 
 // startOrigin starts `sluice origin` with these arguments and waits until it is ready. At the end of the test it is stopped
 // and must go in good order. Unless the arguments say otherwise it listens at a port of its own.
 func startOrigin(t *testing.T, args ...string) *originRun {
 	t.Helper()
-	o := &originRun{t: t, dir: shortDir(t), addr: freePort(t)}
+	o := &originRun{t: t, dir: shortDir(t), addr: freePort(t), web: originClient}
 	o.url = "http://" + o.addr
 	o.proc = startRelayOf(t, append([]string{"origin", "--listen", o.addr, "--run-dir", filepath.Join(o.dir, "run")}, args...)...)
 	o.proc.WaitLine(`msg=ready role=origin`)
 	return o
+}
+
+// overEach runs a test over HTTP/1.1 (h1) and over HTTP/2 (h2), as a subtest each.
+func (o *originRun) overEach(test func(t *testing.T, o *originRun)) {
+	o.t.Run("h1", func(t *testing.T) {
+		one := *o
+		one.t = t
+		test(t, &one)
+	})
+	o.t.Run("h2", func(t *testing.T) {
+		two := *o
+		two.t, two.web = t, http2Client(t)
+		test(t, &two)
+	})
+}
+
+// http2Client speaks HTTP/2, also without TLS.
+func http2Client(t *testing.T) *http.Client {
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{DisableCompression: true, Protocols: &protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, CheckRedirect: originClient.CheckRedirect}
 }
 
 // startOriginDir is startOrigin of a directory that is read and written.
@@ -62,7 +87,7 @@ func (o *originRun) ask(method, path, body string, header ...string) reply {
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := originClient.Do(req)
+	resp, err := o.web.Do(req)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -129,7 +154,7 @@ func (o *originRun) begin(path, first string) *upload {
 	u := &upload{t: o.t, body: w, done: make(chan struct{})}
 	go func() {
 		defer close(u.done)
-		if u.resp, u.err = originClient.Do(req); u.err == nil {
+		if u.resp, u.err = o.web.Do(req); u.err == nil {
 			_, u.err = io.Copy(io.Discard, u.resp.Body)
 			u.resp.Body.Close()
 		}
@@ -193,7 +218,7 @@ func (o *originRun) follow(path string, header ...string) *follower {
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := originClient.Do(req)
+	resp, err := o.web.Do(req)
 	if err != nil {
 		o.t.Fatal(err)
 	}
