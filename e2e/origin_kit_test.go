@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/internal/report"
 	"sluice/internal/testkit"
 )
 
@@ -23,17 +25,53 @@ type originRun struct {
 	addr string // HOST:PORT
 	url  string // http://HOST:PORT
 	web  *http.Client
+
+	admin string // HOST:PORT
 }
 
 // startOrigin starts `sluice origin` with these arguments and waits until it is ready. At the end of the test it is stopped
-// and must go in good order. Unless the arguments say otherwise it listens at a port of its own.
+// and must go in good order. It listens at a port of its own.
 func startOrigin(t *testing.T, args ...string) *originRun {
 	t.Helper()
-	o := &originRun{t: t, dir: shortDir(t), addr: freePort(t), web: originClient}
-	o.url = "http://" + o.addr
-	o.proc = startRelayOf(t, append([]string{"origin", "--listen", o.addr, "--run-dir", filepath.Join(o.dir, "run")}, args...)...)
+	addr := freePort(t)
+	return startOriginAt(t, addr, append([]string{"--listen", addr}, args...)...)
+}
+
+// startOriginAt is startOrigin with arguments that have it listen at an address.
+func startOriginAt(t *testing.T, addr string, args ...string) *originRun {
+	t.Helper()
+	o := &originRun{t: t, dir: shortDir(t), addr: addr, url: "http://" + addr, web: originClient, admin: freePort(t)}
+	o.proc = startRelayOf(t, append([]string{"origin", "--admin", o.admin, "--run-dir", filepath.Join(o.dir, "run")}, args...)...)
 	o.proc.WaitLine(`msg=ready role=origin`)
 	return o
+}
+
+// eventually waits until what the origin tells of itself satisfies want.
+func (o *originRun) eventually(want func(report.Origin) error) {
+	o.t.Helper()
+	testkit.Eventually(o.t, func() error {
+		resp, err := http.Get("http://" + o.admin + "/status")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		var st report.Origin
+		if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+			return fmt.Errorf("/status: %s: %w", resp.Status, err)
+		}
+		return want(st)
+	})
+}
+
+// waiting waits until so many requests are held.
+func (o *originRun) waiting(n int) {
+	o.t.Helper()
+	o.eventually(func(st report.Origin) error {
+		if st.Waiting != n {
+			return fmt.Errorf("%d requests are held, want %d", st.Waiting, n)
+		}
+		return nil
+	})
 }
 
 // overEach runs a test over HTTP/1.1 (h1) and over HTTP/2 (h2), as a subtest each.
