@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"sluice/internal/httpx"
@@ -60,6 +62,8 @@ type conn struct {
 
 	left   sync.Once
 	errors int // answers of 400 and above in a row; of the goroutine that serves it
+
+	eager atomic.Pointer[syscall.RawConn] // what comes is acknowledged at once; nil = as the system likes
 
 	mu       sync.Mutex // guards deadline
 	deadline time.Time  // as SetWriteDeadline has set it
@@ -153,6 +157,28 @@ func (c *conn) expect() error {
 		until = c.deadline
 	}
 	return c.Conn.SetWriteDeadline(until)
+}
+
+// hurry has what comes acknowledged at once, for an upload: clients that write a chunk in pieces, with Nagle's algorithm, wait for that before
+// they send the rest, 40 ms each time.
+func (c *conn) hurry() {
+	s, ok := c.Conn.(syscall.Conn)
+	if !ok || c.eager.Load() != nil {
+		return
+	}
+	if raw, err := s.SyscallConn(); err == nil {
+		quickAck(raw)
+		c.eager.Store(&raw)
+	}
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if raw := c.eager.Load(); raw != nil && n > 0 {
+		quickAck(*raw)
+	}
+	return n, err
 }
 
 // goesOn says whether a write is to be taken up where its time was over: something was taken in it.

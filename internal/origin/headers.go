@@ -92,7 +92,7 @@ func (s *site) allow(path string) string {
 	return allowRead
 }
 
-// checkHeaders are names and values that may be sent (RFC 9110, 5.1 and 5.5).
+// validHeader says whether a name and a value may be sent (RFC 9110, 5.1 and 5.5).
 func validHeader(name, value string) bool {
 	const marks = "!#$%&'*+-.^_`|~"
 	ofToken := func(r rune) bool {

@@ -10,7 +10,6 @@ import (
 	"sluice/internal/live"
 	"sluice/internal/logs"
 	"sluice/internal/push"
-	"sluice/internal/serve"
 	"sluice/internal/store"
 )
 
@@ -133,8 +132,8 @@ func (o *Origin) push(ctx context.Context, c Push, p *push.Pusher) {
 // streamType is the media type of a channel that is pushed, as far as the names that it gets tell; else a channel is a transport stream.
 func streamType(to []string) string {
 	for _, text := range to {
-		if u, err := url.Parse(text); err == nil && serve.TypeOf(u.Path, "") != "" {
-			return serve.TypeOf(u.Path, "")
+		if u, err := url.Parse(text); err == nil && store.TypeOf(u.Path, "") != "" {
+			return store.TypeOf(u.Path, "")
 		}
 	}
 	return "video/mp2t"

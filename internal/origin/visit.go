@@ -60,6 +60,9 @@ func (o *Origin) newVisit(s *site, w http.ResponseWriter, r *http.Request) *visi
 	}
 	if isUpload(r) {
 		v.tellStart(isChunked(r))
+		if c != nil {
+			c.hurry()
+		}
 	}
 	return v
 }

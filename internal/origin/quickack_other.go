@@ -1,0 +1,7 @@
+//go:build !linux
+
+package origin
+
+import "syscall"
+
+func quickAck(syscall.RawConn) {}
