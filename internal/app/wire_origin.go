@@ -18,7 +18,7 @@ import (
 	"sluice/internal/origin"
 	"sluice/internal/process"
 	"sluice/internal/script"
-	"sluice/internal/serve"
+	"sluice/internal/store"
 )
 
 // originLock is held by an origin with a supervisor.
@@ -88,7 +88,7 @@ func prepareOrigin(c *config.Config, s *stores, log *slog.Logger) (origin.Config
 	}
 	for path, sink := range conf.Sinks {
 		if sink.Type == "" {
-			sink.Type = serve.TypeOf(path, "")
+			sink.Type = store.TypeOf(path, "")
 			conf.Sinks[path] = sink
 		}
 	}

@@ -99,7 +99,7 @@ func (a *answer) send(content io.ReadSeeker, l layout) {
 // kind is the Content-Type: what is said of all, what the name or the uploader says, what the first bytes look like. Of
 // an object that is still to come (content is nil) these are not known.
 func (a *answer) kind(content io.ReadSeeker) (string, error) {
-	if kind := cmp.Or(a.w.Header().Get("Content-Type"), a.options.Type, TypeOf(a.info.Name, a.info.Type)); kind != "" {
+	if kind := cmp.Or(a.w.Header().Get("Content-Type"), a.options.Type, store.TypeOf(a.info.Name, a.info.Type)); kind != "" {
 		return kind, nil
 	}
 	if content == nil {

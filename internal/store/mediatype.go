@@ -1,10 +1,7 @@
-package serve
+package store
 
 import (
-	"errors"
-	"io"
 	"mime"
-	"net/http"
 	"path"
 	"strings"
 )
@@ -132,17 +129,4 @@ func webType(extension string) string {
 		return "application/gzip"
 	}
 	return ""
-}
-
-// sniff is the type that the first bytes look like.
-func sniff(content io.ReadSeeker) (string, error) {
-	if _, err := content.Seek(0, io.SeekStart); err != nil {
-		return "", err
-	}
-	var first [512]byte // http.DetectContentType looks at no more
-	n, err := io.ReadFull(content, first[:])
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return "", err
-	}
-	return http.DetectContentType(first[:n]), nil
 }

@@ -1,9 +1,6 @@
-package serve
+package store
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 // TestTypeOf holds line 17 (U12).
 func TestTypeOf(t *testing.T) {
@@ -37,16 +34,6 @@ func TestTypeOf(t *testing.T) {
 	} {
 		if got := TypeOf(test.name, test.uploaders); got != test.want {
 			t.Errorf("%s (%q): %q, want %q", test.name, test.uploaders, got, test.want)
-		}
-	}
-}
-
-func TestSniff(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "text/plain; charset=utf-8", "\x89PNG\r\n\x1a\n": "image/png", strings.Repeat("\x00\x01", 600): "application/octet-stream",
-	} {
-		if got, err := sniff(strings.NewReader(text)); got != want || err != nil {
-			t.Errorf("%.10q: %q, %v", text, got, err)
 		}
 	}
 }
