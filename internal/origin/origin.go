@@ -63,9 +63,6 @@ func New(c Config, o Options) (*Origin, error) {
 	if len(o.Doors) == 0 || o.Log == nil {
 		return nil, errors.New("the origin needs a listener and a log")
 	}
-	if len(c.Sources) > 0 && o.Uploads.Listener == nil {
-		return nil, errors.New("sources want a listener for those who watch them")
-	}
 	or := &Origin{
 		opts: o, log: o.Log, limited: logs.Limited(o.Log), started: time.Now(), idle: c.Idle,
 		crowd: newCrowd(), silent: newSilent(), jobs: make(map[any]*job), over: make(chan struct{}),

@@ -89,6 +89,8 @@ func (c *Config) check(o Options) error {
 	switch {
 	case len(c.Sinks)+len(c.Records) > 0 && o.Channels == nil:
 		return errors.New("sinks and records want channels, and there are none here")
+	case len(c.Sources) > 0 && o.Uploads.Listener == nil:
+		return errors.New("uploads that are channels want a listener for those who watch them, and there is none here")
 	case len(c.Records) > 0 && (len(c.Read) == 0 || c.Read[0].Store == nil):
 		return errors.New("records are written into the first read directory: there is none")
 	case c.Write != nil && c.Write.Store == nil:
