@@ -5,6 +5,11 @@ package e2e
 // origin_a is reading and what grows: lines 1 to 31.
 func origin_a() []line {
 	return []line{
+		// origin_a_read_test.go
+		{1, testGet, false}, {2, testHeadOfFile, false}, {3, testIfNoneMatch, false}, {4, testDates, false}, {13, testQuery, false},
+		// origin_a_ranges_test.go
+		{5, testRange, false}, {6, testRangeToEnd, false}, {7, testRangeOfAll, false}, {8, testRangeBeyond, false}, {9, testNoSuchRange, false},
+		{10, testSeveralRanges, false}, {11, testOtherUnit, false}, {12, testNoRange, false},
 		// origin_a_growing_test.go
 		{23, testGrows, false},
 	}
