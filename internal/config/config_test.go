@@ -71,6 +71,7 @@ channels:
     linger: 3s
     growth: 4s
     pace: 128k
+    repeat: true
     start: 1m30s
     slow: skip
     health: true
@@ -118,6 +119,7 @@ no_data: 0s
 linger: 0s
 growth: 0s
 pace: frame
+repeat: false
 start: live
 slow: disconnect
 health: false
@@ -196,7 +198,7 @@ func wantEverything() Config {
 				Name: "one", Source: source("udp://239.1.1.1:5000|udp://239.2.1.1:5000"),
 				Backup: []uri.Source{source("rtp://10.0.0.7@239.3.1.1:5000"), source("http://tv.example/a,b")},
 				Settings: lineup.Settings{
-					NoData: 2 * time.Second, Linger: 3 * time.Second, Growth: 4 * time.Second, Pace: lineup.Pace{Bitrate: 128_000}, Pinned: true,
+					NoData: 2 * time.Second, Linger: 3 * time.Second, Growth: 4 * time.Second, Pace: lineup.Pace{Bitrate: 128_000}, Repeat: true, Pinned: true,
 					History: lineup.History{Depth: 5 * time.Second, Bytes: 2 << 20}, Start: lineup.Start{Back: 90 * time.Second},
 					Health: true, MaxClients: 7, MaxEgress: 8e6,
 					ContentType: "video/mp2t", Redirect: "https://b.example/one", Params: true,

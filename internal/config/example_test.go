@@ -94,7 +94,7 @@ func wantExample() Config {
 	}
 	news.Pinned = true
 	sports := Channel{Name: "sports", Source: source("rtp://239.1.1.2:5000|rtp://239.2.1.2:5000"), Settings: lineup.Settings{
-		NoData: 2 * time.Second, Linger: time.Minute, Growth: 10 * time.Second, Pace: lineup.Pace{Clock: lineup.PCRClock}, Start: lineup.Start{Back: 5 * time.Second}, Slow: lineup.Disconnect,
+		NoData: 2 * time.Second, Linger: time.Minute, Growth: 10 * time.Second, Pace: lineup.Pace{Clock: lineup.PCRClock}, Repeat: true, Start: lineup.Start{Back: 5 * time.Second}, Slow: lineup.Disconnect,
 		History:     lineup.History{Depth: time.Minute, Bytes: 128 << 20},
 		ContentType: "video/mp2t", Redirect: "http://backup.example/", Params: true, MaxClients: 200, MaxEgress: 400e6,
 	}}

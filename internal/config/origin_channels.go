@@ -5,19 +5,22 @@ import (
 	"slices"
 	"strings"
 
+	"sluice/internal/lineup"
 	"sluice/internal/uri"
 )
 
 // What sinks, records and pushes send is a channel of the configuration, by its name, or a source. Such a source becomes a
-// channel, too, as each process works out for itself, unless one of the configuration begins with it. A file becomes none: who
-// asks for it by its path gets all of it, once (lineup.Channel.Copy), and that is what an input with an end is to do.
+// channel, too, as each process works out for itself, unless one of the configuration begins with it. A file of a sink is sent
+// once, at its pace, to all who come meanwhile, from the first of them on. One of a record or a push becomes no channel: who asks for
+// it by its path gets all of it, once (lineup.Channel.Copy), and that is what they want.
 
 // originUse is a place where a channel is named.
 type originUse struct {
 	group, name string // origin.sinks, live
 	key         string // channel, from
 	channel     string // $NAME or a source
-	pinned      bool   // a source runs from the start on
+	sink        bool
+	hold        bool // its source begins with the first client
 }
 
 // path is where it stands in the configuration.
@@ -29,14 +32,14 @@ func (u originUse) own() string { return strings.TrimPrefix(u.group, "origin.") 
 // originUses are the places in the order of the file.
 func (c *Config) originUses() (uses []originUse) {
 	for _, s := range c.Origin.SinkList {
-		uses = append(uses, originUse{sinksKey, s.Name, "channel", s.Channel, !s.Hold})
+		uses = append(uses, originUse{sinksKey, s.Name, "channel", s.Channel, true, s.Hold})
 	}
 	for _, r := range c.Origin.RecordList {
-		uses = append(uses, originUse{recordsKey, r.Name, "channel", r.Channel, false})
+		uses = append(uses, originUse{recordsKey, r.Name, "channel", r.Channel, false, true})
 	}
 	for _, p := range c.Origin.PushList {
 		if p.ofChannel() {
-			uses = append(uses, originUse{pushesKey, p.Name, "from", p.From, false})
+			uses = append(uses, originUse{pushesKey, p.Name, "from", p.From, false, true})
 		}
 	}
 	return uses
@@ -63,17 +66,18 @@ func (c *Config) originChannels() (added []Channel, queries map[string]string, e
 		}
 		name, taken := byTag[source.Tag()]
 		switch {
-		case !taken && source[0].Scheme == uri.File:
+		case !taken && source[0].Scheme == uri.File && !u.sink:
 			queries[u.path()] = fileQuery + source.String() + "/dst/"
 			continue
 		case !taken:
 			name = u.own()
 			byTag[source.Tag()] = name
 			added = append(added, Channel{Name: name, Source: source, Settings: c.Settings})
+			added[len(added)-1].Repeat = false
 		}
 		queries[u.path()] = "$" + name
 		if i := slices.IndexFunc(added, func(ch Channel) bool { return ch.Name == name }); i >= 0 {
-			added[i].Pinned = added[i].Pinned || u.pinned
+			added[i].Pinned = added[i].Pinned || !u.hold && source[0].Scheme != uri.File
 		}
 	}
 	return added, queries, nil
@@ -81,6 +85,17 @@ func (c *Config) originChannels() (added []Channel, queries map[string]string, e
 
 // fileQuery is how a request for a file begins.
 const fileQuery = "src/"
+
+// ends says whether what a query of gws stands for is over one day: a file that does not begin anew. What lists hold is not
+// known here.
+func (c *Config) ends(query string, added []Channel) bool {
+	for _, ch := range slices.Concat(c.Channels, added) {
+		if query == "$"+ch.Name && ch.List == "" {
+			return ch.Source[0].Scheme == uri.File && (!ch.Repeat || ch.Pace.Clock == lineup.NoClock)
+		}
+	}
+	return strings.HasPrefix(query, fileQuery)
+}
 
 // channels finds names of channels that there are not. What lists hold is not known here, and an engine knows of none.
 func (k *originCheck) channels() {

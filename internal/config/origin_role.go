@@ -46,7 +46,7 @@ func (c *Config) OriginConfig() (origin.Config, error) {
 
 // originChannelConfig adds what the origin has to do with channels.
 func (c *Config) originChannelConfig(out *origin.Config) error {
-	_, queries, err := c.originChannels()
+	added, queries, err := c.originChannels()
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (c *Config) originChannelConfig(out *origin.Config) error {
 	for _, s := range c.Origin.SinkList {
 		channel := queries[sinksKey+"."+s.Name]
 		out.Sinks[s.path()] = channels.Sink{
-			Channel: channel, Type: s.Type, Ends: strings.HasPrefix(channel, fileQuery), Reopen: s.Reopen, Buffer: s.Buffer,
+			Channel: channel, Type: s.Type, Ends: c.ends(channel, added), Reopen: s.Reopen, Buffer: s.Buffer,
 			ICE: s.ICE, Name: s.Title, Bitrate: s.Bitrate, Headers: pairs(s.Headers),
 		}
 	}

@@ -139,7 +139,7 @@ origin:
 	for path, want := range map[string]channels.Sink{
 		"/a.ts": {Channel: "$news"},
 		"/b.ts": {Channel: "$news"},
-		"/c.ts": {Channel: "src/file:///srv/c.ts/dst/", Ends: true},
+		"/c.ts": {Channel: "$sinks-c.ts", Ends: true},
 		"/e.ts": {Channel: "$sinks-e.ts"},
 		"/d.ts": {Channel: "$sinks-d.ts"},
 	} {
@@ -158,7 +158,7 @@ origin:
 	for _, ch := range gws.Lineup.Channels() {
 		pinned[ch.Name] = ch.Pinned
 	}
-	want := map[string]bool{"news": false, "sinks-d.ts": true, "sinks-e.ts": false}
+	want := map[string]bool{"news": false, "sinks-c.ts": false, "sinks-d.ts": true, "sinks-e.ts": false}
 	if !maps.Equal(want, pinned) {
 		t.Errorf("channels and whether they are pinned: %v, want %v", pinned, want)
 	}

@@ -69,7 +69,7 @@ func fullChannel() lineup.Channel {
 			NoData: 5 * time.Second, Linger: 6 * time.Microsecond, Pinned: true,
 			History: lineup.History{Depth: 10 * time.Second, Bytes: math.MaxInt64},
 			Start:   lineup.Start{Live: true, Back: 3 * time.Second}, Slow: lineup.Disconnect, Health: true,
-			Growth: 9 * time.Second, Pace: lineup.Pace{Clock: lineup.NoClock, Bitrate: 1 << 30}, MaxClients: math.MaxInt32, MaxEgress: 1 << 40,
+			Growth: 9 * time.Second, Pace: lineup.Pace{Clock: lineup.NoClock, Bitrate: 1 << 30}, Repeat: true, MaxClients: math.MaxInt32, MaxEgress: 1 << 40,
 		},
 		Copy: math.MaxUint32, Trusted: true, NotLocal: true,
 	}
@@ -185,13 +185,13 @@ func TestBytes(t *testing.T) {
 		want string
 	}{
 		{Hello{Version: 4, Engine: "2", PID: 300, Build: "v1"}, "\x01\x04\x012\xac\x02\x02v1\x00"},
-		{Attach{ID: 9, Channel: bareChannel(), Peer: "b:1", Head: []byte("H")}, "\x04\x09\x00\x01\x0fudp://1.2.3.4:5" + strings.Repeat("\x00", 20) + "\x03b:1\x01H\x00"},
-		{order, "\x04\x0a\x00\x01\x0cfile:///a.ts\x03" + strings.Repeat("\x00", 19) + "\x00\x00\x01\x0ctcp://h.l:70\x00\x00\x00\x00"},
+		{Attach{ID: 9, Channel: bareChannel(), Peer: "b:1", Head: []byte("H")}, "\x04\x09\x00\x01\x0fudp://1.2.3.4:5" + strings.Repeat("\x00", 21) + "\x03b:1\x01H\x00"},
+		{order, "\x04\x0a\x00\x01\x0cfile:///a.ts\x03" + strings.Repeat("\x00", 20) + "\x00\x00\x01\x0ctcp://h.l:70\x00\x00\x00\x00"},
 		{Started{ID: 128}, "\x05\x80\x01"},
 		{Refused{ID: 9, Code: 504, Reason: "no data"}, "\x06\x09\xf8\x03\x07no data"},
 		{ChannelEnd{Tag: "a", Reason: "no data", Failed: true, Bytes: 128}, "\x09\x01a\x07no data\x01\x80\x01"},
 		{Report{Last: true}, "\x0b\x00\x01\x00\x00\x00\x00\x00\x00"},
-		{Pin{Channel: pinned}, "\x0c\x01n\x01\x0fudp://1.2.3.4:5\x00\x01\x00\xc0\x96\xb1\x02\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{Pin{Channel: pinned}, "\x0c\x01n\x01\x0fudp://1.2.3.4:5\x00\x01\x00\xc0\x96\xb1\x02\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
 		{Rates{Channels: []Rate{{"a", 300}}}, "\x0d\x01\x01a\xac\x02\x00"},
 		{Unpin{Tag: "a"}, "\x0e\x01a"},
 		{Drop{Channel: "a", Client: "b"}, "\x0f\x01a\x01b"},

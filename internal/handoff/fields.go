@@ -116,6 +116,7 @@ func (c *coder) lineup(ch *lineup.Channel) {
 	c.bool(&ch.Health)
 	c.duration(&ch.Growth)
 	c.pace(&ch.Pace)
+	c.bool(&ch.Repeat)
 	c.int(&ch.MaxClients)
 	c.int64(&ch.MaxEgress)
 }

@@ -83,9 +83,10 @@ type Settings struct {
 
 	// Growth is how long the end of a file is waited at for more. 0 = not at all.
 	Growth time.Duration
-	// Pace is at what speed a file is delivered. At any but NoClock it has no end, and begins anew where it would have.
-	// A Copy is delivered once, and as fast as it is taken unless Pace says how else.
+	// Pace is at what speed a file is delivered. A Copy is delivered as fast as it is taken unless Pace says how else.
 	Pace Pace
+	// Repeat says that a file begins anew at its end, as a broadcast would. A Copy, and one without a clock, never does.
+	Repeat bool
 
 	MaxClients int   // 0 = no limit
 	MaxEgress  int64 // bits a second to all clients together; 0 = no limit
@@ -149,6 +150,7 @@ func Defaults() Settings {
 		History: History{Depth: 10 * time.Second, Bytes: 32 << 20},
 		Health:  true,
 		Growth:  10 * time.Second,
+		Repeat:  true,
 
 		ContentType: "video/mp2t",
 		Params:      true,

@@ -75,7 +75,7 @@ func (l *Loop) openSource(ctx context.Context, t *tap, want endpoint.Want) {
 func (t *tap) want() endpoint.Want {
 	return endpoint.Want{
 		Source: t.ch.Sources[t.index], Trusted: t.ch.Trusted, NotLocal: t.ch.NotLocal,
-		Growth: t.ch.Growth, Pace: paceOf(t.ch.Channel.Channel), Repeat: t.ch.Copy == 0, Patience: t.ch.NoData,
+		Growth: t.ch.Growth, Pace: paceOf(t.ch.Channel.Channel), Repeat: t.ch.Copy == 0 && t.ch.Repeat, Patience: t.ch.NoData,
 	}
 }
 

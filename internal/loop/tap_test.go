@@ -349,22 +349,24 @@ func TestHolding(t *testing.T) {
 	}
 }
 
-// TestPaceOfFiles: the file of a channel is paced, over and over; a copy is sent once, as fast
+// TestPaceOfFiles: the file of a channel is paced, over and over if it says so; a copy is sent once, as fast
 // as it is taken, unless the channel says how else.
 func TestPaceOfFiles(t *testing.T) {
 	pcr, none := lineup.Pace{Clock: lineup.PCRClock}, lineup.Pace{Clock: lineup.NoClock}
 	for _, c := range []struct {
 		copy   uint32
 		pace   lineup.Pace
-		want   lineup.Pace
 		repeat bool
+		want   lineup.Pace
+		anew   bool
 	}{
-		{0, lineup.Pace{}, lineup.Pace{}, true},
-		{0, pcr, pcr, true},
-		{0, none, none, true},
-		{1, lineup.Pace{}, none, false},
-		{1, pcr, pcr, false},
-		{1, lineup.Pace{Bitrate: 1}, lineup.Pace{Bitrate: 1}, false},
+		{0, lineup.Pace{}, true, lineup.Pace{}, true},
+		{0, lineup.Pace{}, false, lineup.Pace{}, false},
+		{0, pcr, true, pcr, true},
+		{0, none, true, none, true},
+		{1, lineup.Pace{}, true, none, false},
+		{1, pcr, true, pcr, false},
+		{1, lineup.Pace{Bitrate: 1}, true, lineup.Pace{Bitrate: 1}, false},
 	} {
 		b := newBench(t, history.Limits{})
 		var got endpoint.Want
@@ -374,7 +376,7 @@ func TestPaceOfFiles(t *testing.T) {
 		}
 		of := b.channel(1)
 		of.Sources = []uri.Source{{{Scheme: uri.File, Path: "/film.ts"}}}
-		of.Copy, of.Pace = c.copy, c.pace
+		of.Copy, of.Pace, of.Repeat = c.copy, c.pace, c.repeat
 		ours, theirs := pair(t, unix.SOCK_STREAM)
 		if err := b.l.Attach(of, Client{ID: 1, FD: ours, Addr: "192.0.2.1:1"}); err != nil {
 			t.Fatal(err)
@@ -382,7 +384,7 @@ func TestPaceOfFiles(t *testing.T) {
 		b.l.takePosts(b.now)
 		b.l.opens.Wait()
 		b.l.takePosts(b.now)
-		if got.Pace != c.want || got.Repeat != c.repeat {
+		if got.Pace != c.want || got.Repeat != c.anew {
 			t.Errorf("copy %d at %v: %v, repeated %v", c.copy, c.pace, got.Pace, got.Repeat)
 		}
 		unix.Close(theirs)
