@@ -65,6 +65,9 @@ func (k *originCheck) places() {
 			k.fail("rdirs", "%s is there twice", dir)
 		}
 	}
+	if len(o.Points) > 0 && !o.Ingest {
+		k.fail("ingest_points", "there are no publishing points without the ingest profile; want origin.ingest: true")
+	}
 	if o.WriteDir == GMem && !slices.Contains(o.ReadDirs, GMem) {
 		k.fail("wdir", "what is uploaded into the memory can be read by nobody; want gmem in rdirs, too")
 	}

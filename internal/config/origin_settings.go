@@ -96,6 +96,7 @@ func (o *OriginPart) uploadSettings() table {
 		{"origin.maxs", size{&o.MaxSize, 0}, live, "Bytes of an upload that is stored. 0 = no limit."},
 		{"origin.on_abort", either{&o.KeepAborted, "keep", "delete"}, live, "What becomes of an upload that breaks off."},
 		{"origin.ingest", boolean{&o.Ingest}, live, "Whether uploads are taken as DASH-IF Live Media Ingest 1.2 has it."},
+		{"origin.ingest_points", prefixesOf(&o.Points), live, "With ingest, its publishing points: directories, such as /live/, of the place that is written. Elsewhere nothing is taken (404). Empty = all of it is one."},
 	}
 }
 

@@ -64,6 +64,7 @@ const everythingOrigin = `origin:
   maxs: 0
   on_abort: keep
   ingest: true
+  ingest_points: [/live, /a/b/]
   ice: true
   hold: true
   reopen: true
@@ -86,7 +87,7 @@ func wantOrigin() OriginPart {
 			MaxConns: 7, CloseLimit: true, Take: 5 * time.Second, Close: true, MaxErrors: 3, NoRange: true, Concat: true, Whole: true,
 			Listing: true, ServerUTC: true, CORS: origin.CORSOn, Isolate: true,
 			Log:   origin.RequestLog{Methods: []string{"GET", "PUT"}, Record: true, NoEnd: true},
-			Cache: "max-age=3, public", CompressMin: 1024, Ingest: true, KeepAborted: true, WaitNext: 700 * time.Millisecond,
+			Cache: "max-age=3, public", CompressMin: 1024, Ingest: true, Points: []string{"/live/", "/a/b/"}, KeepAborted: true, WaitNext: 700 * time.Millisecond,
 			Time: "/clock", Agent: "house/1", Type: "video/mp4", Quit: true,
 		},
 		Listen: []Door{{Address: "127.0.0.1:5080"}, {Address: "[::1]:5443", TLS: true}}, UserPort: true, Admin: Door{Address: "127.0.0.1:5081"},
@@ -183,6 +184,7 @@ func TestOriginMismatches(t *testing.T) {
 		"js_workers: 2":                   "origin.js_workers: there is no script",
 		"reqlog: GIT":                     `unknown method "GIT"`,
 		"sources: [ingest]":               `bad path "ingest`,
+		"ingest_points: [/live]":          "origin.ingest_points: there are no publishing points without",
 		"sinks: {a.ts: {}}":               "sink a.ts says nothing; it wants a key such as channel",
 		"sinks: {a.ts: {channel: $news}}": "a.yaml:2:18: origin.sinks.a.ts.channel: no channel is called news",
 		"sinks: {a.ts: {channel: 'x:y'}}": "a.yaml:2:18: origin.sinks.a.ts.channel: ",

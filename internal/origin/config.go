@@ -52,6 +52,7 @@ type Config struct {
 	Compress    int64         // zmax
 	CompressMin int64
 	Ingest      bool           // DASH-IF ingest 1.2
+	Points      []string       // its publishing points: directories of the store that is written, as paths (/live/); none = all of it
 	KeepAborted bool           // on_abort=keep
 	WaitNext    time.Duration  // wait_next: a request for the next segment is held so long before it exists; 0 = not at all
 	Time        string         // path of the clock for UTCTiming, such as /time; "" = none

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -161,13 +162,23 @@ func (o *Origin) addShelves(s, old *site) {
 // addReceiver keeps the one that knows the tracks, if it can.
 func (o *Origin) addReceiver(s, old *site) {
 	options := func(c *Config) receive.Options {
-		return receive.Options{MaxSize: c.MaxSize, Stall: c.Stall, Keep: c.KeepAborted, Whole: c.Whole, Ingest: c.Ingest}
+		return receive.Options{
+			MaxSize: c.MaxSize, Stall: c.Stall, Keep: c.KeepAborted, Whole: c.Whole, Ingest: c.Ingest, Points: pointsOf(c.Points),
+		}
 	}
 	if old != nil && reflect.DeepEqual(options(&old.conf), options(&s.conf)) {
 		s.receive = old.receive
 		return
 	}
 	s.receive = receive.New(options(&s.conf))
+}
+
+// pointsOf makes names in a store of the paths of publishing points.
+func pointsOf(paths []string) (names []string) {
+	for _, p := range paths {
+		names = append(names, path.Clean(strings.Trim(p, "/")))
+	}
+	return names
 }
 
 // addPlayers makes a player for each sink, or keeps that of a sink that is the same.

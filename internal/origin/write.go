@@ -11,7 +11,7 @@ func (v *visit) write(to target) *refusal {
 	switch {
 	case to.mount == nil || to.Store == nil:
 		return &refusal{status: http.StatusMethodNotAllowed, text: "nothing is taken here", header: [][2]string{{"Allow", allowRead}}}
-	case to.directory || to.name == ".":
+	case (to.directory || to.name == ".") && !v.greets():
 		return &refusal{status: http.StatusForbidden, text: "this is a directory, want the path of an object"}
 	case v.r.Method == http.MethodDelete:
 		v.told(v.site.receive.Delete(v.w, v.r, to.Store, to.name))
@@ -22,6 +22,9 @@ func (v *visit) write(to target) *refusal {
 	v.told(err)
 	return nil
 }
+
+// greets says whether it may be a source of the ingest profile that asks whether somebody listens, with an empty request to a directory.
+func (v *visit) greets() bool { return v.site.conf.Ingest && isUpload(v.r) }
 
 // takeChannel takes an upload that is a channel as long as it lasts.
 func (v *visit) takeChannel(to target) *refusal {

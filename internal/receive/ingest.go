@@ -52,6 +52,9 @@ func (u *upload) ingest(buf []byte) (replaced bool, err error) {
 	if u.empty = have == 0; u.empty {
 		return false, nil
 	}
+	if u.directory {
+		return false, refuse(http.StatusForbidden, "this is a directory, want the path of an object")
+	}
 	if !isMedia(u.name, u.r) {
 		return false, refuse(http.StatusUnsupportedMediaType, "neither its extension nor its Content-Type is one of live media")
 	}

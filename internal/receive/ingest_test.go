@@ -44,6 +44,8 @@ func TestIngest(t *testing.T) {
 			{"an empty request to the point", "/live", "", "", 200},
 			{"to one that is deeper", "/a/b", "", "", 200},
 			{"to a track", "/live/video/1.cmfv", "", "", 200},
+			{"to a directory", "/live/video/", "", "", 200},
+			{"something to a directory", "/live/video/", "video/mp4", header, 403},
 			{"manifest", "/live/x.mpd", "application/dash+xml", "<MPD/>", 201},
 			{"no media type", "/live/x.mpd", "text/html", "<MPD/>", 415},
 			{"no extension of media", "/live/x.exe", "", header, 415},

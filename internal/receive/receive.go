@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,10 +53,11 @@ func New(o Options) *Receiver {
 	return &Receiver{o: o, initWait: initWait, buffers: sync.Pool{New: func() any { return new([bufferSize]byte) }}}
 }
 
-// Put takes the body of r as the object name, which stands at path for clients, and answers. It returns what was received, in bytes
+// Put takes the body of r as the object name, which stands at path for clients, and answers. With Options.Ingest the path may be that of a
+// directory (with a slash at its end): an empty request is answered, and nothing else taken. It returns what was received, in bytes
 // (decoded), and why it was not taken. The server of r must not limit the time of the whole request.
 func (x *Receiver) Put(w http.ResponseWriter, r *http.Request, st store.Store, name, path string) (received int64, err error) {
-	u := upload{Receiver: x, r: r, st: st, name: name}
+	u := upload{Receiver: x, r: r, st: st, name: name, directory: strings.HasSuffix(path, "/")}
 	replaced, err := u.take(w)
 	switch {
 	case err != nil:
@@ -105,12 +107,13 @@ func (x *Receiver) Body(w http.ResponseWriter, r *http.Request) (io.Reader, erro
 // upload is one that is being taken. Of the goroutine of its request.
 type upload struct {
 	*Receiver
-	r        *http.Request
-	st       store.Store
-	name     string
-	body     io.Reader
-	received int64
-	empty    bool // Options.Ingest: there was nothing to store
+	r         *http.Request
+	st        store.Store
+	name      string
+	directory bool // its path is that of a directory: Options.Ingest lets nothing but an empty request go there
+	body      io.Reader
+	received  int64
+	empty     bool // Options.Ingest: there was nothing to store
 }
 
 // take takes the upload; nothing has been answered when it returns.

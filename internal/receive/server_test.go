@@ -69,7 +69,7 @@ func protocols(h1, h2 bool) *http.Protocols {
 }
 
 func (s *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(r.URL.Path, "/")
+	name := strings.Trim(r.URL.Path, "/")
 	switch r.Method {
 	case http.MethodPut, http.MethodPost:
 		n, err := s.x.Put(w, r, s.st, name, r.URL.Path)
