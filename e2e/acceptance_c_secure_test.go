@@ -4,17 +4,13 @@ package e2e
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/internal/media/ts"
 	"sluice/internal/testkit"
@@ -119,43 +115,12 @@ async function take(url, bytes) {
 // testChromium: scripts in a browser read streams over HTTP/2, more at once than HTTP/1.1
 // permits.
 func testChromium(t *testing.T, p *product, url, access string) {
-	testkit.Need(t, "chromium")
 	const streams = 8
-	said := make(chan []byte, 1)
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprintf(w, chromiumPage, streams, url, 200*ts.PacketSize)
-			return
-		}
-		c := &catch{}
-		_ = c.take(r.Body)
-		said <- c.b
-	}))
-	t.Cleanup(page.Close)
-	home, err := os.MkdirTemp("", "sluice-chromium-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(home) })
-	cmd := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--ignore-certificate-errors", "--user-data-dir="+filepath.Join(home, "profile"), "--remote-debugging-port=0", page.URL)
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR="+home)
-	browser := testkit.StartCommand(t, cmd)
 	var found struct {
 		Streams, Wrong int
 		Error          string
 	}
-	select {
-	case b := <-said:
-		if err := json.Unmarshal(b, &found); err != nil {
-			t.Fatal(err)
-		}
-	case <-browser.Done():
-		t.Fatal("Chromium ended without a report")
-	case <-time.After(2 * testkit.Patience): // its first start takes long
-		t.Fatal("Chromium has not reported")
-	}
+	chromiumSays(t, fmt.Sprintf(chromiumPage, streams, url, 200*ts.PacketSize), &found)
 	if found.Streams != streams || found.Wrong != 0 || found.Error != "" {
 		t.Errorf("Chromium reports %+v, want %d streams of whole packets", found, streams)
 	}

@@ -4,5 +4,7 @@ package e2e
 
 // origin_d is players, a thousand readers and paces: lines 68, 70 and 74.
 func origin_d() []line {
-	return []line{}
+	return []line{
+		{68, testLowLatency, false}, // origin_d_players_test.go
+	}
 }
