@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -116,8 +117,10 @@ func isBool(what string) bool { return what == "true or false" || what == "false
 // have no unit, paths are of the present directory. nil = as it is.
 func httpoutText(key, what string) func(string) (string, error) {
 	switch {
-	case key == "origin.rdirs", key == "origin.wdir":
-		return absolutePaths
+	case key == "origin.rdirs":
+		return orNone(absolutePaths)
+	case key == "origin.wdir":
+		return orNone(absolute)
 	case isBool(what):
 		return truth
 	case what == "time":
@@ -130,9 +133,6 @@ func httpoutText(key, what string) func(string) (string, error) {
 
 // absolutePaths makes a list of paths, which has commas between, one of absolute paths.
 func absolutePaths(text string) (string, error) {
-	if text == "" {
-		return "", nil
-	}
 	var list []string
 	for path := range strings.SplitSeq(text, ",") {
 		path, err := absolute(path)
@@ -146,10 +146,23 @@ func absolutePaths(text string) (string, error) {
 
 // absolute is the absolute path of a directory, or gmem.
 func absolute(path string) (string, error) {
-	if path == config.GMem {
+	switch path {
+	case "":
+		return "", errors.New("want a directory, got an empty name; the present one is .")
+	case config.GMem:
 		return path, nil
 	}
 	return filepath.Abs(path)
+}
+
+// orNone leaves an empty text as it is.
+func orNone(convert func(string) (string, error)) func(string) (string, error) {
+	return func(text string) (string, error) {
+		if text == "" {
+			return "", nil
+		}
+		return convert(text)
+	}
 }
 
 // truth is how httpout says yes and no.
