@@ -10,6 +10,10 @@ func origin_a() []line {
 		// origin_a_ranges_test.go
 		{5, testRange, false}, {6, testRangeToEnd, false}, {7, testRangeOfAll, false}, {8, testRangeBeyond, false}, {9, testNoSuchRange, false},
 		{10, testSeveralRanges, false}, {11, testOtherUnit, false}, {12, testNoRange, false},
+		// origin_a_dirs_test.go
+		{14, testDirectories, false}, {15, testListing, false}, {16, testOutside, false}, {17, testTypes, false},
+		// origin_a_forms_test.go
+		{18, testCompression, false}, {19, testDeflate, false}, {20, testCacheControl, false}, {21, testServerUTC, false}, {22, testHeaders, false},
 		// origin_a_growing_test.go
 		{23, testGrows, false},
 	}
