@@ -250,23 +250,23 @@ func pushedOf(input string) (string, error) {
 // listen says where the origin listens, if that is said: a port of an output wins over --port.
 func (w *originWish) listen(c *config.Config, outputs []output) error {
 	o := &c.Origin
-	secure := o.Cert != "" || c.TLS.Certificate != "" && len(w.ports) == 2
-	ports := []string(w.ports)
-	for _, out := range outputs {
-		switch {
-		case out.secure && o.Cert == "" && c.TLS.Certificate == "":
-			return errors.New("--dst https://… wants a certificate: --cert and --pkey")
-		case out.port == "":
-		case len(ports) == 0 || &ports[0] == &w.ports[0]:
-			ports = []string{out.port}
-		case ports[0] != out.port:
-			return fmt.Errorf("--dst names the ports %s and %s: one origin has one", ports[0], out.port)
-		}
+	certified := c.OriginTLS().Certificate != ""
+	port, wantsTLS, err := placesPort(outputs)
+	if err != nil {
+		return err
 	}
+	if wantsTLS && !certified {
+		return errors.New("--dst https://… wants a certificate: --cert and --pkey")
+	}
+	ports := []string(w.ports)
+	if port != "" {
+		ports = []string{port}
+	}
+	secure := o.Cert != "" || certified && (wantsTLS || len(ports) == 2)
 	if len(ports) == 2 && !secure {
 		return errors.New("two ports are for HTTP and for TLS: want --cert and --pkey as well")
 	}
-	if len(ports) == 0 && w.host == "" {
+	if len(ports) == 0 && w.host == "" && !wantsTLS {
 		return nil
 	}
 	if len(o.Listen) > 0 && c.From("origin.listen").Flag != "" {
@@ -276,14 +276,29 @@ func (w *originWish) listen(c *config.Config, outputs []output) error {
 	if err != nil {
 		return err
 	}
-	if len(ports) == 0 {
-		ports = []string{portOf(c.OriginDoors()[0].Address)}
+	switch {
+	case len(ports) > 0:
+	case secure:
+		ports = []string{config.OriginTLSPort}
+	default:
+		ports = []string{config.OriginPort}
 	}
 	o.Listen = nil
 	for i, port := range ports {
 		o.Listen = append(o.Listen, config.Door{Address: net.JoinHostPort(host, port), TLS: secure && i == len(ports)-1})
 	}
 	return nil
+}
+
+// placesPort is the port that the outputs name, and whether one of them is of https.
+func placesPort(outputs []output) (port string, secure bool, err error) {
+	for _, out := range outputs {
+		if port != "" && out.port != "" && out.port != port {
+			return "", false, fmt.Errorf("--dst names the ports %s and %s: one origin has one", port, out.port)
+		}
+		port, secure = cmp.Or(port, out.port), secure || out.secure
+	}
+	return port, secure, nil
 }
 
 // addressOf is the address of a network interface, or the address that it is.
