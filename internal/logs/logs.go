@@ -57,6 +57,8 @@ const (
 	Pool      = "pool"      // name of a pool of the relay
 	Remote    = "remote"    // name of a remote of the pool
 	Session   = "session"   // id of a session of the relay
+	Push      = "push"      // name of a push of the origin
+	To        = "to"        // the server that it goes to, without credentials
 )
 
 // New returns the logger of one process. Lines below level, which may change, are dropped. When w is a

@@ -77,6 +77,17 @@ func (o *Object) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Grow takes note that the body has size bytes now, which others have written. It is for bodies that the Object
+// does not write itself; less than there was, and an end before, change nothing.
+func (o *Object) Grow(size int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state == Growing && size > o.size {
+		o.size = size
+		o.wakeLocked()
+	}
+}
+
 // begin claims the body for a Write.
 func (o *Object) begin() error {
 	o.mu.Lock()
