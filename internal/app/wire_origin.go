@@ -86,6 +86,11 @@ func prepareOrigin(c *config.Config, s *stores, log *slog.Logger) (origin.Config
 	if err != nil {
 		return conf, err
 	}
+	if conf.Rules != nil {
+		for _, w := range conf.Rules.Warnings() {
+			log.Warn("rules", logs.Reason, w)
+		}
+	}
 	for path, sink := range conf.Sinks {
 		if sink.Type == "" {
 			sink.Type = store.TypeOf(path, "")

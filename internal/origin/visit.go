@@ -88,6 +88,7 @@ func (v *visit) serve() *refusal {
 	switch {
 	case v.conn.late():
 		v.w.Header().Set("Connection", "close")
+		v.w.Header().Del("Keep-Alive")
 		return &refusal{status: http.StatusServiceUnavailable, text: "there are too many connections, please try again"}
 	case v.r.Method == http.MethodOptions:
 		v.options()
