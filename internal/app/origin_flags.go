@@ -148,7 +148,7 @@ func absolutePaths(text string) (string, error) {
 func absolute(path string) (string, error) {
 	switch path {
 	case "":
-		return "", errors.New("want a directory, got an empty name; the present one is .")
+		return "", errors.New("want a directory, got an empty name (the present one is called .)")
 	case config.GMem:
 		return path, nil
 	}
@@ -201,7 +201,7 @@ func sizeOf(text string) (string, error) {
 
 // load is the configuration of the file, if one is wanted, with what the command line makes of it.
 func (o *originFlags) load() (config.Config, error) {
-	o.settings.named = o.wish.said() || o.settings.given("origin.rdirs") || o.settings.given("origin.wdir")
+	o.named = o.wish.said() || o.given("origin.rdirs") || o.given("origin.wdir")
 	c, err := o.settings.load()
 	if err != nil {
 		return c, err

@@ -302,3 +302,15 @@ func TestLifeline(t *testing.T) {
 		}
 	})
 }
+
+// A unit that says that its work is done is told of and not started again; one that fails is.
+func TestSupervisorIsTold(t *testing.T) {
+	done := make(chan struct{})
+	u := Unit{Name: "a", Path: "/bin/true", Done: func() { close(done) }}
+	v := supervise(t, &Supervisor{Stages: [][]Unit{{u, {Name: "b", Path: "/bin/false", Done: func() { t.Error("b has failed") }}}}})
+	v.next("process has done its work", "process=a")
+	<-done
+	v.next("process ended, starting it again", "process=b")
+	v.stop()
+	<-v.done
+}
