@@ -15,6 +15,10 @@ func origin_a() []line {
 		// origin_a_forms_test.go
 		{18, testCompression, false}, {19, testDeflate, false}, {20, testCacheControl, false}, {21, testServerUTC, false}, {22, testHeaders, false},
 		// origin_a_growing_test.go
-		{23, testGrows, false},
+		{23, testGrows, false}, {24, testEnd, false}, {25, testHundredReaders, false}, {29, testCompleted, false},
+		// origin_a_waits_test.go
+		{26, testRangeOfGrowing, false}, {27, testOpenRange, false}, {30, testWhole, false},
+		// origin_a_broken_test.go, origin_a_manifest_test.go
+		{28, testBrokenOff, false}, {31, testManifest, false},
 	}
 }

@@ -74,6 +74,17 @@ func (o *originRun) waiting(n int) {
 	})
 }
 
+// active waits until so many requests are being answered.
+func (o *originRun) active(n int) {
+	o.t.Helper()
+	o.eventually(func(st report.Origin) error {
+		if st.Active != n {
+			return fmt.Errorf("%d requests are being answered, want %d", st.Active, n)
+		}
+		return nil
+	})
+}
+
 // overEach runs a test over HTTP/1.1 (h1) and over HTTP/2 (h2), as a subtest each.
 func (o *originRun) overEach(test func(t *testing.T, o *originRun)) {
 	o.t.Run("h1", func(t *testing.T) {
@@ -114,27 +125,75 @@ type reply struct {
 // ask sends a request and reads the answer; header is names and values in turn.
 func (o *originRun) ask(method, path, body string, header ...string) reply {
 	o.t.Helper()
+	a, err := o.try(method, path, body, header...)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return a
+}
+
+// try is ask for a request that may fail.
+func (o *originRun) try(method, path, body string, header ...string) (reply, error) {
 	var from io.Reader
 	if body != "" {
 		from = strings.NewReader(body)
 	}
 	req, err := http.NewRequestWithContext(o.t.Context(), method, o.url+path, from)
 	if err != nil {
-		o.t.Fatal(err)
+		return reply{}, err
 	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := o.web.Do(req)
 	if err != nil {
-		o.t.Fatal(err)
+		return reply{}, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		o.t.Fatalf("%s %s: %v", method, path, err)
+		err = fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	return reply{resp, string(text)}
+	return reply{resp, string(text)}, err
+}
+
+// pending is a GET whose answer may take its time.
+type pending struct {
+	t    *testing.T
+	done chan struct{}
+	reply
+	err error // after done
+}
+
+// later begins a GET.
+func (o *originRun) later(path string, header ...string) *pending {
+	p := &pending{t: o.t, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.reply, p.err = o.try(http.MethodGet, path, "", header...)
+	}()
+	o.t.Cleanup(func() { <-p.done }) // the request ends with the test
+	return p
+}
+
+// unanswered wants there to be no answer yet.
+func (p *pending) unanswered() {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		p.t.Errorf("it was answered already: %v %q, %v", p.Response, p.body, p.err)
+	default:
+	}
+}
+
+// answered waits for the answer, whole, and wants that status.
+func (p *pending) answered(status int) reply {
+	p.t.Helper()
+	<-p.done
+	if p.err != nil || p.StatusCode != status {
+		p.t.Fatalf("%v %q, %v; want %d", p.Response, p.body, p.err, status)
+	}
+	return p.reply
 }
 
 // originClient asks for no compression and follows nothing.
