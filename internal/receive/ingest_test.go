@@ -179,8 +179,8 @@ func TestIngestRemovesFolders(t *testing.T) {
 		for _, d := range []struct {
 			name, folder string
 			stays        bool
-		}{{"live/v/1.ts", "live/v", true}, {"live/v/2.ts", "live/v", !ingest}, {"live/x.mpd", "live", true}} {
-			if a := s.do(s.client(false), "DELETE", "/"+d.name, nil); a.StatusCode != 200 {
+		}{{"live/v/1.ts", "live/v", true}, {"live/x.mpd", "live", true}, {"live/v/2.ts", "live/v", !ingest}, {"live/v/2.ts", "live", true}} {
+			if a := s.do(s.client(false), "DELETE", "/"+d.name, nil); a.StatusCode/100 != 2 {
 				t.Error(a.Status)
 			}
 			if _, err := os.Stat(filepath.Join(dir, d.folder)); (err == nil) != d.stays {

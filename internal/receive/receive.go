@@ -86,9 +86,9 @@ func (x *Receiver) Delete(w http.ResponseWriter, r *http.Request, st store.Store
 	}
 	if x.o.Ingest {
 		x.tracks.forget(st, name)
-		if dir := path.Dir(name); dir != "." && !x.isPoint(dir) {
-			st.RemoveEmpty(dir)
-		}
+		dir := path.Dir(name)
+		stays, _ := x.point(dir) // "" = none above it
+		st.RemoveEmpty(dir, stays)
 	}
 	answer(w, http.StatusOK)
 	return nil

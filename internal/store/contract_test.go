@@ -248,18 +248,18 @@ func directories(t *testing.T, st store.Store) {
 	if _, err := st.List("nowhere"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("list what is not there: %v", err)
 	}
-	st.RemoveEmpty("a/b")
+	st.RemoveEmpty("a/b", ".")
 	if got := listed(t, st, "a"); got != "a/b/ a/d.ts a/e.ts+" {
 		t.Errorf("a holds %q: a directory that is not empty was removed", got)
 	}
 	if err := st.Remove("a/b/c.ts"); err != nil {
 		t.Fatal(err)
 	}
-	st.RemoveEmpty("a/b")
+	st.RemoveEmpty("a/b", ".")
 	if got := listed(t, st, "a"); got != "a/d.ts a/e.ts+" {
 		t.Errorf("a holds %q", got)
 	}
-	st.RemoveEmpty("a/d.ts")
+	st.RemoveEmpty("a/d.ts", ".")
 	if text := read(t, st, "a/d.ts"); text != "1" {
 		t.Errorf("RemoveEmpty of an object left %q", text)
 	}
@@ -267,11 +267,11 @@ func directories(t *testing.T, st store.Store) {
 	if err := st.Remove("x/y/z/1"); err != nil {
 		t.Fatal(err)
 	}
-	st.RemoveEmpty("x/y/z")
+	st.RemoveEmpty("x/y/z", ".")
 	if got := listed(t, st, "."); got != "a/" {
 		t.Errorf("the root holds %q", got)
 	}
-	st.RemoveEmpty(".")
+	st.RemoveEmpty(".", ".")
 }
 
 func patched(t *testing.T, st store.Store) {

@@ -116,7 +116,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	st.RemoveEmpty("empty")
+	st.RemoveEmpty("empty", ".")
 	if got := listed(t, st, "."); got != "a empty/" {
 		t.Errorf("it holds %q", got)
 	}
@@ -266,5 +266,23 @@ func TestTimeShift(t *testing.T) {
 	segments("live/v", 9, 12)
 	if got := listed(t, st, "live/v"); strings.Count(got, "seg") != 7 {
 		t.Errorf("it holds %q", got)
+	}
+}
+
+// A directory that is to stay stays, with those that it lies in.
+func TestRemoveEmptyStops(t *testing.T) {
+	dir := t.TempDir()
+	st := openDir(t, store.DirConfig{Path: dir, Writable: true})
+	for _, stay := range []string{"a/b", "a", "."} {
+		if err := os.MkdirAll(filepath.Join(dir, "a/b/c/d"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		st.RemoveEmpty("a/b/c/d", stay)
+		if _, err := os.Stat(filepath.Join(dir, stay)); err != nil {
+			t.Error(err)
+		}
+		if list, err := os.ReadDir(filepath.Join(dir, stay)); err != nil || len(list) > 0 {
+			t.Errorf("%s holds %v, %v", stay, list, err)
+		}
 	}
 }

@@ -244,8 +244,8 @@ func (k *keeper) end(w *writing, why error) {
 }
 
 // RemoveEmpty removes a directory, and those that it was alone in, as far as they are empty.
-func (k *keeper) RemoveEmpty(dir string) {
-	for k.writable && checkWrite(dir) == nil {
+func (k *keeper) RemoveEmpty(dir, stay string) {
+	for k.writable && dir != stay && checkWrite(dir) == nil {
 		w := &writing{name: dir, done: make(chan struct{})}
 		if k.reserve(w) != nil {
 			return

@@ -331,7 +331,7 @@ func stressRemoves(t *testing.T, st store.Store) {
 		if err := st.Remove(stressName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
-		st.RemoveEmpty("d0")
+		st.RemoveEmpty("d0", ".")
 		if _, err := st.List("d1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}

@@ -122,8 +122,9 @@ type Store interface {
 	Patch(name string) (Patch, error)
 	// Remove removes an object, growing ones too (their writer is told by its next Write). Of a directory it is ErrIsDir.
 	Remove(name string) error
-	// RemoveEmpty removes a directory, and those that it was alone in, as far as they are empty; never the root.
-	RemoveEmpty(dir string)
+	// RemoveEmpty removes a directory, and those that it was alone in, as far as they are empty, and none at stay or above; "." is the root, which
+	// stays in any case.
+	RemoveEmpty(dir, stay string)
 	// List is what a directory holds, growing ones too, sorted by name; not what cannot be opened.
 	List(dir string) ([]Info, error)
 	// Await waits until Open(name) would find something (also growing), or ctx ends: its error. What other programs
