@@ -4,5 +4,18 @@ package e2e
 
 // origin_b is uploads, sinks, retention and pushes: lines 32 to 50, and 72.
 func origin_b() []line {
-	return []line{}
+	return []line{
+		// origin_b_uploads_test.go
+		{32, testPut, false},
+		{33, testPutChunked, false},
+		{34, testNoWriteDirectory, false},
+		{35, testParents, false},
+		{36, testNoLength, false},
+		{37, testTooLong, false},
+		{38, testPatch, false},
+		{39, testDelete, false},
+		{40, testUploadOutside, false},
+		// origin_b_ingest_test.go
+		{41, testIngest, false},
+	}
 }
