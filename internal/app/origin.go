@@ -101,7 +101,7 @@ func (o *originFlags) alone(asked *process.Asked, c *config.Config, d *originDoo
 	}
 	return o.serve(asked, c, d, func(old *config.Config) (change, error) {
 		now, err := o.reread(old)
-		if err == nil && now.conf.HasOriginChannels() {
+		if err == nil && (now.conf.HasOriginChannels() || otherDoors(&now.conf, old)) {
 			now.keep(old, roleOrigin)
 		}
 		return now, err

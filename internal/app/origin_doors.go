@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -100,6 +101,10 @@ func (d *originDoors) open(name, what string, listen func() (net.Listener, error
 	return nil
 }
 
+// otherDoors says whether the origin of a configuration wants doors that the one before has not, or the other way round: one that only
+// pushes has none of itself.
+func otherDoors(now, before *config.Config) bool { return len(now.OriginDoors()) != len(before.OriginDoors()) }
+
 // close closes what is open; what is closed already does not mind.
 func (d *originDoors) close() {
 	for _, l := range d.listeners {
@@ -142,13 +147,13 @@ func (d *originDoors) forClients(c *config.Config, cert *tls.Config) (out []orig
 	return out, nil
 }
 
-// urls are the URLs of the doors as this machine reaches them, with commas between.
+// urls are the URLs of the doors as this machine reaches them, with commas between; nowhere if there are none.
 func (d *originDoors) urls(c *config.Config) string {
 	var list []string
 	for i, door := range c.OriginDoors() {
 		list = append(list, visit(d.listeners[originDoor(i)].Addr().String(), door.TLS))
 	}
-	return strings.Join(list, ",")
+	return cmp.Or(strings.Join(list, ","), "nowhere")
 }
 
 // tell logs where the origin is.

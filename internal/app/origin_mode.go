@@ -112,6 +112,9 @@ func (w *originWish) apply(c *config.Config) (warnings []string, err error) {
 	}
 	switch {
 	case mode == modePush:
+		if len(w.ports) > 0 || w.host != "" {
+			warnings = append(warnings, "--port and --ifce beside --hmode push: it listens nowhere")
+		}
 		return warnings, w.push(c)
 	case mode == modeSource && len(w.inputs) > 0:
 		return warnings, errors.New("--hmode source has its channels from uploads: want no -i")

@@ -92,7 +92,7 @@ func superviseAll(c config.Config, s sockets, p *self, again reread) error {
 		if err == nil && now.conf.HasRelay() != (m.relay != nil) {
 			now.keep(&m.conf, "relay")
 		}
-		if err == nil && now.conf.HasOrigin() != (m.origin != nil) {
+		if err == nil && (now.conf.HasOrigin() != (m.origin != nil) || otherDoors(&now.conf, &m.conf)) {
 			now.keep(&m.conf, "origin")
 		}
 		if err == nil {

@@ -165,9 +165,11 @@ func (o *OriginPart) readDirs() []string {
 }
 
 // HasOrigin says whether there is an origin to run.
-func (c *Config) HasOrigin() bool {
-	o := &c.Origin
-	return len(o.ReadDirs) > 0 || o.WriteDir != "" || o.JS != "" || len(o.SinkList) > 0 || len(o.RecordList) > 0 || len(o.PushList) > 0 || len(o.Sources) > 0
+func (c *Config) HasOrigin() bool { return c.Origin.serves() || len(c.Origin.PushList) > 0 }
+
+// serves says whether there is something that clients could ask for.
+func (o *OriginPart) serves() bool {
+	return len(o.ReadDirs) > 0 || o.WriteDir != "" || o.JS != "" || len(o.SinkList) > 0 || len(o.RecordList) > 0 || len(o.Sources) > 0
 }
 
 // HasOriginChannels says whether the origin takes part in channels: without gws and engines it cannot do what
@@ -188,11 +190,11 @@ const (
 )
 
 // OriginDoors are where the origin listens itself: where it is told, or at port 8080, at 8443 when it has a certificate of its
-// own. One that the user ports carry is reached there, and listens only where it is told.
+// own. One that the user ports carry is reached there, and one that only pushes by nobody: these listen only where they are told.
 func (c *Config) OriginDoors() []Door {
 	o := &c.Origin
 	switch {
-	case len(o.Listen) > 0 || o.UserPort:
+	case len(o.Listen) > 0 || o.UserPort || !o.serves():
 		return o.Listen
 	case o.Cert != "":
 		return []Door{{Address: ":" + OriginTLSPort, TLS: true}}

@@ -209,6 +209,7 @@ func TestOriginDoors(t *testing.T) {
 		"rdirs: [/srv]":                                        ":8080",
 		"rdirs: [/srv]\n  cert: c\n  pkey: k":                  "https://:8443",
 		"rdirs: [/srv]\n  user_port: true":                     "",
+		"push: {a: {from: /srv, to: 'http://a.example/'}}":     "",
 		"listen: ':81'\n  user_port: true":                     ":81",
 		"listen: [':81', 'https://:82']\n  cert: c\n  pkey: k": ":81,https://:82",
 	} {

@@ -60,8 +60,8 @@ type Origin struct {
 
 // New makes an Origin of c. It owns the doors once Run is called.
 func New(c Config, o Options) (*Origin, error) {
-	if len(o.Doors) == 0 || o.Log == nil {
-		return nil, errors.New("the origin needs a listener and a log")
+	if o.Log == nil {
+		return nil, errors.New("the origin needs a log")
 	}
 	or := &Origin{
 		opts: o, log: o.Log, limited: logs.Limited(o.Log), started: time.Now(), idle: c.Idle,
