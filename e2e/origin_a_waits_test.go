@@ -152,8 +152,9 @@ func testWhole(t *testing.T) {
 			}
 			return fmt.Errorf("nothing has come: %+v", st.Mounts)
 		})
-		get, part, old := o.later(at), o.later(at, "Range", "bytes=2-5"), o.later(at, "If-None-Match", "*")
-		o.active(4)
+		o.get(at, 304, "If-None-Match", "*")
+		get, part := o.later(at), o.later(at, "Range", "bytes=2-5")
+		o.active(3)
 		get.unanswered()
 		part.unanswered()
 		u.says(letters[10:])
@@ -161,11 +162,10 @@ func testWhole(t *testing.T) {
 		u.ends(201)
 		a := get.answered(200)
 		a.has(t, "Content-Length", "26")
-		if a.body != letters || len(a.TransferEncoding) > 0 || !strongTag.MatchString(a.Header.Get("Etag")) {
-			t.Errorf("%q, %v %v", a.body, a.TransferEncoding, a.Header)
+		if a.body != letters || len(a.TransferEncoding) > 0 {
+			t.Errorf("%q, %v", a.body, a.TransferEncoding)
 		}
 		part.answered(206).has(t, "Content-Range", "bytes 2-5/26")
-		old.answered(304)
 		broken := o.begin(o.own("b.m4s"), "x")
 		o.eventually(func(st report.Origin) error {
 			if n := st.Mounts[0].Objects; n != 1 {

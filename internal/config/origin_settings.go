@@ -77,7 +77,7 @@ func (o *OriginPart) answerSettings() table {
 		{"origin.zmin", size{&o.CompressMin, 0}, live, "Text of fewer bytes is not."},
 		{"origin.norange", boolean{&o.NoRange}, live, "Whether ranges are not looked at."},
 		{"origin.multirange", either{&o.Concat, "concat", "multipart"}, live, "How several ranges are answered: as multipart/byteranges, or one behind the other."},
-		{"origin.cte", either{&o.Whole, "false", "true"}, live, "Whether what grows is sent as it grows (chunked); else it is seen only when it is complete."},
+		{"origin.cte", either{&o.Whole, "false", "true"}, live, "Whether what grows is sent as it grows (chunked); else who asks for it waits until it is complete."},
 		{"origin.cors", choice[origin.CORS]{&o.CORS, []string{"auto", "off", "on"}}, live, "When every other site's pages may read: when the request has Origin, never, always."},
 		{"origin.isolate", boolean{&o.Isolate}, live, "Whether COEP and COOP headers come with those of CORS."},
 		{"origin.sutc", boolean{&o.ServerUTC}, live, "Whether each answer has the time (Server-UTC, in milliseconds)."},

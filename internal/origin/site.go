@@ -163,7 +163,7 @@ func (o *Origin) addShelves(s, old *site) {
 func (o *Origin) addReceiver(s, old *site) {
 	options := func(c *Config) receive.Options {
 		return receive.Options{
-			MaxSize: c.MaxSize, Stall: c.Stall, Keep: c.KeepAborted, Whole: c.Whole, Ingest: c.Ingest, Points: pointsOf(c.Points),
+			MaxSize: c.MaxSize, Stall: c.Stall, Keep: c.KeepAborted, Ingest: c.Ingest, Points: pointsOf(c.Points),
 		}
 	}
 	if old != nil && reflect.DeepEqual(options(&old.conf), options(&s.conf)) {

@@ -32,7 +32,6 @@ type Options struct {
 	MaxSize int64         // maxs: bytes of an object, decoded; 0 = no limit
 	Stall   time.Duration // an upload that sends nothing for so long, or an eighth longer, is broken off; 0 = never
 	Keep    bool          // what breaks off stays (on_abort=keep), but not what is too long
-	Whole   bool          // nothing is seen before it is complete (cte=0)
 	Ingest  bool          // DASH-IF Live Media Ingest 1.2: its status codes, init before media, folders that become empty go
 	Points  []string      // publishing points of Ingest: directories of the store, the only ones that take uploads; none = the whole store is one
 }
@@ -139,7 +138,7 @@ func (u *upload) take(w http.ResponseWriter) (replaced bool, err error) {
 func (u *upload) create(buf []byte, have int, ended error) (replaced bool, err error) {
 	to, err := u.st.Create(u.name, store.Create{
 		Type:   contentType(u.r),
-		Hidden: u.o.Whole || store.Manifest(u.name),
+		Hidden: store.Manifest(u.name),
 		Keep:   u.o.Keep,
 		Size:   announced(u.r),
 	})
