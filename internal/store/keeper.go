@@ -77,8 +77,14 @@ type writing struct {
 	done   chan struct{}  // not nil: it is being placed or removed; closed when that is over
 }
 
-// visible says whether readers may have it as it grows.
-func (w *writing) visible() bool { return w.object != nil && !w.create.Hidden }
+// visible says whether readers may have it as it grows. What was broken off is before nothing: what stands there is there again at once.
+func (w *writing) visible() bool {
+	if w.object == nil || w.create.Hidden {
+		return false
+	}
+	_, state := w.object.Progress()
+	return state != object.Aborted
+}
 
 // awaited is a name that somebody waits for.
 type awaited struct {

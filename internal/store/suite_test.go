@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"sluice/internal/object"
 	"sluice/internal/store"
 	"sluice/internal/testkit"
 )
@@ -33,6 +34,7 @@ func suite(t *testing.T, open makeStore) {
 		"an upload that breaks off breaks its readers": breaksOff,
 		"what is replaced is replaced whole":           replacedWhole,
 		"hidden until complete":                        hiddenUntilComplete,
+		"what is broken off hides nothing":             brokenHidesNothing,
 		"what is broken off may stay":                  keptPartial,
 		"two writers of one name":                      twoWriters,
 		"readers of what is removed finish":            removedWhileRead,
@@ -206,4 +208,29 @@ func record(st store.Store) (events func() string, stop func()) {
 		defer mu.Unlock()
 		return strings.Join(all, ", ")
 	}, stop
+}
+
+// brokenHidesNothing has a reader that looks again as soon as it hears of the end.
+func brokenHidesNothing(t *testing.T, st store.Store) {
+	put(t, st, "a.m4s", "old")
+	for range 50 {
+		u := create(t, st, "a.m4s", store.Create{Size: -1})
+		it := openItem(t, st, "a.m4s")
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			u.Abort(nil)
+		}()
+		if _, err := follow(t, it); !errors.Is(err, object.ErrAborted) {
+			t.Error(err)
+		}
+		closeItem(t, it)
+		if info, err := st.Stat("a.m4s"); err != nil || info.Growing {
+			t.Errorf("%+v, %v", info, err)
+		}
+		if text := read(t, st, "a.m4s"); text != "old" {
+			t.Errorf("%q after an upload that broke off", text)
+		}
+		<-over
+	}
 }
