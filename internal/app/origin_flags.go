@@ -55,7 +55,7 @@ func addOriginFlags(cmd *cobra.Command) *originFlags {
 	}
 	f.Lookup("blockio").NoOptDefVal = "true"
 	o.add(f, "listen", about{flag: "viewers", arg: "ADDR", usage: "with --hmode source: user port of gws, where the channels are watched"})
-	o.add(f, "pace", about{arg: "PACE", usage: "of a file (-i): pcr, frame, a bit rate such as 128k, or none, as fast as it is taken, which auto is, too"})
+	o.add(f, "pace", about{arg: "PACE", usage: "of a file (-i): pcr, frame, a bit rate such as 128k, or none, as fast as it is taken; auto is by what is in it, and none where it is written or pushed"})
 	o.add(f, "growth", about{arg: "TIME", usage: "how long the end of a file (-i) is waited at for more"}).convert = seconds
 	f.Lookup("growth").DefValue = "0s"
 	addCommon(o.settings, cmd, "log.file", "pid_file")
@@ -92,8 +92,8 @@ func briefly(text string) string {
 	text, _, _ = strings.Cut(text, ". ")
 	text = strings.ReplaceAll(strings.TrimSuffix(text, "."), "`", "")
 	first, size := utf8.DecodeRuneInString(text)
-	if next, _ := utf8.DecodeRuneInString(text[size:]); unicode.IsUpper(next) {
-		return text // URL
+	if word, _, _ := strings.Cut(text[size:], " "); strings.ContainsFunc(word, unicode.IsUpper) {
+		return text // URL, Cache-Control
 	}
 	return string(unicode.ToLower(first)) + text[size:]
 }
