@@ -2,52 +2,36 @@ package admin
 
 import (
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sluice/internal/report"
 )
 
-// relayMetrics serves the numbers of s, and those of this process, in the text format of Prometheus.
-func relayMetrics(s RelayService) http.Handler {
-	all := prometheus.NewRegistry()
-	all.MustRegister(newRelayCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(all, promhttp.HandlerOpts{})
-}
+// relayMetrics serves the numbers of s.
+func relayMetrics(s RelayService) http.Handler { return metrics(newRelayCollector(s)) }
 
-// relayCollector makes metrics of the status, so that nothing is counted twice. Label values
-// are names of the configuration and words of this program, never what a client says.
+// relayCollector makes metrics of the status of a relay.
 type relayCollector struct {
-	service  RelayService
-	families []family
-	descs    []*prometheus.Desc // of families
-	connect  *prometheus.Desc
+	families[report.Relay]
+	service RelayService
+	connect *prometheus.Desc
 
 	mu       sync.Mutex // guards what follows
 	up, down uint64     // the most bytes that were told
 }
 
 func newRelayCollector(s RelayService) *relayCollector {
-	c := &relayCollector{service: s, families: relayFamilies()}
-	describe := func(name, help string, labels []string) *prometheus.Desc {
-		return prometheus.NewDesc("sluice_relay_"+name, help, labels, nil)
+	return &relayCollector{
+		families: describe("sluice_relay_", relayFamilies()), service: s,
+		connect: prometheus.NewDesc("sluice_relay_connect_seconds", "How long connecting to remotes took.", nil, nil),
 	}
-	for _, f := range c.families {
-		c.descs = append(c.descs, describe(f.name, f.help, f.labels))
-	}
-	c.connect = describe("connect_seconds", "How long connecting to remotes took.", nil)
-	return c
 }
 
 // Describe implements prometheus.Collector.
 func (c *relayCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range c.descs {
-		to <- d
-	}
+	c.families.Describe(to)
 	to <- c.connect
 }
 
@@ -55,14 +39,7 @@ func (c *relayCollector) Describe(to chan<- *prometheus.Desc) {
 func (c *relayCollector) Collect(to chan<- prometheus.Metric) {
 	st := c.service.Status()
 	c.neverLess(&st.Totals)
-	for i, f := range c.families {
-		f.tell(st, func(value float64, labels ...string) {
-			for j := range labels {
-				labels[j] = strings.ToValidUTF8(labels[j], "\uFFFD")
-			}
-			to <- prometheus.MustNewConstMetric(c.descs[i], f.kind, value, labels...)
-		})
-	}
+	c.collect(st, to)
 	to <- connectTimes(c.connect, st.Totals)
 }
 
@@ -86,22 +63,10 @@ func connectTimes(d *prometheus.Desc, t report.RelayTotals) prometheus.Metric {
 	return prometheus.MustNewConstHistogram(d, count, t.ConnectSeconds, buckets)
 }
 
-// family is a metric with all its labels.
-type family struct {
-	name   string // behind sluice_relay_
-	kind   prometheus.ValueType
-	labels []string
-	help   string
-	tell   func(report.Relay, say)
-}
-
-// say tells a value, with the values of all labels.
-type say func(value float64, labels ...string)
-
-func relayFamilies() []family {
+func relayFamilies() []family[report.Relay] {
 	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
 	listener, pool, remote := []string{"listener"}, []string{"pool"}, []string{"pool", "remote"}
-	return []family{
+	return []family[report.Relay]{
 		{"info", gauge, []string{"version"}, "The version of the program; always 1.", func(st report.Relay, s say) { s(1, st.Version) }},
 		{"draining", gauge, nil, "1 while the relay ends and sessions may go on.", one(func(st report.Relay) float64 { return flag(st.Draining) })},
 		{"sessions", gauge, nil, "Sessions that run.", total(func(t report.RelayTotals) float64 { return float64(t.Sessions) })},
@@ -152,10 +117,6 @@ func relayFamilies() []family {
 	}
 }
 
-func one(value func(report.Relay) float64) func(report.Relay, say) {
-	return func(st report.Relay, s say) { s(value(st)) }
-}
-
 func total(value func(report.RelayTotals) float64) func(report.Relay, say) {
 	return func(st report.Relay, s say) { s(value(st.Totals)) }
 }
@@ -194,18 +155,4 @@ func remoteStates(st report.Relay, s say) {
 			}
 		}
 	}
-}
-
-// counts tells counts by cause; before are the values of the labels before that.
-func counts(by map[string]uint64, s say, before ...string) {
-	for cause, n := range by {
-		s(float64(n), append(before[:len(before):len(before)], cause)...)
-	}
-}
-
-func flag(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -1,10 +1,14 @@
 package live
 
+import "time"
+
 // feed is one name of Uploads: the upload that runs under it, if one does, and who watches it, or waits for it. All of it is
 // guarded by Uploads.mu.
 type feed struct {
 	running   bool
 	mediaType string // of the upload
+	since     time.Time
+	received  uint64 // bytes
 	first     []byte // its first bytes: all there were, as long as whole holds
 	whole     bool   // nobody has watched it, and it is young
 	watchers  map[*watcher]struct{}
@@ -33,7 +37,7 @@ func newWatcher() *watcher {
 
 // begin has an upload run for all who waited for one.
 func (f *feed) begin(mediaType string) {
-	f.running, f.mediaType = true, mediaType
+	f.running, f.mediaType, f.since = true, mediaType, time.Now()
 	f.whole = len(f.watchers) == 0
 	for w := range f.watchers {
 		f.start(w)
@@ -54,8 +58,9 @@ func (f *feed) add(w *watcher) {
 	}
 }
 
-// keep takes note of a piece for the first who may watch.
+// keep takes note of a piece, and keeps it for the first who may watch.
 func (f *feed) keep(p []byte) {
+	f.received += uint64(len(p))
 	switch {
 	case !f.whole:
 	case len(f.first)+len(p) > maxFirst:

@@ -38,17 +38,31 @@ func NewUploads(x *receive.Receiver, stall time.Duration, log *slog.Logger) *Upl
 	return &Uploads{receiver: x, stall: stall, log: logs.Limited(log), feeds: make(map[string]*feed)}
 }
 
-// Active is how many there are.
-func (u *Uploads) Active() int {
+// Upload is one that runs.
+type Upload struct {
+	Name     string
+	Type     string // Content-Type
+	Since    time.Time
+	Received uint64 // bytes
+	Watchers int    // engines that have it
+}
+
+// List is what runs, the oldest first.
+func (u *Uploads) List() []Upload {
+	list := u.running()
+	slices.SortFunc(list, func(a, b Upload) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Name, b.Name)) })
+	return list
+}
+
+func (u *Uploads) running() (list []Upload) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	n := 0
-	for _, f := range u.feeds {
+	for name, f := range u.feeds {
 		if f.running {
-			n++
+			list = append(list, Upload{Name: name, Type: f.mediaType, Since: f.since, Received: f.received, Watchers: len(f.watchers)})
 		}
 	}
-	return n
+	return list
 }
 
 // Put takes an upload, PUT or POST, as the channel name, which has no slash in front, and answers; 416 with ranges, 409 while there is

@@ -70,7 +70,7 @@ func (h *house) waiting(t *testing.T, name string, want int) {
 func (h *house) running(t *testing.T, want int) {
 	t.Helper()
 	testkit.Eventually(t, func() error {
-		if n := h.Active(); n != want {
+		if n := len(h.List()); n != want {
 			return fmt.Errorf("%d uploads, want %d", n, want)
 		}
 		return nil

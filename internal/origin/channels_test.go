@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"sluice/internal/live"
@@ -279,7 +280,7 @@ func TestFilesAreSentAsFiles(t *testing.T) {
 	var _ io.ReaderFrom = &reply{}
 	var _ io.ReaderFrom = &conn{}
 	seen := &sending{}
-	w := &reply{ResponseWriter: seen, head: func(int) {}, bodily: true}
+	w := &reply{ResponseWriter: seen, head: func(int) {}, bodily: true, total: new(atomic.Uint64)}
 	n, err := w.ReadFrom(strings.NewReader("file"))
 	if n != 4 || err != nil || seen.from != 1 || w.sent != 4 || w.status != 200 {
 		t.Errorf("%d, %v, %d calls of ReadFrom, %d counted, %d", n, err, seen.from, w.sent, w.status)

@@ -3,6 +3,7 @@ package origin
 import (
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type reply struct {
 	bodily bool             // what is written is sent: no HEAD
 	status int              // 0 = the head is not written
 	sent   int64            // bytes of the body
+	total  *atomic.Uint64   // of all answers; counted as they go out, since some have no end
 }
 
 // Unwrap is for http.ResponseController.
@@ -67,6 +69,7 @@ func (w *reply) FlushError() (err error) {
 func (w *reply) count(n int64) {
 	if w.bodily {
 		w.sent += n
+		w.total.Add(uint64(n))
 	}
 }
 
@@ -87,4 +90,17 @@ func (w *reply) leave() {
 	if w.take > 0 {
 		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.take))
 	}
+}
+
+// counted is the body of a request, which is counted as it comes.
+type counted struct {
+	io.ReadCloser
+	total *atomic.Uint64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.total.Add(uint64(n))
+	return n, err
 }

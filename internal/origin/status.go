@@ -3,12 +3,16 @@ package origin
 import (
 	"cmp"
 	"maps"
+	"os"
+	"path"
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"sluice/internal/creds"
 	"sluice/internal/report"
+	"sluice/internal/store"
 )
 
 // counts counts since New.
@@ -33,11 +37,14 @@ func (o *Origin) Status() report.Origin {
 	o.mu.Unlock()
 	s := o.site.Load()
 	st := report.Origin{
-		Build: o.opts.Version, Started: o.started, Connections: connections, Active: active, Refused: refused,
+		Build: o.opts.Version, PID: os.Getpid(), Started: o.started, Now: time.Now(), Draining: o.ending.Err() != nil,
+		Connections: connections, Active: active, Refused: refused,
 		Requests: o.counts.requests.Load(), Sent: o.counts.sent.Load(), Received: o.counts.received.Load(),
-		Aborted: o.counts.aborted.Load(), Waiting: int(o.counts.waiting.Load()), Uploads: o.uploads.Active(),
+		Aborted: o.counts.aborted.Load(), Waiting: int(o.counts.waiting.Load()),
 		Statuses: make(map[string]uint64), Mounts: s.reportMounts(), Sinks: []report.OriginSink{}, Pushes: s.reportPushes(),
 	}
+	st.Objects, st.Growing = s.reportObjects()
+	st.Channels, st.Uploads = o.reportChannels()
 	for i := range o.counts.classes {
 		if n := o.counts.classes[i].Load(); n > 0 {
 			st.Statuses[strconv.Itoa(i+1)+"xx"] = n
@@ -51,8 +58,8 @@ func (o *Origin) Status() report.Origin {
 
 func (s *site) reportMounts() []report.OriginMount {
 	list := []report.OriginMount{}
-	for _, m := range s.allMounts() {
-		one := report.OriginMount{Name: "/" + m.at, Path: cmp.Or(m.Dir, creds.Memory), Writable: m == s.write}
+	for _, m := range s.places() {
+		one := report.OriginMount{Name: "/" + m.at, Path: cmp.Or(m.Dir, creds.Memory), Writable: s.write != nil && m.at == "" && m.Store == s.write.Store}
 		if rule, ok := s.ruleOf(place{m, "."}); ok {
 			one.Writable = one.Writable || rule.Writable
 		}
@@ -62,6 +69,46 @@ func (s *site) reportMounts() []report.OriginMount {
 		list = append(list, one)
 	}
 	return list
+}
+
+// places are the mounts, each once: what is written may be one that is read at the same place.
+func (s *site) places() []*mount {
+	if s.write != nil && slices.ContainsFunc(s.mounts, func(m *mount) bool { return m.at == "" && m.Store == s.write.Store }) {
+		return s.mounts
+	}
+	return s.allMounts()
+}
+
+// reportObjects are the oldest objects that are being written, and how many there are in all. A store that is at several places
+// is told of by the first.
+func (s *site) reportObjects() (list []report.OriginObject, all int) {
+	list = []report.OriginObject{}
+	told := make(map[store.Store]bool)
+	for _, m := range s.places() {
+		if m.Store == nil || told[m.Store] {
+			continue
+		}
+		told[m.Store] = true
+		grow, n := m.Store.Growing(report.MaxOriginList)
+		all += n
+		for _, g := range grow {
+			list = append(list, report.OriginObject{
+				Path: path.Join("/", m.at, g.Name), Size: g.Size, Since: g.Modified, Hidden: g.Hidden, Readers: g.Readers,
+			})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b report.OriginObject) int { return a.Since.Compare(b.Since) })
+	return list[:min(len(list), report.MaxOriginList)], all
+}
+
+// reportChannels are the oldest uploads that are channels, and how many there are in all.
+func (o *Origin) reportChannels() (list []report.OriginChannel, all int) {
+	list = []report.OriginChannel{}
+	uploads := o.uploads.List()
+	for _, u := range uploads[:min(len(uploads), report.MaxOriginList)] {
+		list = append(list, report.OriginChannel(u))
+	}
+	return list, len(uploads)
 }
 
 func (s *site) reportPushes() []report.OriginPush {

@@ -54,7 +54,10 @@ func (o *Origin) newVisit(s *site, w http.ResponseWriter, r *http.Request) *visi
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	v := &visit{origin: o, site: s, conn: c, r: r, peer: s.peerOf(c, r), id: o.counts.requests.Add(1), began: time.Now()}
 	r.RemoteAddr = v.peer.String()
-	v.w = &reply{ResponseWriter: w, head: v.head, bodily: r.Method != http.MethodHead}
+	v.w = &reply{ResponseWriter: w, head: v.head, bodily: r.Method != http.MethodHead, total: &o.counts.sent}
+	if r.Body != http.NoBody {
+		r.Body = &counted{r.Body, &o.counts.received}
+	}
 	if r.ProtoMajor == 2 {
 		v.w.take = s.conf.Take
 	}
@@ -228,10 +231,12 @@ func (v *visit) end() {
 	}
 	o := v.origin
 	o.counts.answered(v.w.status)
-	o.counts.sent.Add(uint64(v.w.sent))
-	o.counts.received.Add(uint64(v.received))
 	if log := v.site.conf.Log; log.wants(v.r.Method) && !log.NoEnd {
 		v.tellStart(false)
-		o.tell(endLine(v.id, v.r, how, v.w.status, max(v.w.sent, v.received), time.Since(v.began)))
+		bytes := v.w.sent
+		if isUpload(v.r) {
+			bytes = v.received
+		}
+		o.tell(endLine(v.id, v.r, how, v.w.status, bytes, time.Since(v.began)))
 	}
 }

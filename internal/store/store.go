@@ -136,6 +136,9 @@ type Store interface {
 	// Usage is, of memory, the objects and the bytes that are taken of the limit, also by what was removed and is read still;
 	// of a directory the objects that are being written, and what they have so far.
 	Usage() (objects int, bytes int64)
+	// Growing is what is being written, the oldest first and not more than most, and how many there are of it in all. Not
+	// among them are patches.
+	Growing(most int) (list []Growth, all int)
 	// Close aborts what is being written and frees the rest; what is open can be read to its end.
 	Close() error
 }
