@@ -95,6 +95,7 @@ func talk(conn net.Conn, q live.Query) (*live.Stream, error) {
 	defer answer.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxReason)) // what of it has come will do
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	line = strings.TrimPrefix(line, answer.Status+": ") // it is said again
 	return nil, &live.Unavailable{Status: refusalStatus(answer.StatusCode), Reason: line, Retry: answer.Header.Get("Retry-After")}
 }
 

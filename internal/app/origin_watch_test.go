@@ -74,7 +74,7 @@ func TestWatch(t *testing.T) {
 // What gws refuses the viewer is told, with its reason; a redirection is of no use to him.
 func TestWatchRefused(t *testing.T) {
 	for answer, want := range map[string]live.Unavailable{
-		"HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\n\r\n404 Not Found: none\n":              {Status: 404, Reason: "404 Not Found: none"},
+		"HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\n\r\n404 Not Found: none\n":              {Status: 404, Reason: "none"},
 		"HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n":                       {Status: 503, Retry: "3"},
 		"HTTP/1.1 302 Found\r\nLocation: http://b.example/\r\nContent-Length: 2\r\n\r\nno":       {Status: 503, Reason: "no"},
 		"HTTP/1.1 500 Broken\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x\n", 200000): {Status: 500, Reason: "x"},

@@ -23,7 +23,7 @@ func (v *visit) askScript(to target, denied *refusal, code int) *refusal {
 		v.w.Header().Add(line[0], line[1])
 	}
 	no := v.obey(to, denied, x)
-	if over = 0; v.w.Header().Get("Connection") != "close" {
+	if over = 0; !v.r.Close && v.w.Header().Get("Connection") != "close" {
 		over = 1
 	}
 	return no
@@ -40,6 +40,7 @@ func (v *visit) obey(to target, denied *refusal, x *script.Exchange) *refusal {
 		}
 		if err != nil {
 			v.origin.limited.Info("script broke off an answer", logs.Client, v.peer.String(), logs.Error, err)
+			_ = http.NewResponseController(v.w).Flush() // what it has said is the client's, who may be gone
 			panic(http.ErrAbortHandler)
 		}
 		return nil
