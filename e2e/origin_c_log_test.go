@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/internal/testkit"
 )
 
 // testRequestLog: what is told of requests, in the words of httpout, with the right method and the right duration.
@@ -27,7 +29,7 @@ func (o *originRun) logs(expr string) []string {
 }
 
 func testLogOfAll(t *testing.T) {
-	o, _ := startOriginDir(t, "--reqlog", "*", "-q")
+	o, _ := startOriginDir(t, "--reqlog", "*")
 	began := time.Now()
 	o.put("/a.txt", "0123456789", 201)
 	o.get("/a.txt", 200)
@@ -127,6 +129,16 @@ func testLogFilters(t *testing.T) {
 			t.Errorf("reqlog=%s: %s; want %s", filter, got, want)
 		}
 	}
+	dir, quiet := shortDir(t), freePort(t)
+	p := startRelayOf(t, "origin", "-q", "--listen", quiet, "--reqlog", "GET", "--run-dir", filepath.Join(dir, "run"), dir)
+	testkit.Eventually(t, func() error {
+		resp, err := http.Get("http://" + quiet + "/no")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	})
+	p.WaitLine(`REQ#1 GET done: error 404`) // whatever the level of the log
 	if said := startsNot(t, "--reqlog", "GTE", t.TempDir()); !strings.Contains(said, "GTE") {
 		t.Errorf("a method that is none: %s", said)
 	}

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -160,37 +159,29 @@ func testScriptStreams(t *testing.T, o *originRun) {
 
 // testScriptParks: a request waits until the script says send().
 func testScriptParks(t *testing.T, o *originRun) {
-	done := make(chan error, 1)
-	go func() {
-		resp, err := o.web.Get(o.url + "/park")
-		if err == nil {
-			var b []byte
-			if b, err = io.ReadAll(resp.Body); err == nil && string(b) != "at last" {
-				err = fmt.Errorf("%s %q", resp.Status, b)
-			}
-			resp.Body.Close()
-		}
-		done <- err
-	}()
+	parked := o.asks("/park")
 	testkit.Eventually(t, func() error { // until it is parked, there is nothing to send
 		if a := o.ask(http.MethodGet, "/unpark", ""); a.StatusCode == 500 {
 			return fmt.Errorf("/unpark: %s", a.Status)
 		}
 		return nil
 	})
-	if err := <-done; err != nil {
-		t.Error(err)
+	if a := parked.answered(200); a.body != "at last" {
+		t.Errorf("who was parked gets %q", a.body)
 	}
 }
 
-// closedOnce: each request that the script was asked about was told to be over once: 1 where the connection is kept.
+// closedOnce: each request that the script was asked about was told to be over once, 1 where the connection is kept.
 func closedOnce(t *testing.T, o *originRun) {
 	t.Helper()
 	times := map[string]int{}
 	for _, m := range regexp.MustCompile(`closed (\w+ \S+ -?\d)`).FindAllStringSubmatch(o.proc.Output(), -1) {
 		times[m[1]]++
 	}
-	want := map[string]int{"GET /film 1": 2, "GET /header 1": 2, "GET /stream 1": 2, "PUT /upload 1": 2, "GET /park 1": 2, "GET /breaks -1": 2}
+	want := map[string]int{"GET /breaks -1": 2, "GET /film.ts 0": 2, "GET /film.ts 1": 4}
+	for _, request := range []string{"GET /film", "GET /header", "GET /stream", "PUT /upload", "GET /park"} {
+		want[request+" 0"], want[request+" 1"] = 1, 1 // over HTTP/1.1 the client says Connection: close
+	}
 	for line, n := range want {
 		if times[line] != n {
 			t.Errorf("%q was said %d times, want %d: %v", line, times[line], n, times)

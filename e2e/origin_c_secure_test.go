@@ -56,7 +56,7 @@ func testOriginTLS(t *testing.T) {
 		"--cert":          {"--port", plainPort + "," + securePort},
 		"no such file":    {"--cert", cert + ".no", "--pkey", key},
 		"does not match":  {"--cert", cert, "--pkey", newAuthority(t).path("server.key")},
-		"no certificate":  {"--cert", key, "--pkey", key},
+		"certificate PEM": {"--cert", key, "--pkey", key},
 		"--cert and --pk": {"--dst", "https://localhost:" + securePort + "/"},
 	} {
 		if said := startsNot(t, append(args, dir)...); !strings.Contains(said, says) {
@@ -100,6 +100,7 @@ func testTwoRoutes(t *testing.T) {
 	one, two := h264.file(t), radio.file(t)
 	addr := freePort(t)
 	o := startOriginAt(t, addr, "--ifce", "127.0.0.1", "-i", one, "--dst", "http://"+addr+"/one.ts", "-i", two, "--dst", "http://"+addr+"/radio/two.ts")
+	o.proc.WaitLine(`msg="engine attached"`)
 	for path, file := range map[string]string{"/one.ts": one, "/radio/two.ts": two} {
 		a := o.get(path, 200)
 		a.has(t, "Content-Type", "video/mp2t")

@@ -12,5 +12,17 @@ func origin_c() []line {
 		{71, testWriteOnly, false},
 		// origin_c_rights_test.go
 		{59, testOriginRules, false}, {60, testReloadRights, false},
+		// origin_c_secure_test.go
+		{61, testOriginTLS, false}, {62, testH2C, false}, {63, testTwoRoutes, false},
+		// origin_c_log_test.go
+		{64, testRequestLog, false},
+		// origin_c_script_test.go
+		{65, testScript, false},
+		// origin_c_hls_test.go
+		{66, testLLHLS, false},
+		// origin_c_next_test.go
+		{67, testWaitNext, false},
+		// origin_c_options_test.go
+		{73, testSeedOptions, false}, {75, testTextCompressed, false},
 	}
 }
