@@ -202,7 +202,7 @@ func sizeOf(text string) (string, error) {
 // load is the configuration of the file, if one is wanted, with what the command line makes of it.
 func (o *originFlags) load() (config.Config, error) {
 	o.named = o.wish.said() || o.given("origin.rdirs") || o.given("origin.wdir")
-	c, err := o.settings.load()
+	c, err := o.read()
 	if err != nil {
 		return c, err
 	}

@@ -102,4 +102,9 @@ func TestOriginPaths(t *testing.T) {
 	if !slices.Equal(c.Origin.ReadDirs, want) || c.Origin.WriteDir != filepath.Join(here, "b") {
 		t.Errorf("reads %q, writes %q", c.Origin.ReadDirs, c.Origin.WriteDir)
 	}
+	for _, args := range [][]string{{"--wdir", "gmem", "gmem"}, {"gmem", "--wdir", "gmem"}} { // what is uploaded there can be read
+		if _, _, err := originConfig(t, args...); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
 }

@@ -146,7 +146,16 @@ func aboutKeys() map[string]about {
 }
 
 // load returns the configuration that holds.
-func (s *settings) load() (c config.Config, err error) {
+func (s *settings) load() (config.Config, error) {
+	c, err := s.read()
+	if err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+// read is load of settings to which something is added before they are checked.
+func (s *settings) read() (c config.Config, err error) {
 	if s.file == "" && !s.named {
 		if s.file, err = config.Find(config.SearchPaths(s.role)...); err != nil {
 			return c, err
@@ -174,7 +183,7 @@ func (s *settings) load() (c config.Config, err error) {
 			return c, err
 		}
 	}
-	return c, c.Validate()
+	return c, nil
 }
 
 // level is what the flags make of the level of the file, and which flag it was. -v never
