@@ -50,7 +50,7 @@ func startOriginAt(t *testing.T, addr string, args ...string) *originRun {
 func (o *originRun) eventually(want func(report.Origin) error) {
 	o.t.Helper()
 	testkit.Eventually(o.t, func() error {
-		resp, err := http.Get("http://" + o.admin + "/status")
+		resp, err := http.Get("http://" + o.admin + "/status?format=json")
 		if err != nil {
 			return err
 		}

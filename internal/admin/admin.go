@@ -1,4 +1,4 @@
-// Package admin is the face of the two admin ports. That of gws:
+// Package admin is the face of the three admin ports. That of gws:
 //
 //	/ping     200 "pong" whenever the service is up
 //	/status   all engines, channels and clients: a page for a browser, which brings itself
@@ -18,6 +18,13 @@
 //	/remote   ?pool=NAME&remote=NAME&state={enabled|draining|disabled}&weight=N: change a
 //	          remote, by one or both
 //	/kill     ?session=ID: end a session
+//	/         leads to /status
+//
+// That of the origin, which takes no orders:
+//
+//	/ping     as above
+//	/status   requests, mounts, what grows, sinks, uploads, pushes: likewise; JSON is report.Origin
+//	/metrics  for Prometheus
 //	/         leads to /status
 //
 // Browsers and proxies cache none of it. The ports have no access control of their own: they

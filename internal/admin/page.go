@@ -20,6 +20,8 @@ var (
 	pageHTML string
 	//go:embed relay.html
 	relayHTML string
+	//go:embed origin.html
+	originHTML string
 	//go:embed troubles.html
 	troublesHTML string
 	//go:embed report.html
@@ -30,7 +32,7 @@ var (
 	pageJS string
 )
 
-// maxShown is how many clients of a channel, and sessions of a relay, a page lists; JSON has more.
+// maxShown is how many clients of a channel, sessions of a relay and uploads of an origin a page lists; JSON has more.
 const maxShown = 100
 
 // page is the status, or the report, as HTML: one document, nothing loaded from elsewhere.

@@ -3,15 +3,14 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync/atomic"
 
+	"sluice/internal/admin"
 	"sluice/internal/config"
 	"sluice/internal/httpx"
 	"sluice/internal/logs"
@@ -63,16 +62,27 @@ func (w *originWorker) run(ctx context.Context, c *config.Config) error {
 	if w.origin, err = origin.New(conf, o); err != nil {
 		return err
 	}
-	parts := []func(context.Context) error{func(stop context.Context) error { return w.serve(ctx, stop) }, w.sweep}
+	web, endWeb := context.WithCancel(context.WithoutCancel(ctx)) // the admin port shows the last request, too
+	defer endWeb()
+	parts := []func(context.Context) error{w.sweep, func(stop context.Context) error {
+		defer endWeb()
+		return w.serve(ctx, stop)
+	}}
 	if w.doors.lifeline != nil {
-		parts = append(parts, func(ctx context.Context) error { return process.Lifeline(ctx, w.doors.lifeline) })
+		parts = append(parts, func(ctx context.Context) error {
+			err := process.Lifeline(ctx, w.doors.lifeline)
+			if err != nil {
+				endWeb() // the next one needs the port
+			}
+			return err
+		})
 	}
 	if l := w.doors.listeners[doorOriginAdmin]; l != nil {
 		cert, err := adminCertificate(c, w.self.log)
 		if err != nil {
 			return err
 		}
-		parts = append(parts, func(ctx context.Context) error { return w.serveAdmin(ctx, l, cert) })
+		parts = append(parts, func(context.Context) error { return w.serveAdmin(web, l, cert) })
 	}
 	if err := w.self.ready(logs.Listen, w.doors.urls(c)); err != nil {
 		return err
@@ -191,8 +201,8 @@ func adminCertificate(c *config.Config, log *slog.Logger) (*tls.Config, error) {
 	return serverTLS(c.TLS, log)
 }
 
-// serveAdmin serves the admin port of the origin until ctx ends. What a trusted proxy says of a connection comes before TLS.
-func (w *originWorker) serveAdmin(ctx context.Context, l net.Listener, cert *tls.Config) error {
+// serveAdmin serves the admin port of the origin until web ends. What a trusted proxy says of a connection comes before TLS.
+func (w *originWorker) serveAdmin(web context.Context, l net.Listener, cert *tls.Config) error {
 	log := logs.Limited(w.self.log)
 	l = httpx.ProxyListener(l, func() []netip.Prefix { return w.held.Load().Proxies }, func(err error) {
 		log.Info("connection to the admin port closed", logs.Reason, err)
@@ -200,7 +210,7 @@ func (w *originWorker) serveAdmin(ctx context.Context, l net.Listener, cert *tls
 	if cert != nil {
 		l = tls.NewListener(l, cert)
 	}
-	return serveWeb(ctx, httpx.NewServer(http.HandlerFunc(w.status), httpx.Options{}, w.self.log), l)
+	return serveWeb(web, httpx.NewServer(admin.Origin(w.origin), httpx.Options{}, w.self.log), l)
 }
 
 // usableOrigin says what keeps the origin from being started with c, besides ports: it opens what the origin will open,
@@ -224,17 +234,4 @@ func usableOrigin(c *config.Config, log *slog.Logger) (err error) {
 	}
 	hook.Close()
 	return nil
-}
-
-// status is the admin port of the origin: what it does, as JSON.
-func (w *originWorker) status(rw http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/status" {
-		httpx.Error(rw, http.StatusNotFound, "there is /status")
-		return
-	}
-	if !httpx.Permit(rw, r, http.MethodGet, http.MethodHead) {
-		return
-	}
-	rw.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(rw).Encode(w.origin.Status()) // the client has gone, or it will be told
 }
