@@ -38,7 +38,8 @@ func (p *patience) on() {
 // body is what one request sends. A transport may close it from any goroutine, also while it reads.
 type body struct {
 	patience *patience
-	count    *atomic.Uint64 // bytes
+	count    *atomic.Uint64  // bytes
+	ctx      context.Context // of what is opened
 	stop     context.CancelFunc
 	closed   chan struct{} // closed when what was opened is
 
@@ -46,13 +47,25 @@ type body struct {
 	what opened
 	sent int64
 	all  bool  // there is no more
-	err  error // ours
+	err  error // ours, not because it was stopped
 	over bool  // it is closed
 }
 
-// newBody makes a body of what was opened with the context that stop ends.
-func newBody(what opened, p *patience, count *atomic.Uint64, stop context.CancelFunc) *body {
-	return &body{what: what, patience: p, count: count, stop: stop, closed: make(chan struct{}), all: what.size == 0}
+// newBody makes a body that is to be opened with its ctx.
+func newBody(ctx context.Context, p *patience, count *atomic.Uint64) *body {
+	ctx, stop := context.WithCancel(ctx)
+	return &body{patience: p, count: count, ctx: ctx, stop: stop, closed: make(chan struct{})}
+}
+
+// open opens what is sent. When it fails there is nothing to close.
+func (b *body) open(open func(context.Context) (opened, error)) error {
+	what, err := open(b.ctx)
+	if err != nil {
+		b.stop()
+		return err
+	}
+	b.what, b.all = what, what.size == 0
+	return nil
 }
 
 // Read implements io.Reader.
@@ -80,7 +93,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
-	if err != nil && !b.all {
+	if err != nil && !b.all && b.ctx.Err() == nil {
 		b.err = err
 	}
 	return n, err

@@ -45,7 +45,7 @@ func (p *Pusher) directory(ctx context.Context, path string) error {
 		return fmt.Errorf("follow a directory: %w", err)
 	}
 	defer func() { _ = root.Close() }() // it was only read
-	f, err := newFolder(root, p.conf.Whole)
+	f, err := newFolder(root, path, p.conf.Whole)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", path, err)
 	}

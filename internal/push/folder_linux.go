@@ -34,9 +34,13 @@ type folder struct {
 	growing map[string]*growth
 }
 
-func newFolder(root *os.Root, whole bool) (*folder, error) {
+func newFolder(root *os.Root, path string, whole bool) (*folder, error) {
 	w, err := newWatch()
 	if err != nil {
+		return nil, err
+	}
+	if err := w.around(path); err != nil {
+		w.close()
 		return nil, err
 	}
 	return &folder{root: root, whole: whole, watch: w, fresh: map[string]bool{}, growing: map[string]*growth{}}, nil
@@ -164,8 +168,12 @@ func (f *folder) found(dir string) error {
 	})
 }
 
-// made takes note of a new file. One that is a second name of another is complete.
+// made takes note of a new file. One that is a second name of another is complete. A file of a new directory may have been
+// found already.
 func (f *folder) made(name string) {
+	if f.grows(name) != nil {
+		return
+	}
 	st, err := f.root.Lstat(name)
 	switch {
 	case err != nil || !st.Mode().IsRegular(): // it has gone, or is a link

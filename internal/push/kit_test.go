@@ -91,6 +91,18 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(x.status)
 }
 
+// answerAtOnce has net/http answer before it has read what comes: it does so only where the connection ends with the answer.
+func answerAtOnce(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
+
+// hangUp closes the connection.
+func hangUp(w http.ResponseWriter) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	c.Close()
+}
+
 // keep does what a request asks for.
 func (s *site) keep(x *seen) {
 	s.mu.Lock()

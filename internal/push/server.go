@@ -131,7 +131,7 @@ func (s *server) send(ctx context.Context, method, name string, open func(contex
 	cancel(nil)
 	all, ours := sent.outcome()
 	switch {
-	case ours != nil && !errors.Is(ours, context.Canceled):
+	case ours != nil:
 		return fmt.Errorf("%w: %w", errOurs, ours)
 	case err == nil && !all:
 		return errEarly
@@ -141,13 +141,11 @@ func (s *server) send(ctx context.Context, method, name string, open func(contex
 
 // attach opens what a request is to send.
 func (s *server) attach(ctx context.Context, r *http.Request, p *patience, open func(context.Context) (opened, error)) (*body, error) {
-	ctx, stop := context.WithCancel(ctx)
-	what, err := open(ctx)
-	if err != nil {
-		stop()
+	b := newBody(ctx, p, &s.bytes)
+	if err := b.open(open); err != nil {
 		return nil, err
 	}
-	b := newBody(what, p, &s.bytes, stop)
+	what := b.what
 	r.Body, r.ContentLength = b, what.size
 	if what.size == 0 { // else net/http takes it for an unknown length
 		r.Body = http.NoBody

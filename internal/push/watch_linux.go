@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ type watch struct {
 	fd     int // of events
 	events *os.File
 	dirs   map[int32]string // by their descriptors
+
+	outside int32 // the descriptor of what is around, and what the directory is called there
+	base    string
 }
 
 func newWatch() (*watch, error) {
@@ -38,7 +42,7 @@ func newWatch() (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch directories: %w", err)
 	}
-	return &watch{fd, os.NewFile(uintptr(fd), "inotify"), map[int32]string{}}, nil
+	return &watch{fd: fd, events: os.NewFile(uintptr(fd), "inotify"), dirs: map[int32]string{}}, nil
 }
 
 func (w *watch) close() { _ = w.events.Close() }
@@ -56,6 +60,24 @@ func (w *watch) add(d *os.File, dir string) error {
 	return nil
 }
 
+// around watches for a directory to go, by what stands around it: as long as somebody has it open, as we have, it does not
+// tell itself.
+func (w *watch) around(path string) error {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err != nil {
+		return err
+	}
+	wd, err := unix.InotifyAddWatch(w.fd, filepath.Dir(real), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_ONLYDIR)
+	if err != nil {
+		return fmt.Errorf("watch %q: %w", filepath.Dir(real), err)
+	}
+	w.outside, w.base = int32(wd), filepath.Base(real)
+	return nil
+}
+
 // drop watches a directory and those below it no more.
 func (w *watch) drop(dir string) {
 	for wd, name := range w.dirs {
@@ -65,6 +87,9 @@ func (w *watch) drop(dir string) {
 		}
 	}
 }
+
+// errGone is the end of watching.
+var errGone = errors.New("the directory has gone")
 
 // read calls f for each change until ctx ends, the directory "." has gone, or f fails.
 func (w *watch) read(ctx context.Context, f func(change) error) error {
@@ -95,12 +120,14 @@ func (w *watch) one(e rawEvent, f func(change) error) error {
 	}
 	dir, known := w.dirs[e.wd]
 	switch {
+	case e.wd == w.outside && e.name == w.base && e.mask&unix.IN_ISDIR != 0:
+		return errGone
 	case !known:
 		return nil
 	case e.mask&(unix.IN_IGNORED|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) == 0:
 		return f(change{dir, e.name, e.mask})
 	case dir == ".":
-		return errors.New("the directory has gone")
+		return errGone
 	case e.mask&unix.IN_IGNORED != 0:
 		delete(w.dirs, e.wd)
 	}
