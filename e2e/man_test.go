@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 // pages are the texts whose examples are run, most of them the sources of manual pages.
 var pages = []string{
 	"README.md", "docs/sluice.md", "docs/gws.md", "docs/gng.md", "docs/reference.md", "docs/channels.md", "docs/auth.md", "docs/migration.md",
-	"docs/relay.md", "docs/relay-admin.md", "docs/tcprelay.md",
+	"docs/relay.md", "docs/relay-admin.md", "docs/tcprelay.md", "docs/origin.md", "docs/origin-users.md", "docs/origin-script.md",
 }
 
 // elsewhere are the kinds of examples that are no programs and no configurations of ours,
@@ -29,12 +30,14 @@ var elsewhere = map[string]string{
 	"text a1p":      "internal/auth: TestManual",
 	"text bytes":    "internal/auth: TestManual",
 	"json":          "internal/auth: TestManual",
+	"json origin":   "internal/app: TestManualHasTheQuestion",
 	"python sign":   "internal/auth: TestManual",
 	"python hook":   "internal/auth: TestManual",
 	"sh helper":     "internal/auth: TestManual",
 	"text":          "internal/alias: TestDocsError",
 	"sh build":      "TestMain, and make",
 	"text session":  "internal/relay: TestManual",
+	"text requests": "internal/origin: TestManual",
 	"text picture":  "nothing: it is a picture",
 }
 
@@ -48,7 +51,7 @@ var stage string
 // the others, commands to their end, files where they are said to be, and configurations
 // through sluice check.
 func TestManual(t *testing.T) {
-	testkit.Need(t, "unshare", "curl", "ffprobe", "openssl", "ss", "python3")
+	testkit.Need(t, "unshare", "curl", "ffmpeg", "ffprobe", "openssl", "ss", "python3")
 	film, err := filepath.Abs(h264.file(t))
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +109,7 @@ func act(page string) (string, error) {
 			call(&script, "run")
 		case m[1] == "sh serve":
 			call(&script, "serve "+server(m[2]))
-		case strings.HasPrefix(path, "/") && (kind == "yaml" || kind == "libconfig" || kind == "conf" || kind == "tcprelay"):
+		case strings.HasPrefix(path, "/") && (kind == "yaml" || kind == "libconfig" || kind == "conf" || kind == "tcprelay" || kind == "js"):
 			call(&script, "file "+path)
 		case m[1] == "yaml" || m[1] == "libconfig" || m[1] == "conf" || m[1] == "m3u" || m[1] == "tcprelay":
 			call(&checks, "check "+kind)
@@ -120,20 +123,22 @@ func act(page string) (string, error) {
 }
 
 // server is what a command that goes on beside the others is: a sender, a server of streams, which
-// is waited for until it has an engine, a relay, which listens, or another program, which a signal
-// ends as it likes; so cproxy is.
+// is waited for until it has an engine, a relay or an origin, which listens, or another program, which a signal
+// ends as it likes; so cproxy is. A client is another program that listens nowhere.
 func server(command string) string {
 	switch words := strings.Fields(command); {
 	case words[0] == "tcprelay", words[0] == "spawnd":
 		return "relay"
+	case words[0] == "ffmpeg":
+		return "client"
 	case words[0] != "sluice" && words[0] != "gws" && words[0] != "gng":
 		return "other"
 	case words[1] == "relay" && (strings.HasPrefix(words[2], "-l") || strings.HasPrefix(words[2], "-r")):
 		return "other"
-	case words[1] == "relay", words[1] == "tcprelay":
-		return "relay"
-	case words[1] == "send":
+	case words[1] == "send", words[1] == "origin" && slices.Contains(words, "push"):
 		return "sender"
+	case words[1] == "relay", words[1] == "tcprelay", words[1] == "origin":
+		return "relay"
 	}
 	return "server"
 }

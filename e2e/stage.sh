@@ -121,7 +121,7 @@ end() {
 	local i
 	for ((i = ${#going[@]} - 1; i >= 0; i--)); do
 		kill -TERM "${going[i]}" || fail "process $((i + 1)) has ended before"
-		wait "${going[i]}" || [ "${kinds[i]}" = other ] || fail "process $((i + 1)) ended with exit code $?"
+		wait "${going[i]}" || [[ ${kinds[i]} =~ ^(other|client)$ ]] || fail "process $((i + 1)) ended with exit code $?"
 	done
 }
 

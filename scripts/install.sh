@@ -48,7 +48,7 @@ for name in cproxy tcprelay spawnd; do
 	put 644 "$share/man/man1" "docs/man/man1/$name.1"
 done
 put 755 "$share/sluice" dist/sluice.sh dist/auth/helper.sh dist/auth/helper.py
-put 644 "$share/doc/sluice/examples" dist/sluice.yaml dist/sluice.conf dist/relay.yaml dist/tcprelay.cfg dist/channels.conf dist/logrotate
+put 644 "$share/doc/sluice/examples" dist/sluice.yaml dist/sluice.conf dist/relay.yaml dist/origin.yaml dist/tcprelay.cfg dist/channels.conf dist/logrotate
 put 644 "$destdir$prefix/lib/systemd/system" dist/*.service
 put 644 "$share/man/man1" docs/man/man1/sluice*.1 docs/man/man1/gws.1 docs/man/man1/gng.1
 put 644 "$share/man/man5" docs/man/man5/*

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the tables of options in docs")
 // manualOf is the text that explains a command.
 func manualOf(cmd *cobra.Command) string {
 	switch name := cmd.Name(); name {
-	case roleGWS, roleGNG, roleRelay, nameTcprelay:
+	case roleGWS, roleGNG, roleRelay, nameTcprelay, roleOrigin:
 		return filepath.Join("..", "..", "docs", name+".md")
 	}
 	return filepath.Join("..", "..", "docs", "sluice.md")

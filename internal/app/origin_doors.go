@@ -103,7 +103,9 @@ func (d *originDoors) open(name, what string, listen func() (net.Listener, error
 
 // otherDoors says whether the origin of a configuration wants doors that the one before has not, or the other way round: one that only
 // pushes has none of itself.
-func otherDoors(now, before *config.Config) bool { return len(now.OriginDoors()) != len(before.OriginDoors()) }
+func otherDoors(now, before *config.Config) bool {
+	return len(now.OriginDoors()) != len(before.OriginDoors())
+}
 
 // close closes what is open; what is closed already does not mind.
 func (d *originDoors) close() {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 
 	"sluice/internal/auth"
 	"sluice/internal/config"
@@ -12,7 +13,7 @@ import (
 )
 
 // originHook asks the hook of a configuration about requests of the origin; it is nil when there is none. The hook is asked as
-// that of gws is (docs/auth.md): the source is the path, the listener origin, or origin-write of one who uploads or removes.
+// that of gws is (docs/auth.md): the source is what was asked for, the listener origin, or origin-write of one who uploads or removes.
 func originHook(c *config.Config, log *slog.Logger) (origin.Authorizer, error) {
 	conf := c.OriginAuth()
 	if conf.Hook == "" {
@@ -30,10 +31,19 @@ type asker struct{ guard *auth.Guard }
 
 // Ask implements origin.Authorizer.
 func (a asker) Ask(r *http.Request, peer netip.AddrPort, _ string, write bool) (status int, reason string) {
-	q := auth.Question{Peer: peer, Source: uri.Printable(r.URL.Path), Listener: doorOrigin, Path: r.URL.EscapedPath(), Query: r.URL.Query()}
+	q := auth.Question{Peer: peer, Source: askedOf(r), Listener: doorOrigin, Path: r.URL.EscapedPath(), Query: r.URL.Query()}
 	if write {
 		q.Listener = doorOrigin + "-write"
 	}
 	answer := a.guard.Ask(r.Context(), q)
 	return answer.Code, answer.Reason
+}
+
+// askedOf is the path and the query of a request. A path has one spelling, so that nobody is let in who writes it otherwise.
+func askedOf(r *http.Request) string {
+	asked := (&url.URL{Path: r.URL.Path}).EscapedPath()
+	if r.URL.RawQuery != "" {
+		asked += "?" + uri.Printable(r.URL.RawQuery)
+	}
+	return asked
 }

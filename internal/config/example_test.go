@@ -127,6 +127,14 @@ func wantExampleOrigin(o *OriginPart) {
 	o.PushList = []OriginPush{*cdn, *channel}
 }
 
+// The sample of an origin is right.
+func TestOriginSample(t *testing.T) {
+	c, err := Load("../../dist/origin.yaml", OriginRole)
+	if err != nil || len(c.Warnings()) > 0 || !c.HasOriginChannels() {
+		t.Errorf("origin.yaml: %v, warnings %v", err, c.Warnings())
+	}
+}
+
 // The samples of a relay are right.
 func TestRelaySamples(t *testing.T) {
 	c, err := Load("../../dist/relay.yaml", Relay)

@@ -153,7 +153,8 @@ origin:
 `+"```"+`
 
 A source in the place of a channel becomes a channel, with the settings of all, called sinks-NAME, records-NAME or push-NAME, unless one of the configuration begins with it. A file is
-sent once, from its beginning, to each who asks (pace and growth hold for it); a channel with that file repeats it.`, c.Origin.settings())
+sent once: by a sink, at its pace, to all who come meanwhile; into a record or a push as fast as it is taken, unless `+"`pace`"+` says how else. A channel of the configuration with that file
+begins anew (`+"`repeat`"+`).`, c.Origin.settings())
 	writeReference(b, "### Sinks: `origin.sinks.NAME.`…\n\nWhat a sink does not say holds as for all.", (&OriginSink{OriginSinkSettings: c.Origin.OriginSinkSettings}).settings())
 	writeReference(b, "### Records: `origin.records.NAME.`…", new(OriginRecord).settings())
 	writeReference(b, "### Pushes: `origin.push.NAME.`…", newPush("").settings())

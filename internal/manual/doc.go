@@ -22,18 +22,21 @@ type Page struct {
 // Pages are all pages, in the order in which they name each other.
 func Pages() []Page {
 	return []Page{
-		{Name: "sluice", Section: 1, Source: "sluice.md", About: "relay live streams and TCP connections"},
+		{Name: "sluice", Section: 1, Source: "sluice.md", About: "relay live streams and TCP connections, and be their origin"},
 		{Name: "gws", Section: 1, Source: "gws.md", About: "the web service of sluice"},
 		{Name: "gng", Section: 1, Source: "gng.md", About: "an engine of sluice"},
 		{Name: "sluice-relay", Section: 1, Source: "relay.md", About: "relay TCP connections to pools of remotes", Also: []string{"cproxy"}},
 		{Name: "tcprelay", Section: 1, Source: "tcprelay.md", About: "relay TCP connections by a file of tcprelay", Also: []string{"spawnd"}},
+		{Name: "sluice-origin", Section: 1, Source: "origin.md", About: "an HTTP origin for live streams", Also: []string{"sluice-user"}},
 		{
-			Name: "sluice.conf", Section: 5, Source: "reference.md", About: "configuration of sluice, its modules and its relay",
+			Name: "sluice.conf", Section: 5, Source: "reference.md", About: "configuration of sluice, its modules, its relay and its origin",
 			Also: []string{"gws.conf", "gng.conf", "sluice.yaml"},
 		},
 		{Name: "channels.conf", Section: 5, Source: "channels.md", About: "lists of channels for sluice"},
 		{Name: "sluice.auth", Section: 5, Source: "auth.md", About: "who may watch: tokens, signed URLs, hooks and helpers of sluice"},
 		{Name: "sluice.relay-admin", Section: 5, Source: "relay-admin.md", About: "status, metrics and orders of sluice's relay"},
+		{Name: "sluice.rules", Section: 5, Source: "origin-users.md", About: "who may read and write at an origin: rules, users and a hook", Also: []string{"sluice.users"}},
+		{Name: "sluice.script", Section: 5, Source: "origin-script.md", About: "scripts of sluice's origin"},
 		{Name: "sluice.access", Section: 5, Source: "access-log.md", About: "the access log of sluice and gws"},
 	}
 }
