@@ -61,7 +61,8 @@ type conn struct {
 	peer   netip.Prefix // that it counts for; invalid = none
 
 	left   sync.Once
-	errors int // answers of 400 and above in a row; of the goroutine that serves it
+	errors int  // answers of 400 and above in a row; of the goroutine that serves it
+	joins  bool // what is written goes out with the file that follows it; of the same goroutine
 
 	eager atomic.Pointer[syscall.RawConn] // what comes is acknowledged at once; nil = as the system likes
 
@@ -193,11 +194,15 @@ func (c *conn) goesOn(taken int64, err error) bool {
 
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (n int, err error) {
+	write := c.Conn.Write
+	if c.joins {
+		write = func(p []byte) (int, error) { return writeMore(c.Conn, p) }
+	}
 	for {
 		if err := c.expect(); err != nil {
 			return n, err
 		}
-		taken, err := c.Conn.Write(p[n:])
+		taken, err := write(p[n:])
 		n += taken
 		if !c.goesOn(int64(taken), err) {
 			return n, err
@@ -216,24 +221,20 @@ func (c *conn) ReadFrom(src io.Reader) (n int64, err error) {
 	if !ok || !direct {
 		return io.Copy(struct{ io.Writer }{c}, src)
 	}
-	from, err := file.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return 0, err
-	}
-	whole := part.N
 	for {
 		if err := c.expect(); err != nil {
 			return n, err
 		}
+		before := part.N
 		taken, err := to.ReadFrom(part)
 		n += taken
 		if !c.goesOn(taken, err) {
 			return n, err
 		}
-		// What was read and not taken is to be read again.
-		if _, err := file.Seek(from+n, io.SeekStart); err != nil {
+		lost := before - part.N - taken // was read and not taken: it is to be read again
+		if _, err := file.Seek(-lost, io.SeekCurrent); err != nil {
 			return n, err
 		}
-		part.N = whole - n
+		part.N += lost
 	}
 }

@@ -3,6 +3,7 @@ package origin
 import (
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -15,11 +16,15 @@ type reply struct {
 	http.ResponseWriter
 	head   func(status int) // called once, before the head goes out
 	take   time.Duration    // for each write; 0 = not here
+	plain  *conn            // of HTTP/1 without TLS; nil = it is not
 	bodily bool             // what is written is sent: no HEAD
 	status int              // 0 = the head is not written
 	sent   int64            // bytes of the body
 	total  *atomic.Uint64   // of all answers; counted as they go out, since some have no end
 }
+
+// minJoined is from how many bytes on a file is sent by itself: what is less net/http copies behind the head.
+const minJoined = 2 << 10
 
 // Unwrap is for http.ResponseController.
 func (w *reply) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -52,9 +57,27 @@ func (w *reply) ReadFrom(src io.Reader) (int64, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	if err := w.join(src); err != nil {
+		return 0, err
+	}
 	n, err := to.ReadFrom(src)
 	w.count(n)
 	return n, err
+}
+
+// join sends the head of an answer on its way with the file that follows it. net/http would send it by itself, with the file's beginning, which
+// it reads for that.
+func (w *reply) join(src io.Reader) error {
+	part, ok := src.(*io.LimitedReader)
+	if !ok || w.plain == nil || part.N < minJoined {
+		return nil
+	}
+	if _, ok := part.R.(*os.File); !ok {
+		return nil
+	}
+	w.plain.joins = true
+	defer func() { w.plain.joins = false }()
+	return w.FlushError()
 }
 
 // FlushError is for http.ResponseController.

@@ -58,8 +58,11 @@ func (o *Origin) newVisit(s *site, w http.ResponseWriter, r *http.Request) *visi
 	if r.Body != http.NoBody {
 		r.Body = &counted{r.Body, &o.counts.received}
 	}
-	if r.ProtoMajor == 2 {
+	switch {
+	case r.ProtoMajor == 2:
 		v.w.take = s.conf.Take
+	case r.TLS == nil:
+		v.w.plain = c
 	}
 	if isUpload(r) {
 		v.tellStart(isChunked(r))

@@ -50,7 +50,11 @@ func (s state) changedSince(t time.Time) bool { return !s.modified.IsZero() && s
 
 // date reads the date of a condition; one that is none counts as not there.
 func date(h http.Header, name string) (time.Time, bool) {
-	t, err := http.ParseTime(h.Get(name))
+	text := h.Get(name)
+	if text == "" {
+		return time.Time{}, false
+	}
+	t, err := http.ParseTime(text)
 	return t, err == nil
 }
 
