@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/internal/testkit"
 )
@@ -34,6 +35,7 @@ func testLLHLS(t *testing.T) {
 	}
 	t.Run("another program writes", testPlaylistOfOthers)
 	t.Run("in vain", testHeldInVain)
+	t.Run("hls.js", testLLHLSPlayed)
 }
 
 // heldRequest is a request that is answered later.
@@ -201,10 +203,10 @@ func testFollowers(t *testing.T, o *originRun, p *llhls) {
 	}
 	var film bytes.Buffer
 	film.WriteString(o.get("/live/init.mp4", 200).body)
-	for n := range end / segmentParts {
-		film.WriteString(o.get("/live/"+segmentName(n), 200).body)
+	for n := range window { // the memory keeps no more than the playlist has
+		film.WriteString(o.get("/live/"+segmentName(end/segmentParts-window+n), 200).body)
 	}
-	decodes(t, film.Bytes(), end*int(partTime.Milliseconds())*25/1000)
+	decodes(t, film.Bytes(), 25*int(window*segmentTime/time.Second))
 }
 
 // plays asks for parts from one on, and at the same time for the playlist that has it, as players do.

@@ -228,10 +228,14 @@ func testCompressionLimits(t *testing.T, text string) {
 		size   int
 		zipped bool
 	}{
-		{nil, 50_000, true}, {nil, 50_001, false},
-		{[]string{"--zmax", "1000"}, 1000, true}, {[]string{"--zmax", "1000"}, 1001, false},
-		{[]string{"--zmax", "0"}, 1000, false}, {[]string{"--no_z"}, 1000, false},
-		{[]string{"--zmin", "10"}, 10, true}, {[]string{"--zmin", "10"}, 9, false},
+		{nil, 50_000, true},
+		{nil, 50_001, false},
+		{[]string{"--zmax", "1000"}, 1000, true},
+		{[]string{"--zmax", "1000"}, 1001, false},
+		{[]string{"--zmax", "0"}, 1000, false},
+		{[]string{"--no_z"}, 1000, false},
+		{[]string{"--zmin", "10"}, 10, true},
+		{[]string{"--zmin", "10"}, 9, false},
 	} {
 		o, dir := startOriginDir(t, c.args...)
 		put(t, filepath.Join(dir, "a.txt"), text[:c.size])

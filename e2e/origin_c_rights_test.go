@@ -51,9 +51,16 @@ func houses(t *testing.T) (root, rules, users string) {
 	}
 	var text strings.Builder
 	for _, r := range []struct{ dir, rule string }{
-		{"open", ""}, {"alices", "ru=alice\nwu=alice\n"}, {"alices/shared", "ru=alice,bob\n"}, {"alices/shared/bobs", "ru=bob\n"},
-		{"staff", "rg=staff\nwg=staff\n"}, {"known", "ru=$ALL\nwu=bob\n"}, {"nobodys", "ru=$NONE\nwu=$NONE\n"}, {"drop", "ru=alice\nwu=$ALL\n"},
-		{"tv", "name=channels\nru=carol\n"}, {"rtsp", "ru=alice\nfilters=rtspout\n"},
+		{"open", ""},
+		{"alices", "ru=alice\nwu=alice\n"},
+		{"alices/shared", "ru=alice,bob\n"},
+		{"alices/shared/bobs", "ru=bob\n"},
+		{"staff", "rg=staff\nwg=staff\n"},
+		{"known", "ru=$ALL\nwu=bob\n"},
+		{"nobodys", "ru=$NONE\nwu=$NONE\n"},
+		{"drop", "ru=alice\nwu=$ALL\n"},
+		{"tv", "name=channels\nru=carol\n"},
+		{"rtsp", "ru=alice\nfilters=rtspout\n"},
 	} {
 		dir := filepath.Join(root, "srv", r.dir)
 		if err := os.MkdirAll(dir, 0o755); err != nil {

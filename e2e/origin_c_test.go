@@ -6,14 +6,23 @@ package e2e
 func origin_c() []line {
 	return []line{
 		// origin_c_limits_test.go
-		{51, testConnectionLimits, false}, {52, testClientErrors, false}, {53, testIdleClose, false}, {54, testCloseEach, false},
+		{51, testConnectionLimits, false},
+		{52, testClientErrors, false},
+		{53, testIdleClose, false},
+		{54, testCloseEach, false},
 		// origin_c_cors_test.go
-		{55, testOriginCORS, false}, {56, testPreflight, false}, {57, testOptionsAllow, false}, {58, testUnknownMethods, false},
+		{55, testOriginCORS, false},
+		{56, testPreflight, false},
+		{57, testOptionsAllow, false},
+		{58, testUnknownMethods, false},
 		{71, testWriteOnly, false},
 		// origin_c_rights_test.go
-		{59, testOriginRules, false}, {60, testReloadRights, false},
+		{59, testOriginRules, false},
+		{60, testReloadRights, false},
 		// origin_c_secure_test.go
-		{61, testOriginTLS, false}, {62, testH2C, false}, {63, testTwoRoutes, false},
+		{61, testOriginTLS, false},
+		{62, testH2C, false},
+		{63, testTwoRoutes, false},
 		// origin_c_log_test.go
 		{64, testRequestLog, false},
 		// origin_c_script_test.go
@@ -23,6 +32,7 @@ func origin_c() []line {
 		// origin_c_next_test.go
 		{67, testWaitNext, false},
 		// origin_c_options_test.go
-		{73, testSeedOptions, false}, {75, testTextCompressed, false},
+		{73, testSeedOptions, false},
+		{75, testTextCompressed, false},
 	}
 }

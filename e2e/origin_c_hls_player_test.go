@@ -1,0 +1,30 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"testing"
+)
+
+// testLLHLSPlayed: hls.js follows a producer at its pace, part by part, each of which it asks for before it is there.
+func testLLHLSPlayed(t *testing.T) {
+	o := startOrigin(t, "gmem", "--wdir", "gmem", "--max-cache-segs", "20", "--maxp", "50", "--reqlog", "GET")
+	p := newLLHLS(t, o.url+"/live", 60)
+	p.publish(3*segmentParts + 1) // a player wants three target durations before it begins
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.live(ctx) }()
+	playHLS(t, o.url+"/live/live.m3u8", `{ lowLatencyMode: true }`).playsOn(8)
+	o.waiting(2) // the next part, and the playlist that has it
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("the producer has ended with %v", err)
+	}
+	const least = 30 // of the 40 parts of these seconds
+	if n := len(regexp.MustCompile(`GET /live/seg\d+\.\d\.m4s start`).FindAllString(o.proc.Output(), -1)); n < least {
+		t.Errorf("the player has asked for %d parts, want %d at least", n, least)
+	}
+}
