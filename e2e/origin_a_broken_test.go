@@ -18,7 +18,7 @@ import (
 // testBrokenOff: readers of what breaks off are broken off, too, and what has come of it goes; or it stays.
 func testBrokenOff(t *testing.T) {
 	t.Run("delete", func(t *testing.T) {
-		o, dir := startOriginDir(t)
+		o, dir := startOriginDir(t, "--maxp=0")
 		o.put("/old.m4s", "old", 201)
 		o.overEach(func(_ *testing.T, o *originRun) {
 			at := o.own("a.m4s")
@@ -30,7 +30,7 @@ func testBrokenOff(t *testing.T) {
 		wantFiles(t, dir, "old.m4s")
 	})
 	t.Run("keep", func(t *testing.T) {
-		o, dir := startOriginDir(t, "--on-abort=keep")
+		o, dir := startOriginDir(t, "--maxp=0", "--on-abort=keep")
 		o.overEach(func(_ *testing.T, o *originRun) {
 			at := o.own("a.m4s")
 			o.breaksReaders(at)

@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
-
-	"sluice/internal/testkit"
 )
 
 // testManifest: whoever reads a manifest has one version of it, whole, be it replaced meanwhile or while the next one is on its way.
 func testManifest(t *testing.T) {
-	stores(t, nil, func(t *testing.T, o *originRun) {
+	stores(t, []string{"--maxp=0"}, func(t *testing.T, o *originRun) {
 		for _, name := range []string{"live.mpd", "live.m3u8"} {
 			at := o.own(name)
 			first := o.begin(at, "<MPD")
@@ -44,7 +41,7 @@ func version(n, lines int) string { return strings.Repeat(fmt.Sprintf("<version 
 // replacedWhileRead has a slow reader of a long manifest, which is replaced by a short one.
 func (o *originRun) replacedWhileRead(at string) {
 	o.t.Helper()
-	old := version(0, 1_500_000)
+	old := version(0, 800_000)
 	o.put(at, old, 200)
 	f := o.follow(at)
 	f.hears(old[:1000])
@@ -79,19 +76,19 @@ func (o *originRun) replacedOften(at string) {
 // readsVersions reads until it is stopped. Each answer is one version; none is older than the one before.
 func (o *originRun) readsVersions(at string, stop <-chan struct{}) error {
 	last := 0
-	for end := time.Now().Add(testkit.Patience); ; {
+	for {
 		select {
 		case <-stop:
 			return nil
 		default:
 		}
 		a, err := o.try("GET", at, "")
-		if err != nil || a.StatusCode != 200 || time.Now().After(end) {
-			return fmt.Errorf("a reader: %w, %.60q", err, a.body)
+		if err != nil {
+			return fmt.Errorf("a reader: %w", err)
 		}
 		n := 0
-		if _, err := fmt.Sscanf(a.body, "<version %d/>\n", &n); err != nil || n < last || a.body != version(n, 1+n*317%5000) && n > 1 {
-			return fmt.Errorf("a reader has %d bytes that begin with %.60q, and had version %d", len(a.body), a.body, last)
+		if _, err := fmt.Sscanf(a.body, "<version %d/>\n", &n); err != nil || a.StatusCode != 200 || n < last || a.body != version(n, 1+n*317%5000) && n > 1 {
+			return fmt.Errorf("a reader has %d, %d bytes that begin with %.60q, and had version %d", a.StatusCode, len(a.body), a.body, last)
 		}
 		last = n
 	}
