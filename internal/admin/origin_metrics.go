@@ -47,7 +47,7 @@ func originFamilies() []family[report.Origin] {
 			}
 		}},
 
-		{"push_up", gauge, push, "1 if the server has failed at nothing since it last took something.", pushes(func(p report.OriginPush) float64 { return flag(p.Error == "") })},
+		{"push_failing", gauge, push, "1 if the server has failed since it last took something.", pushes(func(p report.OriginPush) float64 { return flag(p.Error != "") })},
 		{"push_objects_total", counter, push, "Objects that were uploaded.", pushes(func(p report.OriginPush) float64 { return float64(p.Objects) })},
 		{"push_sent_bytes_total", counter, push, "Bytes that were sent, also of what was begun anew.", pushes(func(p report.OriginPush) float64 { return float64(p.Bytes) })},
 		{"push_failed_total", counter, push, "Objects that were given up.", pushes(func(p report.OriginPush) float64 { return float64(p.Failed) })},

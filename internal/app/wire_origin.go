@@ -77,14 +77,16 @@ func (w *originWorker) run(ctx context.Context, c *config.Config) error {
 			return err
 		})
 	}
+	said := []any{logs.Listen, w.doors.urls(c)}
 	if l := w.doors.listeners[doorOriginAdmin]; l != nil {
 		cert, err := adminCertificate(c, w.self.log)
 		if err != nil {
 			return err
 		}
 		parts = append(parts, func(context.Context) error { return w.serveAdmin(web, l, cert) })
+		said = append(said, logs.Admin, visit(l.Addr().String(), c.Origin.Admin.TLS))
 	}
-	if err := w.self.ready(logs.Listen, w.doors.urls(c)); err != nil {
+	if err := w.self.ready(said...); err != nil {
 		return err
 	}
 	return w.self.while(ctx, process.Answers{Reload: w.reload}, func(ctx context.Context) error { return process.Together(ctx, parts...) })
