@@ -244,11 +244,12 @@ func (m *modules) gwsUnit() (process.Unit, error) {
 	if err != nil {
 		return u, err
 	}
-	var names []string
-	if names, m.copies, err = m.doors.files(); err != nil {
+	names, files, err := m.doors.files()
+	if err != nil {
 		return u, err
 	}
-	u.Files = append(m.copies, m.pipe[0])
+	m.copies = append(m.copies, files...)
+	u.Files = append(files, m.pipe[0])
 	u.Env = netx.InheritEnv(append(names, doorLifeline))
 	return u, nil
 }
