@@ -19,7 +19,7 @@ import (
 // pages are the texts whose examples are run, most of them the sources of manual pages.
 var pages = []string{
 	"README.md", "docs/sluice.md", "docs/gws.md", "docs/gng.md", "docs/reference.md", "docs/channels.md", "docs/auth.md", "docs/migration.md",
-	"docs/relay.md", "docs/relay-admin.md", "docs/tcprelay.md", "docs/origin.md", "docs/origin-users.md", "docs/origin-script.md",
+	"docs/relay.md", "docs/relay-admin.md", "docs/tcprelay.md", "docs/origin.md", "docs/origin-admin.md", "docs/origin-users.md", "docs/origin-script.md",
 }
 
 // elsewhere are the kinds of examples that are no programs and no configurations of ours,

@@ -35,6 +35,7 @@ func Pages() []Page {
 		{Name: "channels.conf", Section: 5, Source: "channels.md", About: "lists of channels for sluice"},
 		{Name: "sluice.auth", Section: 5, Source: "auth.md", About: "who may watch: tokens, signed URLs, hooks and helpers of sluice"},
 		{Name: "sluice.relay-admin", Section: 5, Source: "relay-admin.md", About: "status, metrics and orders of sluice's relay"},
+		{Name: "sluice.origin-admin", Section: 5, Source: "origin-admin.md", About: "status and metrics of sluice's origin"},
 		{Name: "sluice.rules", Section: 5, Source: "origin-users.md", About: "who may read and write at an origin: rules, users and a hook", Also: []string{"sluice.users"}},
 		{Name: "sluice.script", Section: 5, Source: "origin-script.md", About: "scripts of sluice's origin"},
 		{Name: "sluice.access", Section: 5, Source: "access-log.md", About: "the access log of sluice and gws"},

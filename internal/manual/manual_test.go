@@ -148,7 +148,8 @@ func TestConvert(t *testing.T) {
 		"DESCRIPTION", `Text with code-1, bold, slanted and a link, see sluice.conf(5). .not a request 'nor this: 'a' ~ ^ \ …`,
 		"A SECTION", "a|b the rest", "(one: 1)", "c", "k v-w", "• first goes on", "• second",
 		"Code", "# it's `a` \\ \"b\" ~ ^ -x", ".dot", "indented-1",
-		"SEE ALSO", "sluice(1), gws(1), gng(1), sluice-relay(1), tcprelay(1), sluice.conf(5), channels.conf(5), sluice.auth(5), sluice.relay-admin(5), sluice.access(5)",
+		"SEE ALSO", "sluice(1), gws(1), gng(1), sluice-relay(1), tcprelay(1), sluice-origin(1), sluice.conf(5), channels.conf(5), sluice.auth(5), sluice.relay-admin(5), sluice.origin-admin(5), sluice.rules(5),",
+		"sluice.script(5), sluice.access(5)",
 	}
 	if diff := cmp.Diff(want, rendered(t, page)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
