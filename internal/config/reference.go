@@ -139,8 +139,12 @@ The HTTP live origin serves directories and memory, takes uploads that are read 
 has something to serve, `+"`sluice origin`"+` runs it alone. Keys that GPAC's httpout has mean what they mean there.
 
 `+"```yaml"+`
+channels:
+  news: {source: "udp://239.1.1.1:5000"}
 origin:
   listen: [":8080", "https://:8443"]
+  cert: /etc/tls/a.pem
+  pkey: /etc/tls/a.key
   rdirs: [/srv/live, gmem]
   wdir: /srv/live
   sources: [/ingest/]

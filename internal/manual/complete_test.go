@@ -89,11 +89,13 @@ var statuses = []struct {
 	sure  []int
 }{
 	{
-		"sluice", []string{"gws", "admin", "auth", "httpx", "request", "engine", "endpoint"},
+		"sluice",
+		[]string{"gws", "admin", "auth", "httpx", "request", "engine", "endpoint"},
 		[]int{200, 302, 400, 401, 403, 404, 405, 409, 414, 500, 503, 504},
 	},
 	{
-		"sluice-origin", []string{"origin", "receive", "serve", "live", "creds", "script", "auth", "httpx"},
+		"sluice-origin",
+		[]string{"origin", "receive", "serve", "live", "creds", "script", "auth", "httpx"},
 		[]int{200, 201, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 415, 416, 500, 501, 502, 503, 504, 507},
 	},
 }
