@@ -250,6 +250,28 @@ func TestBodyGoes(t *testing.T) {
 	}
 }
 
+// What others write into a body is there for readers when they are told so, and no sooner.
+func TestGrow(t *testing.T) {
+	body := object.NewMemory(&budget{limit: 1 << 20}, -1)
+	o := object.New(body)
+	r := reader(t, o, 0, -1)
+	if _, err := body.Write([]byte("abcdef")); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ to, want int64 }{{3, 3}, {2, 3}, {5, 5}} {
+		o.Grow(step.to)
+		if size, state := o.Progress(); size != step.want || state != object.Growing {
+			t.Errorf("%d bytes, %v, want %d", size, state, step.want)
+		}
+	}
+	o.End()
+	o.Grow(6)
+	var got bytes.Buffer
+	if _, err := r.Copy(t.Context(), &got, nil); err != nil || got.String() != "abcde" {
+		t.Errorf("%q, %v", got.String(), err)
+	}
+}
+
 // TestAbortedByOthers: anybody may break an object off while its writer writes; the body is not closed under it.
 func TestAbortedByOthers(t *testing.T) {
 	for kind, body := range bodies(t) {

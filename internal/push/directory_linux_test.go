@@ -47,13 +47,6 @@ func createFile(t *testing.T, name string) *os.File {
 	return f
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A file goes out as it is written, and is complete when its writer has closed it; one that is moved into place goes whole, and
 // so does a manifest.
 func TestFilesAsTheyGrow(t *testing.T) {

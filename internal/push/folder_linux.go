@@ -177,7 +177,7 @@ func (f *folder) made(name string) {
 	st, err := f.root.Lstat(name)
 	switch {
 	case err != nil || !st.Mode().IsRegular(): // it has gone, or is a link
-	case links(st) > 1:
+	case otherNames(st):
 		f.tell(store.Event{What: store.Ended, Name: name})
 	case !f.whole && !store.Manifest(name) && len(f.fresh)+f.count() < maxFiles:
 		f.fresh[name] = true

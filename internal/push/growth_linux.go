@@ -77,13 +77,10 @@ func add(sum *maphash.Hash, file *os.File, from, to int64) error {
 	return err
 }
 
-// links is how many names a file has.
-func links(st fs.FileInfo) uint64 {
+// otherNames says whether a file has more than one.
+func otherNames(st fs.FileInfo) bool {
 	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 1
-	}
-	return uint64(sys.Nlink)
+	return ok && sys.Nlink > 1
 }
 
 // beingWritten says whether somebody has a file open for writing: then no lease for reading is given (fcntl(2)). It is asked

@@ -269,6 +269,13 @@ func (p *pushing) reports(t *testing.T, f func(Report) bool) Report {
 	return r
 }
 
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // lines is a log that is looked at.
 type lines struct {
 	mu sync.Mutex

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +77,8 @@ func TestWholeObjects(t *testing.T) {
 // A manifest waits for what was complete before it, and for nothing that grows; of the versions that come meanwhile the last one is sent.
 func TestManifestsComeAfterTheirSegments(t *testing.T) {
 	release := make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(release) })
+	defer goOn()
 	s := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/seg-1.ts" {
 			_, _ = io.Copy(io.Discard, r.Body)
@@ -104,7 +107,7 @@ func TestManifestsComeAfterTheirSegments(t *testing.T) {
 		}
 	default:
 	}
-	close(release)
+	goOn()
 	after(t, s.done, http.MethodPut, "/seg-1.ts")
 	var versions []string
 	for !slices.Contains(versions, "third") {
@@ -217,6 +220,8 @@ func TestStuckServer(t *testing.T) {
 // Who has too much to do gives the oldest up, and says so.
 func TestFullQueue(t *testing.T) {
 	stuck := make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(stuck) })
+	defer goOn()
 	s := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-stuck
@@ -233,7 +238,7 @@ func TestFullQueue(t *testing.T) {
 	if r := p.Report()[0]; r.Failed != 10 || r.Queue != maxQueue {
 		t.Errorf("report %+v", r)
 	}
-	close(stuck)
+	goOn()
 	p.reports(t, func(r Report) bool { return r.Objects == maxQueue+1 && r.Queue == 0 })
 	if names := s.names(); slices.Contains(names, "/seg-5.ts") || !slices.Contains(names, "/seg-11.ts") {
 		t.Errorf("not the oldest ones are missing")
