@@ -63,21 +63,42 @@ func refusalOf(err error) *refusal {
 // linger is how long a client that was refused may go on sending before the connection is closed under it: it is to see the answer.
 const linger = 2 * time.Second
 
+// pause is how long such a client may send nothing: then the answer has come to it, or it does not wait for one.
+const pause = 300 * time.Millisecond
+
 // Refuse answers with what err means to the client: an error of this package or of a store. On HTTP/1 the connection is closed after an
-// answer to a request with a body: what was not read of it is not waited for.
+// answer to a request with a body: what comes of it yet is thrown away, for so long as linger says at most.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	why := refusalOf(err)
-	if r.ProtoMajor == 1 && r.Body != http.NoBody {
+	closes := r.ProtoMajor == 1 && r.Body != http.NoBody
+	if closes {
 		w.Header().Set("Connection", "close")
-		if why.status != http.StatusRequestTimeout {
-			// Nobody can be told that it failed; then net/http waits for the rest as it does.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger))
-		}
 	}
 	if why.header[0] != "" {
 		w.Header().Set(why.header[0], why.header[1])
 	}
 	httpx.Error(w, why.status, why.text)
+	if closes && why.status != http.StatusRequestTimeout {
+		throwAway(w, r)
+	}
+}
+
+// throwAway sends the answer and reads what the client sends yet: a connection that is closed on unread bytes is reset, and the
+// answer with it.
+func throwAway(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	if c.Flush() != nil {
+		return
+	}
+	b := make([]byte, 32<<10)
+	for end := time.Now().Add(linger); time.Now().Before(end); {
+		if c.SetReadDeadline(time.Now().Add(pause)) != nil {
+			return // net/http closes as it does
+		}
+		if _, err := r.Body.Read(b); err != nil {
+			return
+		}
+	}
 }
 
 // Taken answers an upload that was taken: 201, or 200 when it replaced something. path is where it stands for clients, not encoded.
