@@ -30,7 +30,7 @@ func answers(by map[string]uint64) troubles {
 	var list troubles
 	list.addMended("2xx", by["2xx"], "here it is, or it is done")
 	list.addMended("3xx", by["3xx"], "the client has it already, or is sent elsewhere")
-	list.add("4xx", by["4xx"], "not there, not permitted, or not understood")
+	list.addMended("4xx", by["4xx"], "not there, not permitted, or not understood")
 	list.add("5xx", by["5xx"], "the origin, its disk or a channel could not; the log says why")
 	return list
 }
