@@ -92,7 +92,8 @@ func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
 // finish takes a client out of the ring. One whose connection works is told the end
 // in order: our side is shut down, and what it still sends is read away until it
 // closes or drainTime is over (a close with unread input would be a reset, and the
-// client would lose the tail).
+// client would lose the tail). One that is too slow is not: an origin, behind a UNIX
+// socket, is to see that this is no end of the stream (live.NewStream).
 func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 	l.ring.remove(c)
 	c.ch.viewers.remove(c)
@@ -103,7 +104,8 @@ func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 		return
 	}
 	l.conf.Observer.Ended(c.id, c.ch.Tag(), c.tag, c.sent, reason)
-	if reason == channel.ClientGone || unix.Shutdown(c.fd, unix.SHUT_WR) != nil || l.poll.watchInput(c.fd) != nil {
+	lost := reason == channel.ClientGone || reason == channel.ClientSlow || reason == channel.ClientStuck
+	if lost || unix.Shutdown(c.fd, unix.SHUT_WR) != nil || l.poll.watchInput(c.fd) != nil {
 		l.forget(c)
 		return
 	}

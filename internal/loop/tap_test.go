@@ -159,7 +159,7 @@ func TestSlowClients(t *testing.T) {
 	b := newBench(t, history.Limits{Bytes: 1 << 20})
 	defer b.close()
 	skips := b.joinTo(1, b.channel(1), lineup.Skip)
-	b.joinTo(2, b.channel(1), lineup.Disconnect)
+	sent := b.joinTo(2, b.channel(1), lineup.Disconnect)
 	well := b.joinTo(3, b.channel(1), lineup.Disconnect)
 	for range 4 << 20 / (8 * 7 * packetSize) {
 		b.stations[channelEnd(1).Tag()].send(8)
@@ -171,6 +171,9 @@ func TestSlowClients(t *testing.T) {
 	}
 	if o := b.of(2); o.ended != 1 || o.reason != channel.ClientSlow {
 		t.Errorf("the one that is not to skip: %+v", o)
+	}
+	if _, err := unix.Write(sent.fd, []byte{0}); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("what it says: %v; want nobody there, as if the stream had broken off", err)
 	}
 	if _, _, gaps, err := well.stream(); err != nil || gaps != 0 || b.of(3).ended != 0 {
 		t.Errorf("the one that keeps up: %d gaps, %+v, %v", gaps, b.of(3), err)
