@@ -17,7 +17,7 @@ LINT = bin/tools/golangci-lint
 # Packages with tests behind the build tag e2e: they need other programs (make setup).
 E2E = $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -rn1 dirname | sort -u)
 
-.PHONY: help run build check test fuzz bench bench-front bench-relay soak docs install setup fmt lint cross unit e2e clean
+.PHONY: help run build check test fuzz bench bench-front bench-relay bench-origin soak docs install setup fmt lint cross unit e2e clean
 
 help: ## this text
 	@echo "sluice: multicast in, any number of HTTP clients out"
@@ -50,6 +50,9 @@ bench-front: build ## what gws, lists of channels, reports and TLS cost (four mi
 
 bench-relay: setup build ## what the TCP relay costs, beside haproxy and nginx (eight minutes)
 	$(GO) run ./bench -sluice bin/sluice -scenario tcp -runs 7 $(BENCH)
+
+bench-origin: setup build ## what the HTTP origin costs, beside nginx and http.ServeContent (five minutes)
+	$(GO) run ./bench -sluice bin/sluice -scenario origin -runs 7 $(BENCH)
 
 soak: build ## half an hour of churn, loss and restarts, with a verdict
 	$(GO) run ./bench -sluice bin/sluice -scenario soak $(SOAK)

@@ -5,6 +5,7 @@
 //	go run ./bench -scenario relay-200      one of them
 //	go run ./bench -scenario front          the ways in: requests, lists, reports, TLS
 //	go run ./bench -scenario tcp            the TCP relay beside haproxy and nginx
+//	go run ./bench -scenario origin         the HTTP origin beside nginx
 //	go run ./bench -scenario soak           half an hour of trouble, with a verdict
 //	go run ./bench -h                       the options and scenarios
 //
@@ -56,6 +57,8 @@ func main() {
 		spin() // the same
 	case len(args) > 0 && args[0] == wordCopy:
 		err = runCopy(args[1:]) // a signal ends it
+	case len(args) > 0 && args[0] == wordFiles:
+		err = runFiles(args[1:]) // a signal ends it
 	case len(args) > 0 && args[0] == wordHelper:
 		err = runHelper(args[1:]) // the end of its input ends it
 	default:
@@ -124,7 +127,7 @@ func command(ctx context.Context, args []string) error {
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.StringVar(&o.names, "scenario", allName, "scenarios, separated by commas; front and tcp are all that begin so, all the others")
+	flags.StringVar(&o.names, "scenario", allName, "scenarios, separated by commas; front, tcp and origin are all that begin so, all the others")
 	flags.IntVar(&o.clients, "clients", 0, "another number of clients (0 = the scenario's own)")
 	flags.IntVar(&o.runs, "runs", 3, "runs of each contestant; medians are printed")
 	flags.IntVar(&o.seconds, "seconds", 0, "length of each measurement (0 = 8, of the soak 1800, in front the scenario's own)")
@@ -163,6 +166,8 @@ const (
 	allName   = "all" // those of a relayed gigabyte
 	frontName = "front"
 	tcpName   = "tcp" // of the TCP relay
+
+	originName = "origin"
 )
 
 // choose returns the wanted scenarios in their own order.
@@ -184,8 +189,8 @@ func choose(o options) ([]*scenario, error) {
 		chosen = append(chosen, s)
 	}
 	for _, name := range wanted {
-		if name != allName && name != frontName && name != tcpName && !slices.Contains(known, name) {
-			return nil, fmt.Errorf("no scenario %q: want all, front, tcp or some of %s", name, strings.Join(known, ","))
+		if name != allName && name != frontName && name != tcpName && name != originName && !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no scenario %q: want all, front, tcp, origin or some of %s", name, strings.Join(known, ","))
 		}
 	}
 	return chosen, nil
@@ -195,6 +200,8 @@ func choose(o options) ([]*scenario, error) {
 func (s *scenario) wanted(names []string) bool {
 	group := allName
 	switch {
+	case s.cell != nil && s.cell.web:
+		group = originName
 	case s.cell != nil:
 		group = tcpName
 	case s.field != nil:

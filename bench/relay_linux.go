@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// cell is how a scenario of the TCP relay is measured. All contestants are alive at once and
+// cell is how a scenario of the TCP relay, or of the origin, is measured. All contestants are alive at once and
 // are loaded in turn, for a second each: on a machine that is not alone, what is measured in
 // the same few seconds can be compared, and nothing else.
 type cell struct {
@@ -18,6 +18,7 @@ type cell struct {
 	alone       bool // a contestant is started for each run, and ended after it: for memory
 	most        int  // runs at most; 0 = as many as the options say
 	anywhere    bool // load and relay share all cores
+	web         bool // of the origin: there is no back end, and no rig
 }
 
 // tcpScenarios are the cells of `make bench-relay`.
@@ -75,7 +76,7 @@ func tcpScenarios() []*scenario {
 	})
 }
 
-// named gives scenarios of the TCP relay their contestants.
+// named gives scenarios with a cell their contestants.
 func named(all []*scenario) []*scenario {
 	for _, s := range all {
 		s.field = s.cell.contestants
@@ -157,14 +158,17 @@ func streamModule() string {
 	return "modules/" + name
 }
 
-// runCell measures the contestants of a scenario of the TCP relay.
+// runCell measures the contestants of a scenario of the TCP relay, or of the origin.
 func (s *scenario) runCell(ctx context.Context, contestants []contestant, o options, r *results) {
-	rig, err := startRig(tcpBackPort)
-	if err != nil {
-		r.failures["sluice"] = err
-		return
+	var rig *rig
+	if !s.cell.web {
+		var err error
+		if rig, err = startRig(tcpBackPort); err != nil {
+			r.failures["sluice"] = err
+			return
+		}
+		defer rig.Close()
 	}
-	defer rig.Close()
 	if s.cell.anywhere {
 		if err := runOn(loadCore, serverCore); err != nil {
 			r.failures["sluice"] = err
@@ -195,11 +199,11 @@ func (s *scenario) runCell(ctx context.Context, contestants []contestant, o opti
 }
 
 // startRelay starts a contestant and waits until a byte has gone through it and back: some
-// listen before the process that relays is there.
+// listen before the process that relays is there. Without a rig it is no relay.
 func startRelay(ctx context.Context, rig *rig, c contestant) (*server, error) {
 	server, err := c.start(ctx)
-	if err != nil {
-		return nil, err
+	if err != nil || rig == nil {
+		return server, err
 	}
 	g := rig.guests(server.addr, kind{size: 1})
 	defer g.leave()

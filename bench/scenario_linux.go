@@ -30,7 +30,7 @@ type scenario struct {
 	measure  func(*scenario, context.Context, contestant, options) (measured, error)
 	yards    []yard                                          // the first one is the measure
 	field    func(self, sluice string) ([]contestant, error) // who takes part, of the scenarios of front; nil is sluice and the yards
-	cell     *cell                                           // of the TCP relay
+	cell     *cell                                           // of the TCP relay, and of the origin
 	targets  []target
 }
 
@@ -118,7 +118,7 @@ func scenarios() []*scenario {
 			channels: 100, clients: 100, fewer: 10, rate: tv / 8, measure: (*scenario).memory,
 			targets: []target{{figure: channelExtra, limit: 256}},
 		},
-	}, append(frontScenarios(), tcpScenarios()...)...)
+	}, slices.Concat(frontScenarios(), tcpScenarios(), originScenarios())...)
 }
 
 // ethernet is the same scenario with segments as an Ethernet carries them.

@@ -53,6 +53,8 @@ var figures = [...]figure{
 	warmP99, pausedPacket, startTime, offChannel, offClient, offClockP99, offClockMost,
 	tcpCPUPerGB, tcpRate, sessionCPU, sessionRate, tripCPU, tripRate, tripP50, tripP99, sessionMemory, sessionFiles, bareMemory,
 	threadShare, threadBound, threadUneven, refusedEnd, refusedDelay, allDownCPU, idleEndEarliest, idleEndLatest,
+	fileRate, filePerCPU, fileCPU, chunkP50, chunkP95, chunkMost, chunkFirst, chunkEnd,
+	takenP99, middleP99, lastP99, readerMemory, goroutinesLeft, filesLeft, storeMost, floodMemory, floodTaken, floodRefused,
 }
 
 // measured is what one run gave.
