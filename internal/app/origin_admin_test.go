@@ -118,7 +118,9 @@ func TestOriginAdminNumbers(t *testing.T) {
 	}
 	broken, answer := o.upload("/tv/live.mpd")
 	_, _ = io.WriteString(broken, "<MPD")
-	o.shows(func(st report.Origin) bool { return len(st.Objects) == 1 && st.Objects[0].Hidden && st.Objects[0].Size == 4 })
+	o.shows(func(st report.Origin) bool {
+		return len(st.Objects) == 1 && st.Objects[0].Hidden && st.Objects[0].Size == 4
+	})
 	broken.CloseWithError(io.ErrUnexpectedEOF)
 	<-answer
 	o.counts(map[string]float64{"growing": 0, "uploads_aborted_total": 1, "requests_active": 0, "received_bytes_total": 1004})

@@ -15,9 +15,9 @@ type Origin struct {
 	Active      int               `json:"active"`      // requests that are being answered
 	Sent        uint64            `json:"sent"`        // bytes of bodies, as they went out
 	Received    uint64            `json:"received"`    // as they came
-	Refused     uint64            `json:"refused"` // connections beyond a limit
-	Aborted     uint64            `json:"aborted"` // uploads that broke off
-	Waiting     int               `json:"waiting"` // requests that are held until something is there
+	Refused     uint64            `json:"refused"`     // connections beyond a limit
+	Aborted     uint64            `json:"aborted"`     // uploads that broke off
+	Waiting     int               `json:"waiting"`     // requests that are held until something is there
 	Mounts      []OriginMount     `json:"mounts"`
 	Growing     int               `json:"growing"` // objects that are being written
 	Objects     []OriginObject    `json:"objects"` // the oldest of these, MaxOriginList at most
