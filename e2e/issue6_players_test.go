@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -27,8 +28,9 @@ func pushHLS(t *testing.T, base string) *testkit.Proc {
 	return testkit.Start(t, "ffmpeg", append(args, base+"/index.m3u8")...)
 }
 
-// testFFmpegUploads: a segment is read while ffmpeg uploads it, and is then what was read; both kinds of playlists are
-// good for ffmpeg, which plays them; what is too old ffmpeg removes.
+// testFFmpegUploads: a segment is read while ffmpeg uploads it, and is then what was read; playlists are good for
+// ffmpeg, which plays them; what is too old ffmpeg removes. Its reader of DASH goes on asking for ever where a segment is not there yet: dash.js
+// plays that, in TestOrigin/68.
 func testFFmpegUploads(t *testing.T) {
 	o, dir := startOriginDir(t, "--maxp", "50")
 	pushDASH(t, o.url+"/dash")
@@ -39,12 +41,12 @@ func testFFmpegUploads(t *testing.T) {
 		one.t = t
 		one.readWhileUploaded(dir)
 	})
-	for _, manifest := range []string{"/dash/live.mpd", "/dash/master.m3u8", "/hls/index.m3u8"} {
+	for _, manifest := range []string{"/dash/master.m3u8", "/hls/index.m3u8"} {
 		t.Run(manifest, func(t *testing.T) {
 			t.Parallel()
 			one := *o
 			one.t = t
-			one.appears(manifest)
+			one.hasSegments(manifest)
 			plays(t, o.url+manifest)
 		})
 	}
@@ -111,20 +113,24 @@ func testHLS(t *testing.T) {
 			t.Parallel()
 			one := *o
 			one.t = t
-			one.appears(playlist)
-			hasSegments(&one, regexp.MustCompile(`media_0\.m3u8|#EXTINF`), playlist)
+			one.hasSegments(playlist)
 			playHLS(t, o.url+playlist, `{}`).playsOn(10)
 		})
 	}
 }
 
-// hasSegments waits until a playlist has something in it.
-func hasSegments(o *originRun, want *regexp.Regexp, playlist string) {
+// hasSegments waits until a playlist, and each that it names, has segments in it.
+func (o *originRun) hasSegments(playlist string) {
 	o.t.Helper()
+	var text string
 	testkit.Eventually(o.t, func() error {
-		if a := o.ask(http.MethodGet, playlist, ""); !want.MatchString(a.body) {
+		a := o.ask(http.MethodGet, playlist, "")
+		if text = a.body; !strings.Contains(text, "#EXTINF") && !strings.Contains(text, ".m3u8") {
 			return fmt.Errorf("%s reads %s %q", playlist, a.Status, a.body)
 		}
 		return nil
 	})
+	for _, name := range regexp.MustCompile(`\w+\.m3u8`).FindAllString(text, -1) {
+		o.hasSegments(path.Join(path.Dir(playlist), name))
+	}
 }

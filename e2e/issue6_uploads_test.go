@@ -48,6 +48,7 @@ func pushStream(t *testing.T, c clip, url string) *testkit.Proc {
 func testUploadIsChannel(t *testing.T) {
 	viewers := freePort(t)
 	o := startOrigin(t, "--hmode", "source", "--viewers", viewers)
+	o.proc.WaitLine(`engine attached`)
 	pushStream(t, h264, o.url+"/live/cam.ts")
 	url := "http://" + viewers + "/upload/live/cam.ts"
 	v := watch(t, url)

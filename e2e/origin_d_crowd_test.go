@@ -85,8 +85,11 @@ func (o *originRun) readPieces(path, first string, has []sync.WaitGroup) error {
 			want = append([]byte(first), want...)
 		}
 		got := make([]byte, len(want))
-		if _, err := io.ReadFull(resp.Body, got); err != nil || !bytes.Equal(got, want) {
-			return fmt.Errorf("piece %d: not as it was sent (%v)", next, err)
+		if _, err := io.ReadFull(resp.Body, got); err != nil {
+			return fmt.Errorf("piece %d: %w", next, err)
+		}
+		if !bytes.Equal(got, want) {
+			return fmt.Errorf("piece %d: it is not as it was sent", next)
 		}
 		has[next].Done()
 	}
