@@ -70,14 +70,21 @@ func (s *stores) fill(conf *origin.Config, c *config.Config) error {
 		}
 		conf.Write.Store = st
 	}
+	return s.fillPushesLocked(conf, writable, c)
+}
+
+// fillPushesLocked gives pushes of objects their store: those of the memory, and of a directory that is written here, so that
+// what grows is pushed as it does. Any other directory is somebody else's, and is watched.
+func (s *stores) fillPushesLocked(conf *origin.Config, writable map[string]bool, c *config.Config) error {
 	for i, p := range conf.Pushes {
-		if p.Dir == "" && p.Channel == "" {
-			st, err := s.getLocked("", true, c)
-			if err != nil {
-				return err
-			}
-			conf.Pushes[i].Store = st
+		if p.Channel != "" || !writable[p.Dir] {
+			continue
 		}
+		st, err := s.getLocked(p.Dir, true, c)
+		if err != nil {
+			return fmt.Errorf("push %s: %w", p.Name, err)
+		}
+		conf.Pushes[i].Store = st
 	}
 	return nil
 }

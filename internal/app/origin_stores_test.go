@@ -36,9 +36,10 @@ func testStores(t *testing.T) *stores {
 // The same directory is the same store wherever it is named, also when the configuration is read again; so is the memory.
 func TestSameDirectorySameStore(t *testing.T) {
 	dir, s := t.TempDir(), testStores(t)
-	first := origin.Config{Read: []origin.Mount{{Dir: dir}, {}}, Write: &origin.Mount{Dir: dir}, Pushes: []origin.Push{{}, {Channel: "$a"}}}
+	first := origin.Config{Read: []origin.Mount{{Dir: dir}, {}}, Write: &origin.Mount{Dir: dir}, Pushes: []origin.Push{{}, {Channel: "$a"}, {Dir: dir}, {Dir: t.TempDir()}}}
 	filled(t, s, &first)
-	if first.Read[0].Store != first.Write.Store || first.Read[1].Store != first.Pushes[0].Store || first.Pushes[1].Store != nil {
+	if first.Read[0].Store != first.Write.Store || first.Read[1].Store != first.Pushes[0].Store || first.Pushes[1].Store != nil ||
+		first.Pushes[2].Store != first.Write.Store || first.Pushes[3].Store != nil {
 		t.Errorf("stores of %+v", first)
 	}
 	s.keep(&first)

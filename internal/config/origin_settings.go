@@ -134,7 +134,7 @@ func (r *OriginRecord) settings() table {
 // settings binds the keys below a push's name to its fields.
 func (p *OriginPush) settings() table {
 	return table{
-		{"from", word{&p.From}, live, "What is uploaded: $NAME of a channel or a source, as one object; the absolute path of a directory, or gmem. Necessary."},
+		{"from", word{&p.From}, live, "What is uploaded: $NAME of a channel or a source, as one object; the absolute path of a directory, or gmem. Of a directory that clients of this origin upload into, it is what they upload; of any other, what other programs write. Necessary."},
 		{"to", webs(&p.To), live, "Where to: URLs, of a directory what appears in it goes below them. Necessary."},
 		{"post", boolean{&p.Post}, live, "Whether it is POST, not PUT."},
 		{"cte", either{&p.Whole, "false", "true"}, live, "Whether objects are sent as they grow (chunked); else whole, with their length."},

@@ -76,7 +76,7 @@ type Record struct {
 	Again   time.Duration // it is begun anew so long after it has ended; 0 = once
 }
 
-// Push is an upload to other servers, of a mount or a channel: one of Store, Dir and Channel is said.
+// Push is an upload to other servers: of a Store, else of a Channel, else of what other programs write into Dir.
 type Push struct {
 	push.Config
 	Store   store.Store
