@@ -71,7 +71,7 @@ func (r *Reader) Copy(ctx context.Context, w io.Writer, flush func() error) (int
 		size, state := r.object.Progress()
 		switch {
 		case size > r.at:
-			n, err := r.send(w, r.reach(size))
+			n, err := r.send(w, r.at, r.reach(size))
 			r.at += n
 			sent += n
 			if err != nil {
@@ -114,18 +114,18 @@ func (r *Reader) end(size int64) error {
 	return io.ErrUnexpectedEOF
 }
 
-// send writes the bytes from where the reader is up to to, which are there.
-func (r *Reader) send(w io.Writer, to int64) (int64, error) {
+// send writes the bytes from from up to to, which are there.
+func (r *Reader) send(w io.Writer, from, to int64) (int64, error) {
 	o := r.object
 	if s, ok := o.body.(sender); ok {
-		return s.send(w, r.at, to)
+		return s.send(w, from, to)
 	}
 	buffer, _ := o.buffers.Get().(*[pieceSize]byte)
 	if buffer == nil {
 		buffer = new([pieceSize]byte)
 	}
 	var sent int64
-	for at := r.at; at < to; {
+	for at := from; at < to; {
 		piece := buffer[:min(pieceSize, to-at)]
 		if _, err := o.body.ReadAt(piece, at); err != nil {
 			o.buffers.Put(buffer)
@@ -140,6 +140,28 @@ func (r *Reader) send(w io.Writer, to int64) (int64, error) {
 	}
 	o.buffers.Put(buffer)
 	return sent, nil
+}
+
+// Section is the beginning of an object, as far as it is there; it can be read until its Reader is closed. Of one goroutine.
+type Section struct {
+	*io.SectionReader
+	reader *Reader
+}
+
+// Section makes one of size bytes, which are there.
+func (r *Reader) Section(size int64) *Section {
+	return &Section{io.NewSectionReader(r, 0, size), r}
+}
+
+// WriteRange writes the n bytes from from on to w, from memory without copying them first. It fails as w does, and with
+// io.ErrUnexpectedEOF when the section has less.
+func (s *Section) WriteRange(w io.Writer, from, n int64) (int64, error) {
+	to := min(from+n, s.Size())
+	sent, err := s.reader.send(w, from, to)
+	if err == nil && sent < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return sent, err
 }
 
 func (o *Object) reason() error {

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -43,7 +42,7 @@ func (a *answer) growing(o *object.Object) error {
 		a.refuse(http.StatusNotFound, "the object was broken off by its writer")
 		return nil
 	case was == object.Complete:
-		return a.complete(io.NewSectionReader(hold, 0, size), size)
+		return a.complete(hold.Section(size), size)
 	case len(spans) == 1 && spans[0].closed():
 		a.section(hold, spans[0])
 	default:
@@ -81,10 +80,10 @@ func (a *answer) takesOpen() bool {
 }
 
 // section sends a closed range of an object that has it, but is not complete.
-func (a *answer) section(content io.ReaderAt, s span) {
+func (a *answer) section(content *object.Reader, s span) {
 	kind := a.prepare()
 	l := concatenated([]piece{{from: s.first, n: s.last - s.first + 1}}, "*", kind)
-	a.send(io.NewSectionReader(content, 0, s.last+1), l)
+	a.send(content.Section(s.last+1), l)
 }
 
 // stream sends an object as it comes: all of it, or from the beginning of an open range. Of size bytes it is known that they are there.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"sluice/internal/object"
 )
 
 // layout is an answer of known length: what of an object it has, in which order, and what stands between.
@@ -96,7 +98,8 @@ func (l layout) writeHeader(w http.ResponseWriter) {
 	w.WriteHeader(l.status)
 }
 
-// writeBody writes the pieces of content; io.EOF when that has become shorter. What is a file goes through io.ReaderFrom.
+// writeBody writes the pieces of content; io.EOF or io.ErrUnexpectedEOF when that has become shorter. What is a file goes through io.ReaderFrom,
+// what is in memory is not copied.
 func (l layout) writeBody(w io.Writer, content io.ReadSeeker) error {
 	for _, p := range l.pieces {
 		if p.head != "" {
@@ -104,13 +107,23 @@ func (l layout) writeBody(w io.Writer, content io.ReadSeeker) error {
 				return err
 			}
 		}
-		if _, err := content.Seek(p.from, io.SeekStart); err != nil {
-			return err
-		}
-		if _, err := io.CopyN(w, content, p.n); err != nil {
+		if err := p.write(w, content); err != nil {
 			return err
 		}
 	}
 	_, err := io.WriteString(w, l.tail)
+	return err
+}
+
+// write writes the bytes of a piece.
+func (p piece) write(w io.Writer, content io.ReadSeeker) error {
+	if section, ok := content.(*object.Section); ok {
+		_, err := section.WriteRange(w, p.from, p.n)
+		return err
+	}
+	if _, err := content.Seek(p.from, io.SeekStart); err != nil {
+		return err
+	}
+	_, err := io.CopyN(w, content, p.n)
 	return err
 }

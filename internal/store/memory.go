@@ -92,7 +92,7 @@ func (m *memory) open(name string) (*Item, error) {
 	}
 	return &Item{
 		Info:    e.Info,
-		Content: io.NewSectionReader(hold, 0, e.Size),
+		Content: hold.Section(e.Size),
 		closer:  func() error { hold.Close(); return nil },
 	}, nil
 }

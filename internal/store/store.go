@@ -46,7 +46,7 @@ type Info struct {
 type Item struct {
 	Info
 	Object  *object.Object // nil = complete
-	Content io.ReadSeeker  // of a directory an *os.File, so that it is sent without being copied
+	Content io.ReadSeeker  // of a directory an *os.File, in memory an *object.Section, so that it is sent without being copied
 	closer  func() error
 }
 
