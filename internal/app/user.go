@@ -79,7 +79,7 @@ is. Passwords stay as GPAC has them, as SHA-256, until they are set anew.`,
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d users added to %s\n", n, args[1])
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d added\n", args[1], n)
 		return err
 	}
 	return cmd

@@ -59,7 +59,7 @@ func TestUserImport(t *testing.T) {
 	dir := t.TempDir()
 	theirs, ours := filepath.Join(dir, "users.cfg"), filepath.Join(dir, "users")
 	write(t, theirs, "[alice]\npassword="+strings.Repeat("0", 64)+"\nsalt="+strings.Repeat("0", 32)+"\n")
-	if out, err := userCommand(t, "", "import", theirs, ours); err != nil || !strings.Contains(out, "1 users added") {
+	if out, err := userCommand(t, "", "import", theirs, ours); err != nil || !strings.Contains(out, ": 1 added") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if out, err := userCommand(t, "", "import", ours, theirs); err == nil {

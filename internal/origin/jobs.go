@@ -76,21 +76,22 @@ const (
 	maxPause   = 30 * time.Second
 )
 
-// keepRecord records until the channel has ended in order. What fails is begun anew: the channel, or the disk, may come back.
+// keepRecord records until the channel has ended in order. What fails is begun anew: the channel, or the disk, may come back; only
+// what fails twice in a row is told, since at the start engines come a moment later.
 func (o *Origin) keepRecord(ctx context.Context, r record) {
-	pause, told := firstPause, ""
+	pause, told, failed := firstPause, "", 0
 	for {
 		began := time.Now()
 		err := live.Record(ctx, o.opts.Channels, r.Channel, r.st, r.name, r.Again)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if err.Error() != told {
+		if time.Since(began) > maxPause {
+			pause, failed = firstPause, 0
+		}
+		if failed++; failed > 1 && err.Error() != told {
 			told = err.Error()
 			o.log.Warn("record failed, it is tried again", logs.File, r.name, logs.Channel, r.Channel, logs.Error, err)
-		}
-		if time.Since(began) > maxPause {
-			pause = firstPause
 		}
 		if !sleep(ctx, pause) {
 			return
