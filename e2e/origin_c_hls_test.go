@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -57,9 +58,11 @@ func (o *originRun) asks(path string) *heldRequest {
 	return q
 }
 
-// fetch asks for a path, until the test ends; any goroutine may.
+// fetch asks for a path; any goroutine may.
 func (o *originRun) fetch(path string) (reply, error) {
-	req, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, o.url+path, nil)
+	ctx, cancel := context.WithTimeout(o.t.Context(), testkit.Patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url+path, nil)
 	if err != nil {
 		return reply{}, err
 	}

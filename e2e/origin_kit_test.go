@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -138,7 +139,9 @@ func (o *originRun) try(method, path, body string, header ...string) (reply, err
 	if body != "" {
 		from = strings.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(o.t.Context(), method, o.url+path, from)
+	ctx, cancel := context.WithTimeout(o.t.Context(), testkit.Patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, o.url+path, from)
 	if err != nil {
 		return reply{}, err
 	}
