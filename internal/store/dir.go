@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// NewDir opens a store in a directory. What uploads of a process that was killed have left is removed (Writable only), in the
+// NewDir opens a store in a directory; one that is Writable and cannot be written is an error. What uploads of a process that was killed have left is removed (Writable only), in the
 // background: a large directory takes a while. Retention counts what was there before from the moment on that a segment
 // of the same representation comes, as older than that; so what nobody continues stays.
 func NewDir(c DirConfig) (Store, error) {
@@ -35,6 +35,9 @@ func NewDir(c DirConfig) (Store, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &disk{root: root, dir: dir, id: rand.Text()[:8], types: newTypes(), cancel: cancel}
 	if c.Writable {
+		if err := d.tryWriting(); err != nil {
+			return nil, errors.Join(fmt.Errorf("write in %s: %w", c.Path, err), d.close())
+		}
 		d.sweeping.Go(func() { d.sweep(ctx) })
 	}
 	return newKeeper(d, c.Writable, newRetention(c.Retention, false)), nil
@@ -52,6 +55,19 @@ type disk struct {
 
 	mu     sync.Mutex // guards stamps
 	stamps stamps
+}
+
+// tryWriting says what keeps files from being made. A disk that is full may have room later.
+func (d *disk) tryWriting() error {
+	name := leftover + d.id
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	switch {
+	case errors.Is(meaning(err), ErrFull):
+		return nil
+	case err != nil:
+		return cause(err)
+	}
+	return errors.Join(f.Close(), d.root.Remove(name))
 }
 
 func (d *disk) open(name string) (*Item, error) {

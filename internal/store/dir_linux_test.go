@@ -62,3 +62,12 @@ func TestDenied(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// A directory that cannot be written is told of when it is opened, by its name; who only reads it does not mind.
+func TestDirThatCannotBeWritten(t *testing.T) {
+	const dir = "/proc/self/task"
+	if _, err := store.NewDir(store.DirConfig{Path: dir, Writable: true}); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("%v, want one that names %s", err, dir)
+	}
+	openDir(t, store.DirConfig{Path: dir})
+}
