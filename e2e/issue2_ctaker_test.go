@@ -82,6 +82,8 @@ func (k *taker) head() error {
 	}
 	if err != nil {
 		k.conn.Close()
+	} else if len(resp.TransferEncoding) > 0 { // as an origin answers
+		k.stream = bufio.NewReader(resp.Body)
 	}
 	_ = k.conn.SetReadDeadline(time.Time{})
 	return err

@@ -17,5 +17,17 @@ func origin_b() []line {
 		{40, testUploadOutside, false},
 		// origin_b_ingest_test.go
 		{41, testIngest, false},
+		// origin_b_channels_test.go
+		{42, testSource, false},
+		{48, testICE, false},
+		{72, testFileSink, false},
+		// origin_b_sinks_test.go
+		{43, testSinkBegins, false},
+		{44, testSinkReply, false},
+		{45, testSinkLate, false},
+		{46, testSinkSlow, false},
+		{47, testSinkEnds, false},
+		// origin_b_keep_test.go
+		{49, testRetention, false},
 	}
 }
