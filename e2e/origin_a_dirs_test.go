@@ -192,8 +192,15 @@ func testOutside(t *testing.T) {
 	folder(t, base, "secret", "out/secret", "root/in/file", "root/sub/file")
 	root := filepath.Join(base, "root")
 	for _, l := range [][2]string{
-		{"../secret", "link"}, {base + "/secret", "absolute"}, {"../out", "dir"}, {"..", "up"}, {"/", "top"}, {"in", "fine"}, {"loop", "loop"},
-		{"../root/in/file", "by-way-of"}, {base + "/root/in/file", "by-itself"},
+		{"../secret", "link"},
+		{base + "/secret", "absolute"},
+		{"../out", "dir"},
+		{"..", "up"},
+		{"/", "top"},
+		{"in", "fine"},
+		{"loop", "loop"},
+		{"../root/in/file", "by-way-of"},
+		{base + "/root/in/file", "by-itself"},
 	} {
 		if err := os.Symlink(l[0], filepath.Join(root, l[1])); err != nil {
 			t.Fatal(err)

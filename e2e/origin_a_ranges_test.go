@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -150,7 +151,7 @@ func wantParts(t *testing.T, a reply, want ...string) {
 	var got []string
 	for parts := multipart.NewReader(strings.NewReader(a.body), parameters["boundary"]); ; {
 		p, err := parts.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
