@@ -93,6 +93,8 @@ func packageOf(program string) string {
 		return "dnsmasq-base"
 	case "htpasswd":
 		return "apache2-utils"
+	case "h2load":
+		return "nghttp2-client"
 	}
 	return program
 }
