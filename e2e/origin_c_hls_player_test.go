@@ -20,7 +20,7 @@ func testLLHLSPlayed(t *testing.T) {
 	end := playHLS(t, o.url+"/live/live.m3u8", `{ lowLatencyMode: true }`).until("8 seconds",
 		func(now playing) bool { return now.Played >= 8 }, func(playing) {})
 	t.Logf("%d pictures, %d stalls, latency %.2f s", end.Pictures, end.Stalls, end.Latency) // three parts of 0.2 s are what it holds back
-	o.waiting(1) // it waits for the playlist that has the next part
+	o.waiting(1)                                                                            // it waits for the playlist that has the next part
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("the producer has ended with %v", err)
