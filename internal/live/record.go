@@ -11,7 +11,8 @@ import (
 
 // Record writes a channel into an object of a store, which grows meanwhile and is complete when the channel, or ctx, has ended. Then it
 // begins anew after again, if that is positive, in place of what is there; else it returns nil, as it does when ctx has ended. A channel that
-// cannot be had or breaks off, and a store that does not take it, are errors; the object is broken off then.
+// cannot be had or breaks off, and a store that does not take it, are errors; the object is broken off for its readers then, and what was
+// written stays until something takes its place.
 func Record(ctx context.Context, c Channels, channel string, st store.Store, name string, again time.Duration) error {
 	for {
 		err := recordOnce(ctx, c, channel, st, name)
@@ -36,7 +37,7 @@ func recordOnce(ctx context.Context, c Channels, channel string, st store.Store,
 	}
 	defer s.Close()
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	u, err := st.Create(name, store.Create{Type: s.Type, Size: -1})
+	u, err := st.Create(name, store.Create{Type: s.Type, Size: -1, Keep: true})
 	if err != nil {
 		return fmt.Errorf("record %s: begin %s: %w", channel, name, err)
 	}

@@ -92,8 +92,10 @@ func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
 // finish takes a client out of the ring. One whose connection works is told the end
 // in order: our side is shut down, and what it still sends is read away until it
 // closes or drainTime is over (a close with unread input would be a reset, and the
-// client would lose the tail). One that is too slow is not: an origin, behind a UNIX
-// socket, is to see that this is no end of the stream (live.NewStream).
+// client would lose the tail). One that is too slow is not, nor an origin, behind a UNIX
+// socket, whose source broke off: it is to see that this is no end of the stream
+// (live.NewStream). An origin takes the tail as slowly as its own client does, and as
+// long as we stay it knows that there was all of it.
 func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 	l.ring.remove(c)
 	c.ch.viewers.remove(c)
@@ -104,14 +106,26 @@ func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 		return
 	}
 	l.conf.Observer.Ended(c.id, c.ch.Tag(), c.tag, c.sent, reason)
-	lost := reason == channel.ClientGone || reason == channel.ClientSlow || reason == channel.ClientStuck
+	local := isLocal(c.fd)
+	lost := reason == channel.ClientGone || reason == channel.ClientSlow || reason == channel.ClientStuck ||
+		local && reason == channel.SourceFailed
 	if lost || unix.Shutdown(c.fd, unix.SHUT_WR) != nil || l.poll.watchInput(c.fd) != nil {
 		l.forget(c)
 		return
 	}
 	c.leaveBy = now + drainTime
+	if local && reason == channel.SourceEnded {
+		c.leaveBy = now + tailTime
+	}
 	c.pre = nil
 	l.leaving.add(c)
+}
+
+// isLocal says whether a socket is one of this machine (UNIX).
+func isLocal(fd int) bool {
+	at, err := unix.Getsockname(fd)
+	_, local := at.(*unix.SockaddrUnix)
+	return err == nil && local
 }
 
 // finishViewers finishes all that are left of a channel.

@@ -29,6 +29,9 @@ const (
 	housekeeping = 100 * time.Millisecond
 	// drainTime is how long a client that gets no more may take to close its side.
 	drainTime = 2 * time.Second
+	// tailTime is how long one on this machine may take to read the tail of what has ended:
+	// what its socket holds, for a client of its own that is slow.
+	tailTime = 10 * time.Minute
 	// sharedFrom is how many clients a channel has at least whose history stands in
 	// files; see docs/decisions/005.
 	sharedFrom = 200
