@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,15 +127,20 @@ func anyOf(st store.Store, names []string) bool {
 	return false
 }
 
+// maxBase bounds the names of segments without their directories, in bytes: what is longer is in no directory, and each of its numbers
+// would be tried.
+const maxBase = 255
+
 // neighbours are the names that the segments before and after one may have: with as many digits in their number as it has, or with as
 // many as are needed.
 func neighbours(name string) (before, after []string) {
+	dir, base := path.Split(name)
 	representation, number, ok := store.Representation(name)
-	if !ok {
+	if !ok || len(base) > maxBase {
 		return nil, nil
 	}
-	for _, run := range digitRuns(name) {
-		front, text, back := name[:run[0]], name[run[0]:run[1]], name[run[1]:]
+	for _, run := range digitRuns(base) {
+		front, text, back := dir+base[:run[0]], base[run[0]:run[1]], base[run[1]:]
 		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n != number {
 			continue
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/internal/store"
 )
 
 // llhls is a playlist of so many complete segments and parts of the next one, which announces the part after them. It lasts as long as
@@ -127,6 +129,35 @@ func TestHintedPart(t *testing.T) {
 }
 
 // TestWaitNext: the segment after the newest is held, no other (67).
+// unopened is a store in which nothing can be opened, as when the process has no descriptors left.
+type unopened struct{ store.Store }
+
+func (unopened) Open(string) (*store.Item, error) { return nil, store.ErrDenied }
+
+// TestShutPlaylist: a playlist that is there and cannot be opened is not looked at again and again.
+func TestShutPlaylist(t *testing.T) {
+	m := memory(t)
+	put(t, m.Store, "a.m3u8", llhls(4, 3, 2))
+	m.Store = unopened{m.Store}
+	r := start(t, Config{Read: []Mount{m}}, nil)
+	if res, _ := r.ask("GET /a.m3u8?_HLS_msn=3"); res.StatusCode != http.StatusInternalServerError {
+		t.Errorf("%d", res.StatusCode)
+	}
+	if s := r.site.Load().shelves[m.Store]; len(s.known) > 0 {
+		t.Error("it takes room")
+	}
+}
+
+// TestLongNames: who asks for names that no directory has, of numbers without end, is answered at once.
+func TestLongNames(t *testing.T) {
+	if before, after := neighbours("live/" + strings.Repeat("1a", 14_000) + "1.m4s"); len(before)+len(after) > 0 {
+		t.Errorf("%d and %d neighbours", len(before), len(after))
+	}
+	if before, _ := neighbours(strings.Repeat("1/", 14_000) + "seg-1.m4s"); len(before) != 1 {
+		t.Errorf("%d neighbours in a deep directory", len(before))
+	}
+}
+
 func TestWaitNext(t *testing.T) {
 	m := memory(t)
 	r := start(t, Config{Read: []Mount{m}, WaitNext: time.Hour}, nil)

@@ -32,11 +32,12 @@ type shelf struct {
 type playlist struct {
 	gone chan struct{} // closed when there is another, or none
 
-	once  sync.Once // sets what follows
-	tag   string    // of the object; "" = it could not be opened
-	is    hls.Playlist
-	hints map[string]bool // names in the store that it announces
-	err   error
+	once   sync.Once // sets what follows
+	closed bool      // it could not be opened
+	tag    string    // of the object; "" = it grows
+	is     hls.Playlist
+	hints  map[string]bool // names in the store that it announces
+	err    error
 }
 
 // newShelf makes the shelf of st, and has also told what happens there.
@@ -97,6 +98,9 @@ func (s *shelf) playlist(name string) (*playlist, error) {
 		}
 		s.read(p, name)
 		info, err := s.st.Stat(name)
+		if err == nil && p.closed {
+			err = p.err
+		}
 		if err != nil {
 			s.exchange(name, false) // names that are asked for take no room
 			return nil, err
@@ -113,7 +117,7 @@ func (s *shelf) read(p *playlist, name string) {
 	p.once.Do(func() {
 		it, err := s.st.Open(name)
 		if err != nil {
-			p.err = err
+			p.closed, p.err = true, err
 			return
 		}
 		defer it.Close()
