@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sluice/internal/live"
 	"sluice/internal/script"
@@ -358,5 +359,27 @@ func TestScript(t *testing.T) {
 	}
 	if res, _ := r.ask("GET /d/a"); res.StatusCode != 418 {
 		t.Errorf("after a reload that failed: %d", res.StatusCode)
+	}
+}
+
+// TestScriptUpload: what is uploaded to a script is bounded in time and in length, as what is stored.
+func TestScriptUpload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hook.js")
+	text := `httpout.on_request = function(req) { req.reply = 200; req.write = function(b) {}; req.send(); };`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Config{Script: &script.Config{File: file}, MaxSize: 10, Stall: 100 * time.Millisecond}, nil)
+	for body, want := range map[string]int{"": 200, "0123456789": 200, "0123456789x": 413} {
+		if res := r.upload("PUT /a", body); res.StatusCode != want {
+			t.Errorf("%q: %d, want %d", body, res.StatusCode, want)
+		}
+	}
+	c := r.dial().say("PUT /a", "Content-Length: 10")
+	if _, err := io.WriteString(c, "half"); err != nil {
+		t.Fatal(err)
+	}
+	if res := c.hear("PUT"); res.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("one that stands still: %d", res.StatusCode)
 	}
 }

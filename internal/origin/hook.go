@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"sluice/internal/logs"
+	"sluice/internal/receive"
 	"sluice/internal/script"
 )
 
@@ -34,6 +35,7 @@ func (v *visit) obey(to target, denied *refusal, x *script.Exchange) *refusal {
 	a := &x.Answer
 	switch {
 	case a.Streamed:
+		v.boundBody()
 		err := x.Serve(v.w, v.r)
 		if _, unanswered := errors.AsType[*script.Error](err); unanswered {
 			return scriptRefusal(err)
@@ -57,6 +59,21 @@ func (v *visit) obey(to target, denied *refusal, x *script.Exchange) *refusal {
 		return v.serveFile(a.File)
 	}
 	return v.answer(to)
+}
+
+// boundBody has what is uploaded to a script be no longer, and come no slower, than what is stored.
+func (v *visit) boundBody() {
+	if v.r.Body == http.NoBody {
+		return
+	}
+	body := receive.Patient(v.w, v.r.Body, v.site.conf.Stall)
+	v.r.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, v.r.Body}
+	if most := v.site.conf.MaxSize; most > 0 {
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, most)
+	}
 }
 
 // scripted answers with what the script has written.
@@ -87,9 +104,12 @@ func (v *visit) serveFile(file string) *refusal {
 
 // scriptRefusal answers for a script that could not answer.
 func scriptRefusal(err error) *refusal {
-	status := http.StatusInternalServerError
+	status, text := http.StatusInternalServerError, "the script of this server has failed"
 	if e := (*script.Error)(nil); errors.As(err, &e) {
 		status = e.Status
 	}
-	return &refusal{status: status, text: "the script of this server has failed", hint: "script: " + err.Error()}
+	if status < http.StatusInternalServerError {
+		text = "this upload is not taken: it broke off, stood still or is too long"
+	}
+	return &refusal{status: status, text: text, hint: "script: " + err.Error()}
 }

@@ -165,6 +165,8 @@ func (v *visit) judge(to target) (no *refusal, code int) {
 		}, verdict.Status
 	case http.StatusForbidden:
 		return &refusal{status: verdict.Status, text: "this is not for you", hint: verdict.Reason}, verdict.Status
+	case http.StatusServiceUnavailable:
+		return &refusal{status: verdict.Status, text: "too many ask at once, please try again", hint: verdict.Reason}, http.StatusUnauthorized
 	default:
 		return &refusal{status: verdict.Status, text: "these credentials cannot be read", hint: verdict.Reason}, http.StatusUnauthorized
 	}

@@ -88,6 +88,12 @@ func contentType(r *http.Request) string {
 // gzip by its head and tail. Beyond it there is nothing in it.
 func codedLimit(limit int64) int64 { return limit + limit>>10 + 1<<10 }
 
+// Patient is the body of an upload that somebody else takes: a Read that gets nothing for stall, or an eighth longer, fails with
+// os.ErrDeadlineExceeded; 0 = never.
+func Patient(w http.ResponseWriter, body io.Reader, stall time.Duration) io.Reader {
+	return &patient{body: body, rc: http.NewResponseController(w), stall: stall}
+}
+
 // patient is a body whose Read waits no longer than stall, or an eighth longer: the deadline is not renewed each time, since on HTTP/2 that
 // is a message to another goroutine.
 type patient struct {

@@ -88,7 +88,7 @@ func (c Config) withDefaults() Config {
 
 // Error is why there is no answer of the script; nothing has been written yet.
 type Error struct {
-	Status int   // what the client gets: 413, 499 (it is gone), 500, 503 or 504
+	Status int   // what the client gets: 400, 408, 413, 499 (it is gone), 500, 503 or 504
 	Err    error // for the log: one line, no secret
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -170,6 +171,9 @@ func (x *Exchange) take(w http.ResponseWriter, r *http.Request) error {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return &Error{http.StatusRequestEntityTooLarge, err}
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return &Error{http.StatusRequestTimeout, fmt.Errorf("the upload: %w", err)}
+		}
 		if err != nil {
 			return &Error{http.StatusBadRequest, fmt.Errorf("the upload broke off: %w", err)}
 		}
@@ -218,13 +222,14 @@ func (p *pace) wait() error {
 		return nil
 	}
 	var delay int64
+	done, total := p.done, max(p.total, 0) // a call that is not waited for any more may yet run
 	err := p.x.call(p.ctx, func() error {
 		f, ok := goja.AssertFunction(p.x.req.Get("throttle"))
 		if !ok {
 			return nil
 		}
 		vm := p.x.engine.vm
-		value, err := f(p.x.req, vm.ToValue(p.done), vm.ToValue(max(p.total, 0)))
+		value, err := f(p.x.req, vm.ToValue(done), vm.ToValue(total))
 		if err == nil {
 			delay = value.ToInteger()
 		}
