@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,22 +23,23 @@ import (
 type stores struct {
 	log *slog.Logger
 
-	mu   sync.Mutex        // guards the following, and all of each shelf
-	open map[string]*shelf // by the directory; "" = memory
-	gone []*shelf          // that are to be closed
-	idle chan struct{}     // room for one: some of gone may be closed
+	mu   sync.Mutex    // guards the following, and all of each shelf
+	open []*shelf      // of a directory there are two while a configuration that writes it is tried
+	gone []*shelf      // that are to be closed
+	idle chan struct{} // room for one: some of gone may be closed
 }
 
 // shelf is a store with what is known of it.
 type shelf struct {
 	store.Store
+	dir      string // "" = memory
 	writable bool
 	writers  int // uploads
 	stop     func()
 }
 
 func newStores(log *slog.Logger) *stores {
-	return &stores{log: log, open: map[string]*shelf{}, idle: make(chan struct{}, 1)}
+	return &stores{log: log, idle: make(chan struct{}, 1)}
 }
 
 // fill gives each place of conf its store. A directory that is only read and cannot be had is left out, with
@@ -114,14 +116,13 @@ func writablePlaces(conf *origin.Config) map[string]bool {
 // getLocked is the store of a directory. One that is open for reading only is opened anew for writing: what is
 // being read stays with its readers.
 func (s *stores) getLocked(dir string, writable bool, c *config.Config) (store.Store, error) {
-	if have := s.open[dir]; have != nil {
-		if have.writable || !writable {
+	for _, have := range s.open {
+		if have.dir == dir && (have.writable || !writable) {
 			return have.Store, nil
 		}
-		s.gone = append(s.gone, have)
 	}
 	retention := c.Origin.Retention
-	one := &shelf{writable: writable}
+	one := &shelf{dir: dir, writable: writable}
 	if dir == "" {
 		one.Store = store.NewMemory(store.MemoryConfig{Limit: c.Origin.Memory, Retention: retention})
 	} else {
@@ -135,7 +136,7 @@ func (s *stores) getLocked(dir string, writable bool, c *config.Config) (store.S
 		one.Store = st
 	}
 	one.stop = one.Watch(func(e store.Event) { s.heard(one, e) })
-	s.open[dir] = one
+	s.open = append(s.open, one)
 	return one.Store, nil
 }
 
@@ -162,7 +163,7 @@ func (s *stores) wakeLocked() {
 	}
 }
 
-// keep is told what holds: what conf does not name is to be closed.
+// keep is told what holds, also when another configuration was tried in vain: what conf does not name is to be closed.
 func (s *stores) keep(conf *origin.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,12 +177,12 @@ func (s *stores) keep(conf *origin.Config) {
 	for _, p := range conf.Pushes {
 		named[p.Store] = true
 	}
-	for dir, one := range s.open {
+	s.open = slices.DeleteFunc(s.open, func(one *shelf) bool {
 		if !named[one.Store] {
-			delete(s.open, dir)
 			s.gone = append(s.gone, one)
 		}
-	}
+		return !named[one.Store]
+	})
 	s.wakeLocked()
 }
 
@@ -204,11 +205,8 @@ func (s *stores) sweep() error {
 // close closes all of them.
 func (s *stores) close() error {
 	s.mu.Lock()
-	all := s.gone
-	for _, one := range s.open {
-		all = append(all, one)
-	}
-	s.open, s.gone = map[string]*shelf{}, nil
+	all := append(s.gone, s.open...)
+	s.open, s.gone = nil, nil
 	s.mu.Unlock()
 	return closeShelves(all)
 }

@@ -101,6 +101,37 @@ func TestReadOnlyBecomesWritable(t *testing.T) {
 	}
 }
 
+// A configuration that is tried in vain leaves the stores of the one that holds: one that it would have written stays open for
+// reading, and what it alone names is closed.
+func TestVainReloadKeepsStores(t *testing.T) {
+	dir, s := t.TempDir(), testStores(t)
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held := origin.Config{Read: []origin.Mount{{Dir: dir}}}
+	filled(t, s, &held)
+	s.keep(&held)
+	tried := origin.Config{Read: []origin.Mount{{Dir: dir}}, Write: &origin.Mount{Dir: dir}}
+	filled(t, s, &tried)
+	s.keep(&held)
+	if err := s.sweep(); err != nil {
+		t.Fatal(err)
+	}
+	it, err := held.Read[0].Store.Open("a")
+	if err != nil {
+		t.Fatalf("what is served cannot be read any more: %v", err)
+	}
+	it.Close()
+	if _, err := tried.Write.Store.Open("a"); err == nil {
+		t.Error("the store of what was tried is not closed")
+	}
+	again := origin.Config{Read: []origin.Mount{{Dir: dir}}}
+	filled(t, s, &again)
+	if again.Read[0].Store != held.Read[0].Store {
+		t.Error("another store after a reload in vain")
+	}
+}
+
 // Section 1.1: a read directory that is missing is made; one that cannot be had is left out, unless something is to be
 // written there (acceptance 72) or there is no other.
 func TestMissingDirectories(t *testing.T) {

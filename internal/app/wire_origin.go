@@ -48,6 +48,7 @@ type originWorker struct {
 	origin *origin.Origin
 
 	held atomic.Pointer[config.Config] // what holds
+	told origin.Config                 // what the origin is told of it; of run, then of reload
 }
 
 func (w *originWorker) run(ctx context.Context, c *config.Config) error {
@@ -62,6 +63,7 @@ func (w *originWorker) run(ctx context.Context, c *config.Config) error {
 	if w.origin, err = origin.New(conf, o); err != nil {
 		return err
 	}
+	w.told = conf
 	web, endWeb := context.WithCancel(context.WithoutCancel(ctx)) // the admin port shows the last request, too
 	defer endWeb()
 	parts := []func(context.Context) error{w.sweep, func(stop context.Context) error {
@@ -186,9 +188,11 @@ func (w *originWorker) reload() {
 		err = w.origin.Reload(conf)
 	}
 	if err != nil {
+		w.stores.keep(&w.told)
 		tellKept(w.self.log, err)
 		return
 	}
+	w.told = conf
 	w.stores.keep(&conf)
 	w.held.Store(&now.conf)
 	w.self.level.Set(now.conf.Log.Level)
