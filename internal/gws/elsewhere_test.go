@@ -106,3 +106,29 @@ func TestNotOursTakesItsTime(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 }
+
+// TestNotOursStalls: who takes nothing of what comes from elsewhere is ended, over HTTP/1 and HTTP/2.
+func TestNotOursStalls(t *testing.T) {
+	failed := make(chan error, 1)
+	conf := Config{Stall: 100 * time.Millisecond, Elsewhere: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		for b := make([]byte, 32<<10); ; {
+			if _, err := w.Write(b); err != nil {
+				failed <- err
+				panic(http.ErrAbortHandler)
+			}
+		}
+	})}
+	h := open(t, conf)
+	h.ask("GET /live.ts HTTP/1.1\r\nHost: h\r\n\r\n")
+	<-failed
+	overTLS(t, conf, func(t *testing.T, h *house, client *http.Client) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+h.addr+"/live.ts", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := <-h.do(client, r)
+		<-failed
+		answer.Body.Close()
+	})
+}
