@@ -51,6 +51,9 @@ func (o *outlet) pass(b []byte, more bool) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return errLate
 	}
+	if err == nil && o.stall > 0 { // a channel may be silent longer than that, before it ends, too
+		err = o.control.SetWriteDeadline(time.Time{})
+	}
 	return err
 }
 
