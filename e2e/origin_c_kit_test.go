@@ -110,7 +110,7 @@ func (w *wire) wants(status int, request string, lines ...string) reply {
 func (w *wire) ends() {
 	w.t.Helper()
 	if n, err := w.r.Read(make([]byte, 1)); n > 0 || err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
-		w.t.Errorf("%d bytes and %v; want the connection closed", n, err)
+		w.t.Fatalf("%d bytes and %v; want the connection closed", n, err)
 	}
 }
 
