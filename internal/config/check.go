@@ -169,8 +169,11 @@ func (c *Config) lines(path string, t table) (lines []Line) {
 		if list, ok := s.value.(List); ok {
 			items = list.Items()
 		}
+		_, private := s.value.(privateHeaders)
 		for i := range items {
-			items[i] = shown(items[i])
+			if items[i] = shown(items[i]); private && i%2 == 1 {
+				items[i] = "-"
+			}
 		}
 		lines = append(lines, Line{path + s.key, strings.Join(items, ", "), c.From(path + s.key)})
 	}
@@ -183,5 +186,5 @@ func shown(s string) string {
 	if strings.Contains(s, "://") {
 		s = uri.Mask(s)
 	}
-	return maskPassphrase(s)
+	return maskSecret(s)
 }

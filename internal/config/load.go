@@ -111,14 +111,14 @@ func mask(list []*Error) {
 	}
 }
 
-func maskLine(text string) string { return maskPassphrase(uri.Mask(text)) }
+func maskLine(text string) string { return maskSecret(uri.Mask(text)) }
 
-var aboutPassphrase = regexp.MustCompile(`(?i)pass\w*\s*[=:]`)
+var aboutSecret = regexp.MustCompile(`(?i)pass\w*\s*[=:]|authorization\W|\b(basic|bearer)\s`)
 
-// maskPassphrase leaves nothing of a text behind the place where a passphrase, however it is
-// misspelt, begins; the name of its file may be seen.
-func maskPassphrase(text string) string {
-	for _, at := range aboutPassphrase.FindAllStringIndex(text, -1) {
+// maskSecret leaves nothing of a text behind the place where a passphrase, however it is
+// misspelt, or the credentials of a header begin; the name of a passphrase's file may be seen.
+func maskSecret(text string) string {
+	for _, at := range aboutSecret.FindAllStringIndex(text, -1) {
 		if name := text[at[0]:at[1]]; name != "passphrase_file=" {
 			return text[:at[1]] + "-"
 		}

@@ -142,7 +142,7 @@ func (p *OriginPush) settings() table {
 		{"timeout", orNever{&p.Timeout}, live, "A failure that lasts longer gives the object up. 0s = none does."},
 		{"tries", count{&p.Tries, 1, maxTries}, live, "How often an object is begun at a server."},
 		{"delete", boolean{&p.Delete}, live, "Whether what is removed here is removed there (DELETE)."},
-		{"headers", headers(&p.Headers), live, "Headers of the requests: names and values in turn."},
+		{"headers", privateHeaders{headers(&p.Headers)}, live, "Headers of the requests: names and values in turn."},
 		{"ca", path{&p.CA}, live, "File of CAs (PEM) that are believed. Empty = the system's."},
 		{"verify", boolean{&p.Verify}, live, "Whether the certificate of the server must be good."},
 	}

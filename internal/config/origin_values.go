@@ -85,10 +85,13 @@ func headers(to *[]string) List {
 	return list[string]{to: to, parse: func(s string) (string, error) { return s, checkHeaderValue(s) }, write: same, what: "names and values"}
 }
 
+// privateHeaders are headers whose values are not shown: to other servers they may be credentials.
+type privateHeaders struct{ List }
+
 // checkHeaderValue permits what a value of a header may be.
 func checkHeaderValue(s string) error {
 	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return fmt.Errorf("bad text %q: a header has printable ASCII only", s)
+		return errors.New("bad text: a header has printable ASCII only")
 	}
 	return nil
 }

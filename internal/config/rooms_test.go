@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +141,8 @@ func put(t *testing.T, path, text string) {
 
 // Credentials are needed to open a source, but not to tell of it.
 func TestCredentialsAreMasked(t *testing.T) {
-	const text = "channels:\n  a: {source: 'http://user:word@tv.example/a?key=1'}\nplaylists: 'https://user:word@tv.example/l?key=1'\n"
+	const text = "channels:\n  a: {source: 'http://user:word@tv.example/a?key=1'}\nplaylists: 'https://user:word@tv.example/l?key=1'\n" +
+		"origin:\n  push: {a: {from: /srv, to: 'http://user:word@tv.example/', headers: [Authorization, Bearer word, X-Key, word]}}\n"
 	c, err := Parse("a.yaml", []byte(text), Run)
 	if err != nil {
 		t.Fatal(err)
@@ -150,13 +152,19 @@ func TestCredentialsAreMasked(t *testing.T) {
 			t.Errorf("%s is shown as %s", l.Key, l.Value)
 		}
 	}
-	if again, err := Parse("b.yaml", c.YAML(), Run); err != nil || again.Channels[0].Source[0] != c.Channels[0].Source[0] || c.Channels[0].Source[0] == (uri.End{}) {
-		t.Errorf("they are lost on the way to a child: %v", err)
+	again, err := Parse("b.yaml", c.YAML(), Run)
+	if err != nil || again.Channels[0].Source[0] != c.Channels[0].Source[0] || c.Channels[0].Source[0] == (uri.End{}) {
+		t.Fatalf("they are lost on the way to a child: %v", err)
+	}
+	if got := again.Origin.PushList[0].Headers; !slices.Equal(got, []string{"Authorization", "Bearer word", "X-Key", "word"}) {
+		t.Errorf("a child gets %q", got)
 	}
 	for name, text := range map[string]string{
 		"a.yaml": "channels:\n  a: {source: 'http://user:word@tv.example:0/a?key=1'}\n",
 		"a.conf": "channels : { a : { source = \"http://user:word@tv.example:0/a?key=1\"; }; };\n",
 		"b.yaml": "playlists: 'http://user:word@tv.example/a?key=1'\nplaylists: x\n",
+		"c.yaml": "origin: {push: {a: {from: /srv, to: 'http://tv.example/', headers: [X-A, b, Authorization, 'Bearer word', X-B]}}}\n",
+		"d.yaml": "origin: {push: {a: {from: /srv, to: 'http://tv.example/', headers: [\n  Authorization,\n  Basic wordé]}}}\n",
 		"b.conf": "playlists = \"http://user:word@tv.example/a?key=1\" ;; x\n",
 	} {
 		_, err := Parse(name, []byte(text), Run)
