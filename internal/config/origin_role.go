@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -39,7 +38,7 @@ func (c *Config) OriginConfig() (origin.Config, error) {
 		}
 	}
 	if o.JS != "" {
-		out.Script = &script.Config{File: o.JS, Workers: o.JSWorkers, Limit: o.JSLimit, Park: o.JSWait, Files: o.mayServe}
+		out.Script = &script.Config{File: o.JS, Workers: o.JSWorkers, Limit: o.JSLimit, Park: o.JSWait}
 	}
 	return out, c.originChannelConfig(&out)
 }
@@ -135,28 +134,6 @@ func (o *OriginPart) mounts() (list []origin.Mount, rules *creds.Rules, err erro
 		}
 	}
 	return list, rules, nil
-}
-
-// mayServe says whether a script may name a file: one that lies in a directory that is read.
-func (o *OriginPart) mayServe(file string) error {
-	list, _, err := o.mounts()
-	if err != nil {
-		return err
-	}
-	real, err := filepath.EvalSymlinks(file)
-	if err != nil {
-		return err
-	}
-	for _, m := range list {
-		dir, err := filepath.EvalSymlinks(m.Dir)
-		if m.Dir == "" || err != nil {
-			continue
-		}
-		if rel, err := filepath.Rel(dir, real); err == nil && filepath.IsLocal(rel) {
-			return nil
-		}
-	}
-	return errors.New("it lies in none of the directories that are read")
 }
 
 // OriginAuth is the part of authorization of the origin.

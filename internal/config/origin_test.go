@@ -263,25 +263,6 @@ func TestOriginRules(t *testing.T) {
 	}
 }
 
-// A script may name files of the directories that are read, and none that a link leads out to.
-func TestScriptFiles(t *testing.T) {
-	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "secret")
-	for _, file := range []string{filepath.Join(dir, "a"), outside} {
-		if err := os.WriteFile(file, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	o := OriginPart{ReadDirs: []string{dir, GMem}}
-	for file, good := range map[string]bool{"a": true, "../" + filepath.Base(dir) + "/a": true, "link": false, "none": false, "../..": false} {
-		if err := o.mayServe(filepath.Join(dir, file)); (err == nil) != good {
-			t.Errorf("%s: %v", file, err)
-		}
-	}
-}
-
 func TestRequestLog(t *testing.T) {
 	for text, want := range map[string]string{"": "", "*": "*", "-*,rec": "-*,REC", "get,DEL, opt": "GET,DELETE,OPTIONS", "GET,GET": "GET"} {
 		var l origin.RequestLog

@@ -305,11 +305,16 @@ func (s *sending) ReadFrom(r io.Reader) (int64, error) {
 func TestScript(t *testing.T) {
 	root := dir(t, map[string]string{"d/a": "x", "d/other": "rewritten"})
 	at := filepath.Join(root, "d")
+	if err := os.Symlink(filepath.Join(root, "hook.js"), filepath.Join(at, "link")); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(root, "hook.js")
 	text := `httpout.on_request = function(req) {
 	req.headers_out.push({name: "X-Auth", value: "" + req.auth_code});
 	if (req.url == "/d/deny") { req.reply = 403; req.body = "not this one"; }
 	if (req.url == "/d/rewrite") req.body = "` + at + `/other";
+	if (req.url == "/d/link") req.body = "` + at + `/link";
+	if (req.url == "/d/none") req.body = "` + at + `/none";
 	if (req.url == "/d/outside") req.body = "/etc/passwd";
 	if (req.url == "/d/throw") throw new Error("oh");
 	req.send();
@@ -331,6 +336,8 @@ func TestScript(t *testing.T) {
 		{"/d/deny", "alice", "200", "not this one", 403},
 		{"/d/rewrite", "alice", "200", "rewritten", 200},
 		{"/d/outside", "alice", "", "", 500},
+		{"/d/link", "alice", "200", "", 404},
+		{"/d/none", "alice", "200", "", 404},
 		{"/d/throw", "alice", "", "", 500},
 	} {
 		var lines []string

@@ -234,11 +234,9 @@ func (o *Origin) addHook(s *site) error {
 	}
 	c := *s.conf.Script
 	c.Log = cmp.Or(c.Log, o.log)
-	if c.Files == nil {
-		c.Files = func(path string) error {
-			_, err := s.placeOfFile(path)
-			return err
-		}
+	c.Files = func(path string) error {
+		_, err := s.placeOfFile(path)
+		return err
 	}
 	var err error
 	if s.hook, err = script.New(c); err != nil {
