@@ -146,9 +146,10 @@ func (u *upload) create(buf []byte, have int, ended error) (replaced bool, err e
 		return false, err
 	}
 	if err := u.copy(to, buf, have, ended); err != nil {
-		to.Abort(err)
-		if u.o.Keep && errors.Is(err, errTooLong) {
-			err = errors.Join(err, u.st.Remove(u.name))
+		if errors.Is(err, errTooLong) {
+			to.Discard(err)
+		} else {
+			to.Abort(err)
 		}
 		return false, err
 	}

@@ -157,7 +157,7 @@ func TestTooLongIsNotRead(t *testing.T) {
 	}
 }
 
-// Acceptance 37: readers of what turns out to be too long see it break, whether or not what breaks off is kept.
+// Acceptance 37: readers of what turns out to be too long see it break, whether or not what breaks off is kept, and what stood there before stays.
 func TestTooLongBreaksReaders(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		stores(t, func(t *testing.T, st store.Store) {
@@ -177,6 +177,15 @@ func TestTooLongBreaksReaders(t *testing.T) {
 			if _, err := st.Stat("seg-1.m4s"); err == nil {
 				t.Error("something stayed")
 			}
+			if status := s.put("/seg-1.m4s", "before"); status != 201 {
+				t.Error(status)
+			}
+			c = s.dial()
+			c.send("PUT /seg-1.m4s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
+			if a := c.answer(); a.StatusCode != 413 {
+				t.Error(a.Status)
+			}
+			want(t, st, "seg-1.m4s", "before")
 		})
 	}
 }

@@ -67,13 +67,15 @@ type Create struct {
 	Size   int64  // what the writer has announced; -1 = nothing. ErrFull may come before the first byte
 }
 
-// Upload is something that is being written. Of one goroutine. End or Abort must be called, once.
+// Upload is something that is being written. Of one goroutine. End, Abort or Discard must be called, once.
 type Upload interface {
 	io.Writer
 	// End puts it in its place. replaced says that there was something.
 	End() (replaced bool, err error)
 	// Abort breaks it off for its readers, too.
 	Abort(why error)
+	// Discard is Abort, whatever Create.Keep says: what stood there before is there.
+	Discard(why error)
 	// Written is how many bytes it has.
 	Written() int64
 }

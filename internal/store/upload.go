@@ -175,14 +175,19 @@ func (u *upload) End() (replaced bool, err error) {
 }
 
 // Abort breaks it off. What cannot be kept is not: its writer has gone, so there is nobody to tell.
-func (u *upload) Abort(why error) {
+func (u *upload) Abort(why error) { u.abort(why, u.w.create.Keep) }
+
+// Discard breaks it off, and nothing of it is kept.
+func (u *upload) Discard(why error) { u.abort(why, false) }
+
+func (u *upload) abort(why error, keep bool) {
 	w := u.w
 	if !u.k.settle(w) {
 		return
 	}
 	w.object.Abort(why)
 	kept := false
-	if w.create.Keep && !w.create.Hidden && u.Written() > 0 {
+	if keep && !w.create.Hidden && u.Written() > 0 {
 		_, err := w.draft.place(w.object)
 		kept = err == nil
 	}
