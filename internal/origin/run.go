@@ -79,6 +79,7 @@ func (o *Origin) Run(stop, kill context.Context) error {
 	life, cancel := context.WithCancel(kill)
 	defer cancel()
 	clients, engines := o.newServer(life, o), o.newServer(life, o.uploads)
+	o.begin()
 	ended := make(chan error, len(o.opts.Doors)+1)
 	for _, d := range o.opts.Doors {
 		o.group.Go(func() { ended <- o.serveDoor(d, clients) })
@@ -88,7 +89,6 @@ func (o *Origin) Run(stop, kill context.Context) error {
 		d.Local = true
 		o.group.Go(func() { ended <- o.serveDoor(d, engines) })
 	}
-	o.begin()
 	var err error
 	select {
 	case <-stop.Done():
@@ -107,12 +107,18 @@ func (o *Origin) Run(stop, kill context.Context) error {
 	return err
 }
 
-// begin starts the jobs.
+// begin starts the jobs. Pushes are to miss nothing of what the first client uploads.
 func (o *Origin) begin() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.begun = true
-	o.exchangeJobsLocked(o.site.Load())
+	s := o.site.Load()
+	o.exchangeJobsLocked(s)
+	o.mu.Unlock()
+	for i, p := range s.pushers {
+		if s.conf.Pushes[i].Channel == "" {
+			<-p.Watching()
+		}
+	}
 }
 
 // serveDoor serves who comes by a door, until the server or the listener is closed.

@@ -18,6 +18,7 @@ func (p *Pusher) Directory(ctx context.Context, path string) error {
 	for {
 		began := time.Now()
 		err := p.directory(ctx, path)
+		p.watch() // if it was not said before
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
@@ -51,7 +52,7 @@ func (p *Pusher) directory(ctx context.Context, path string) error {
 	}
 	defer f.close()
 	r := p.begin(ctx, f)
-	err = f.follow(r.ctx, r.take)
+	err = f.follow(r.ctx, r.take, p.watch)
 	if ended := r.end(); ended != nil {
 		return ended
 	}

@@ -48,13 +48,14 @@ func newFolder(root *os.Root, path string, whole bool) (*folder, error) {
 
 func (f *folder) close() { f.watch.close() }
 
-// follow tells what happens until ctx ends or the directory has gone.
-func (f *folder) follow(ctx context.Context, tell func(store.Event)) error {
+// follow tells what happens until ctx ends or the directory has gone; it says when it misses nothing from then on.
+func (f *folder) follow(ctx context.Context, tell func(store.Event), watching func()) error {
 	f.tell = tell
 	defer f.abort("the directory is not followed any more")
 	if err := f.add(".", 0); err != nil {
 		return err
 	}
+	watching()
 	return f.watch.read(ctx, f.happened)
 }
 

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"sluice/internal/logs"
@@ -62,9 +63,11 @@ type Report struct {
 
 // Pusher pushes. One of Objects, Directory and Stream does all the work, one at a time.
 type Pusher struct {
-	conf    Config
-	servers []*server
-	log     *slog.Logger
+	conf     Config
+	servers  []*server
+	log      *slog.Logger
+	watches  sync.Once // closes watching
+	watching chan struct{}
 }
 
 // New makes a Pusher, or says what is wrong with c.
@@ -87,7 +90,7 @@ func New(c Config) (*Pusher, error) {
 	if err := checkHeader(c.Header); err != nil {
 		return nil, err
 	}
-	p := &Pusher{conf: c, log: c.Log.With(logs.Push, c.Name)}
+	p := &Pusher{conf: c, log: c.Log.With(logs.Push, c.Name), watching: make(chan struct{})}
 	for _, to := range c.To {
 		s, err := newServer(&p.conf, to, p.log)
 		if err != nil {
@@ -108,10 +111,16 @@ func (p *Pusher) Objects(ctx context.Context, st store.Store) error {
 		}
 		r.take(ev)
 	})
+	p.watch()
 	<-r.ctx.Done()
 	stop()
 	return r.end()
 }
+
+// Watching is closed when nothing is missed of what happens from then on, or when Directory has found that it cannot watch.
+func (p *Pusher) Watching() <-chan struct{} { return p.watching }
+
+func (p *Pusher) watch() { p.watches.Do(func() { close(p.watching) }) }
 
 // seenGrowing says whether an object grows for all to see.
 func seenGrowing(st store.Store, name string) bool {
