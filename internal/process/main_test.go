@@ -70,6 +70,8 @@ func playChild(args []string) int {
 		return beDaemon(args[1], args[2])
 	case "switch": // goes on as another user
 		return beUser(args[1], args[2])
+	case "secret": // asks for one at the terminal that is its standard input
+		_, _ = ReadSecret(os.Stdin, os.Stdout, "up\n")
 	case "pid": // holds a pid file
 		l, err := WritePID(args[2])
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,10 +27,35 @@ func ReadSecret(in *os.File, out io.Writer, prompt string) (string, error) {
 	if err := unix.IoctlSetTermios(int(in.Fd()), termiosSet, &quiet); err != nil {
 		return "", fmt.Errorf("terminal: %w", err)
 	}
+	restore := func() error {
+		fmt.Fprintln(out)
+		return unix.IoctlSetTermios(int(in.Fd()), termiosSet, was)
+	}
+	defer onSignal(func() { _ = restore() })() // the process ends
 	fmt.Fprint(out, prompt)
 	line, err := readLine(in)
-	fmt.Fprintln(out)
-	return line, errors.Join(err, unix.IoctlSetTermios(int(in.Fd()), termiosSet, was))
+	return line, errors.Join(err, restore())
+}
+
+// onSignal calls f before a signal ends the process, until the function that it returns is called.
+func onSignal(f func()) (stop func()) {
+	signals, ended, over := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+	go func() {
+		defer close(over)
+		select {
+		case s := <-signals:
+			f()
+			signal.Reset(s)
+			_ = unix.Kill(os.Getpid(), s.(unix.Signal))
+		case <-ended:
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(ended)
+		<-over
+	}
 }
 
 func readLine(in io.Reader) (string, error) {
