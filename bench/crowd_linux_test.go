@@ -187,12 +187,14 @@ func TestChoose(t *testing.T) {
 	if err != nil || len(chosen) != 2 || chosen[0].name != "relay-200" || chosen[1].clients != 700 {
 		t.Errorf("got %v, %v", chosen, err)
 	}
-	all, err := choose(options{names: "all"})
-	front, err2 := choose(options{names: "front"})
-	tcp, err3 := choose(options{names: "tcp"})
-	if err != nil || err2 != nil || err3 != nil || len(all)+len(front)+len(tcp) != len(scenarios()) ||
-		len(front) != len(frontScenarios()) || len(tcp) != len(tcpScenarios()) {
-		t.Errorf("all: %d scenarios, %v; front: %d, %v; tcp: %d, %v", len(all), err, len(front), err2, len(tcp), err3)
+	groups := map[string]int{
+		frontName: len(frontScenarios()), tcpName: len(tcpScenarios()), originName: len(originScenarios()),
+	}
+	groups[allName] = len(scenarios()) - groups[frontName] - groups[tcpName] - groups[originName]
+	for name, want := range groups {
+		if of, err := choose(options{names: name}); err != nil || len(of) != want {
+			t.Errorf("%s: %d scenarios, want %d, %v", name, len(of), want, err)
+		}
 	}
 	for _, bad := range []options{{names: "relay-200,nonsense"}, {names: ""}, {names: "memory", clients: 200}} {
 		if _, err := choose(bad); err == nil {
