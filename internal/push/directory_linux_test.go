@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -134,6 +135,29 @@ func TestFilesThatChange(t *testing.T) {
 	check(t, f.Truncate(2))
 	f.Close()
 	s.holds(t, "/cut.mp4", "a ")
+}
+
+// What grows in a directory that is moved away breaks off: it is not waited for, and holds nothing up.
+func TestDirectoryMovedAway(t *testing.T) {
+	broken := make(chan error, 1)
+	s := serve(t, nil)
+	s.act = func(_ int, _ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/live/seg-1.m4s" {
+			return false
+		}
+		_, err := io.Copy(io.Discard, r.Body)
+		broken <- err
+		return true
+	}
+	dir := t.TempDir()
+	check(t, os.Mkdir(filepath.Join(dir, "live"), 0o700))
+	pushDir(t, dir, Config{To: []string{s.URL}, Keep: true})
+	write(t, createFile(t, filepath.Join(dir, "live/seg-1.m4s")), "one")
+	after(t, s.begun, http.MethodPut, "/live/seg-1.m4s")
+	check(t, os.Rename(filepath.Join(dir, "live"), filepath.Join(t.TempDir(), "away")))
+	if err := next(t, broken); err == nil {
+		t.Error("what was moved away while it grew looks whole")
+	}
 }
 
 // What is in a directory that has just been made is found, complete or not, and so is what is in one that was moved here.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -133,6 +135,7 @@ func (f *folder) happened(e change) error {
 func (f *folder) directory(name string, mask uint32) error {
 	if mask&unix.IN_MOVED_FROM != 0 {
 		f.watch.drop(name)
+		f.forgetBelow(name)
 	}
 	if mask&(unix.IN_CREATE|unix.IN_MOVED_TO) == 0 {
 		return nil
@@ -256,6 +259,20 @@ func (f *folder) forget(name string) {
 		g.object.Abort(errors.New("its file has been removed or cut"))
 		f.tell(store.Event{What: store.Aborted, Name: name})
 	}
+}
+
+// forgetBelow forgets what grows in a directory that has been moved away: nobody tells any more what becomes of it.
+func (f *folder) forgetBelow(dir string) {
+	below := func(name string) bool { return strings.HasPrefix(name, dir+"/") }
+	f.mu.Lock()
+	names := slices.Collect(maps.Keys(f.growing))
+	f.mu.Unlock()
+	for _, name := range names {
+		if below(name) {
+			f.forget(name)
+		}
+	}
+	maps.DeleteFunc(f.fresh, func(name string, _ bool) bool { return below(name) })
 }
 
 // open implements source.
