@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -49,7 +50,7 @@ func testSource(t *testing.T) {
 	u.ends(201)
 	reply{Response: u.resp}.has(t, "Content-Location", path)
 	for _, k := range []*taker{first, second} {
-		if err := k.end(); err != io.EOF || k.next() != 2*piece {
+		if err := k.end(); !errors.Is(err, io.EOF) || k.next() != 2*piece {
 			t.Errorf("a client ends with %v at %v", err, k.packets())
 		}
 	}
@@ -161,7 +162,7 @@ func testFileSink(t *testing.T) {
 	late.until(2 * piece)
 	close(more)
 	for _, k := range []*taker{early, late} {
-		if err := k.end(); err != io.EOF {
+		if err := k.end(); !errors.Is(err, io.EOF) {
 			t.Errorf("the end of the channel is %v to a reader, want in good order", err)
 		}
 		if got := k.check(); !slices.Equal(got, []stretch{{0, 2 * piece}}) {
@@ -199,7 +200,7 @@ func testFileSinkStops(t *testing.T) {
 	if err := o.proc.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.end(); err != io.EOF {
+	if err := v.end(); !errors.Is(err, io.EOF) {
 		t.Errorf("a reader sees %v when the origin ends, want the end of the file", err)
 	}
 	file := readFile(t, filepath.Join(dir, "live.ts"))

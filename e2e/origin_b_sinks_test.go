@@ -325,7 +325,7 @@ func (o *originRun) playsFilm(packets int) {
 	first := take(front, "/film.ts", anyAddress)
 	second := take(front, "/film.ts", anyAddress)
 	for _, k := range []*taker{first, second} {
-		if err := k.end(); err != io.EOF || k.next() != packets { // behind the last chunk
+		if err := k.end(); !errors.Is(err, io.EOF) || k.next() != packets { // behind the last chunk
 			o.t.Errorf("it ends with %v at %v, want in good order at packet %d", err, k.packets(), packets)
 		}
 	}

@@ -29,5 +29,7 @@ func origin_b() []line {
 		{47, testSinkEnds, false},
 		// origin_b_keep_test.go
 		{49, testRetention, false},
+		// origin_b_push_test.go
+		{50, testPush, false},
 	}
 }
