@@ -10,6 +10,6 @@ import (
 // TestOrigin holds the acceptance list of the HTTP live origin; 69 is of a program that is not to be had here.
 func TestOrigin(t *testing.T) {
 	lines := slices.Concat(origin_a(), origin_b(), origin_c(), origin_d())
-	checkTwice(t, lines, 75)
+	checkNumbers(t, lines, 75, 69)
 	runLines(t, lines)
 }
