@@ -147,6 +147,8 @@ func (r *Rules) sort() {
 	}
 }
 
+var errKey = errors.New("there is no such key: want name, ru, rg, wu, wg, filters or mcast")
+
 // rule makes the rule of a section; ours is false if its filters leave us out.
 func (r *Rules) rule(file string, s section) (rule Rule, ours bool, err error) {
 	rule, ours = Rule{Dir: dirOf(filepath.Dir(file), s.name)}, true
@@ -166,7 +168,7 @@ func (r *Rules) rule(file string, s section) (rule Rule, ours bool, err error) {
 			ours = forUs(k.value)
 		case "mcast":
 		default:
-			r.warnings = append(r.warnings, fmt.Sprintf("%s:%d: nothing is known of %q", file, k.line, k.name))
+			err = errKey // a mistyped ru would leave a directory open to everybody
 		}
 		if err != nil {
 			return Rule{}, false, &lineError{file: file, line: k.line, text: k.name + "=" + k.value[:min(len(k.value), shown)], why: err}

@@ -49,12 +49,12 @@ func TestParseRules(t *testing.T) {
 }
 
 func TestRuleWarnings(t *testing.T) {
-	text := "[/a]\nname=one\ncolour=red\n[/a/b]\nname=two\n"
+	text := "[/a]\nname=one\n[/a/b]\nname=two\n"
 	rules, err := parseRules("/r", []byte(text), func(string) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{`/r:3: nothing is known of "colour"`, `/r:4: the name "two" is not used: the directory lies in "/a", which has a section, too`}
+	want := []string{`/r:3: the name "two" is not used: the directory lies in "/a", which has a section, too`}
 	if diff := cmp.Diff(want, rules.Warnings()); diff != "" {
 		t.Error(diff)
 	}
@@ -71,6 +71,7 @@ func TestWrongRules(t *testing.T) {
 		"[d]\n[d]":                         "/r:2: the section stands there twice",
 		"[d]\n[./d]":                       `/r:2: the directory "/d" has a section in line 1 already`,
 		"[d]\nname=x\n[e]\nname=/x/":       `/r:3: the name "x" is that of the section in line 1 already`,
+		"[d]\nur=alice":                      "/r:2: there is no such key: want name, ru",
 		"[d]\nru=":                         "/r:2: nobody is named",
 		"[d]\nwg= , ":                      "/r:2: nobody is named",
 		"[d]\nwu=$ALL\nwg=":                "/r:3: nobody is named",
