@@ -193,23 +193,3 @@ func icyHeader(h http.Header, s Sink, heard sound) {
 		h[line[0]] = []string{line[1]}
 	}
 }
-
-// CheckHeader says what is wrong with a header of Sink.Headers.
-func CheckHeader(name, value string) error {
-	kind := strings.ToLower(name)
-	switch {
-	case !strings.HasPrefix(kind, "ice-") && !strings.HasPrefix(kind, "icy-"):
-		return fmt.Errorf("header %q: want ice-NAME or icy-NAME", name)
-	case strings.ContainsFunc(name, notOfNames):
-		return fmt.Errorf("header %q: want letters, digits and hyphens", name)
-	case kind == "icy-metaint":
-		return fmt.Errorf("header %q: it is sent to clients that ask for titles", name)
-	case strings.Map(printable, value) != value || !utf8.ValidString(value):
-		return fmt.Errorf("header %q: want one line of text", name)
-	}
-	return nil
-}
-
-func notOfNames(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-')
-}

@@ -278,27 +278,6 @@ func TestNoICY(t *testing.T) {
 	}
 }
 
-func TestCheckHeader(t *testing.T) {
-	for _, c := range []struct {
-		name, value string
-		ok          bool
-	}{
-		{"ice-Genre", "CoolRock", true},
-		{"icy-url", "http://radio.example/?a=b", true},
-		{"Ice-Description", "Grüße", true},
-		{"Set-Cookie", "a=b", false},
-		{"ice-genre:", "x", false},
-		{"ice-a b", "x", false},
-		{"icy-MetaInt", "5", false},
-		{"ice-genre", "x\r\nSet-Cookie: a=b", false},
-		{"ice-genre", "\xff", false},
-	} {
-		if err := CheckHeader(c.name, c.value); (err == nil) != c.ok {
-			t.Errorf("%q %q: %v", c.name, c.value, err)
-		}
-	}
-}
-
 // TestFFprobe: a real player reads what the radio says of itself, and the title between the bytes.
 func TestFFprobe(t *testing.T) {
 	testkit.Need(t, "ffmpeg", "ffprobe")

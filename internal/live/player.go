@@ -26,7 +26,7 @@ type Sink struct {
 	ICE     bool          // headers of ICY, and titles in the stream for whom wants them
 	Name    string        // icy-name; "" = none
 	Bitrate int           // icy-br, in kbit/s; 0 = that of the first frames, if it is MPEG audio or AAC
-	Headers [][2]string   // ice-*: as they are. CheckHeader says which are possible
+	Headers [][2]string   // more of them, such as ice-*: as they are
 	Title   func() string // StreamTitle of in-band metadata; nil = Name. It is asked before each block, by many goroutines
 }
 
