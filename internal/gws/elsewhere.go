@@ -1,8 +1,11 @@
 package gws
 
 import (
+	"net"
 	"net/http"
 	"time"
+
+	"sluice/internal/httpx"
 )
 
 // serveElsewhere gives a request to whom it is for: he asks his own guard, takes his time, and
@@ -12,7 +15,14 @@ func serveElsewhere(conf *Config, w http.ResponseWriter, r *http.Request) *refus
 	if err := unhurried(control); err != nil {
 		return &refusal{code: http.StatusInternalServerError, text: "this connection cannot carry the request", hint: err.Error()}
 	}
+	whole := false
+	defer func() {
+		if conn, _ := r.Context().Value(connKey{}).(net.Conn); !whole {
+			httpx.Reset(conn, r)
+		}
+	}()
 	conf.Elsewhere.ServeHTTP(&taken{w, control, conf.Stall}, r)
+	whole = true
 	_ = control.SetWriteDeadline(time.Now().Add(conf.Stall)) // of what net/http still holds
 	return nil
 }

@@ -1,6 +1,7 @@
 package gws
 
 import (
+	"bufio"
 	"io"
 	"net/http"
 	"strings"
@@ -131,4 +132,22 @@ func TestNotOursStalls(t *testing.T) {
 		<-failed
 		answer.Body.Close()
 	})
+}
+
+// TestNotOursBreaksOff: an answer that breaks off does not look whole, to HTTP/1.0 either, which knows no other end than that of the connection.
+func TestNotOursBreaksOff(t *testing.T) {
+	h := open(t, Config{Elsewhere: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})})
+	for _, version := range []string{"1.0", "1.1"} {
+		r, err := http.ReadResponse(bufio.NewReader(h.ask("GET /a HTTP/"+version+"\r\nHost: h\r\n\r\n")), nil)
+		if err != nil {
+			continue // the reset was sooner
+		}
+		if b, err := io.ReadAll(r.Body); err == nil {
+			t.Errorf("HTTP/%s: %q looks whole", version, b)
+		}
+	}
 }

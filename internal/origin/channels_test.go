@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -388,5 +389,27 @@ func TestScriptUpload(t *testing.T) {
 	}
 	if res := c.hear("PUT"); res.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("one that stands still: %d", res.StatusCode)
+	}
+}
+
+// TestBrokenForOldClients: a channel that breaks off does not look as if it were over to HTTP/1.0, where an answer without a length ends as
+// its connection does.
+func TestBrokenForOldClients(t *testing.T) {
+	tv := newStation("$news")
+	r := start(t, Config{Sinks: map[string]live.Sink{"/live.ts": {Channel: "$news"}}}, tv)
+	for _, why := range []error{io.EOF, io.ErrUnexpectedEOF} {
+		c := r.dial()
+		if _, err := io.WriteString(c, "GET /live.ts HTTP/1.0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		w := <-tv.viewers
+		if _, err := io.WriteString(w, "half"); err != nil {
+			t.Fatal(err)
+		}
+		res := c.hear("GET")
+		w.CloseWithError(why)
+		if b, err := io.ReadAll(res.Body); (err == nil) != errors.Is(why, io.EOF) || err == nil && string(b) != "half" {
+			t.Errorf("%v: %q, %v", why, b, err)
+		}
 	}
 }

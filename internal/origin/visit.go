@@ -234,6 +234,9 @@ func (v *visit) end() {
 	case !v.whole:
 		how = aborted
 	}
+	if !v.whole && v.conn != nil {
+		httpx.Reset(v.conn.Conn, v.r)
+	}
 	o := v.origin
 	o.counts.answered(v.w.status)
 	if log := v.site.conf.Log; log.wants(v.r.Method) && !log.NoEnd {
