@@ -64,7 +64,7 @@ func (o *OriginPart) limitSettings() table {
 		{"origin.upload_stall", duration{to: &o.Stall, least: time.Second, zero: true}, live, "An upload that sends no byte for so long is broken off. 0s = never."},
 		{"origin.close", boolean{&o.Close}, live, "Whether each connection is closed after one answer."},
 		{"origin.max_client_errors", count{&o.MaxErrors, 0, maxCount}, live, "So many errors in a row close a connection of HTTP/1. 0 = no limit."},
-		{"origin.quit", boolean{&o.Quit}, live, "Whether the origin ends when all that it writes, sends and pushes is over and no client is left."},
+		{"origin.quit", boolean{&o.Quit}, restart, "Whether the origin ends when all that it writes, sends and pushes is over and no client is left."},
 	}
 }
 
@@ -93,7 +93,7 @@ func (o *OriginPart) answerSettings() table {
 // uploadSettings are how uploads are taken.
 func (o *OriginPart) uploadSettings() table {
 	return table{
-		{"origin.maxs", size{&o.MaxSize, 0}, live, "Bytes of an upload that is stored. 0 = no limit."},
+		{"origin.maxs", size{&o.MaxSize, 0}, live, "Bytes of an upload that is stored, or given to a script. 0 = no limit."},
 		{"origin.on_abort", either{&o.KeepAborted, "keep", "delete"}, live, "What becomes of an upload that breaks off."},
 		{"origin.ingest", boolean{&o.Ingest}, live, "Whether uploads are taken as DASH-IF Live Media Ingest 1.2 has it."},
 		{"origin.ingest_points", prefixesOf(&o.Points), live, "With ingest, its publishing points: directories, such as /live/, of the place that is written. Elsewhere nothing is taken (404). Empty = all of it is one."},
