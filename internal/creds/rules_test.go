@@ -71,7 +71,7 @@ func TestWrongRules(t *testing.T) {
 		"[d]\n[d]":                         "/r:2: the section stands there twice",
 		"[d]\n[./d]":                       `/r:2: the directory "/d" has a section in line 1 already`,
 		"[d]\nname=x\n[e]\nname=/x/":       `/r:3: the name "x" is that of the section in line 1 already`,
-		"[d]\nur=alice":                      "/r:2: there is no such key: want name, ru",
+		"[d]\nur=alice":                    "/r:2: there is no such key: want name, ru",
 		"[d]\nru=":                         "/r:2: nobody is named",
 		"[d]\nwg= , ":                      "/r:2: nobody is named",
 		"[d]\nwu=$ALL\nwg=":                "/r:3: nobody is named",
