@@ -119,10 +119,12 @@ func (w *reply) leave() {
 type counted struct {
 	io.ReadCloser
 	total *atomic.Uint64
+	begun atomic.Bool // somebody has asked for it
 }
 
 // Read implements io.Reader.
 func (c *counted) Read(p []byte) (int, error) {
+	c.begun.Store(true)
 	n, err := c.ReadCloser.Read(p)
 	c.total.Add(uint64(n))
 	return n, err

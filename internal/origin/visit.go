@@ -9,6 +9,7 @@ import (
 	"sluice/internal/creds"
 	"sluice/internal/httpx"
 	"sluice/internal/logs"
+	"sluice/internal/receive"
 )
 
 // visit is one request.
@@ -56,7 +57,7 @@ func (o *Origin) newVisit(s *site, w http.ResponseWriter, r *http.Request) *visi
 	r.RemoteAddr = v.peer.String()
 	v.w = &reply{ResponseWriter: w, head: v.head, bodily: r.Method != http.MethodHead, total: &o.counts.sent}
 	if r.Body != http.NoBody {
-		r.Body = &counted{r.Body, &o.counts.received}
+		r.Body = &counted{ReadCloser: r.Body, total: &o.counts.received}
 	}
 	switch {
 	case r.ProtoMajor == 2:
@@ -188,13 +189,16 @@ func (v *visit) refuse(no *refusal) {
 		v.origin.limited.Info("request turned away", logs.Client, v.peer.String(), logs.Code, no.status,
 			logs.Reason, no.hint, logs.File, printable(v.r.URL.EscapedPath(), maxLoggedPath))
 	}
-	httpx.Error(v.w, no.status, no.text)
+	receive.Deny(v.w, v.r, no.status, no.text)
 }
 
 // head is called before the head of the answer goes out.
 func (v *visit) head(status int) {
 	v.countErrors(status)
 	h := v.w.Header()
+	if body, ok := v.r.Body.(*counted); ok && !body.begun.Load() && v.r.ProtoMajor == 1 && v.r.Header.Get("Expect") != "" {
+		h.Set("Connection", "close") // nobody has told the client to go on, and net/http would wait for what he has
+	}
 	bodily := v.w.bodily && status != http.StatusNoContent && status != http.StatusNotModified
 	v.tellStart(bodily && v.r.ProtoMajor == 1 && h.Get("Content-Length") == "")
 }

@@ -41,3 +41,20 @@ func TestPublishingPoints(t *testing.T) {
 	asks("/live/", 403)
 	asks("/", 403)
 }
+
+// TestRefusedAtOnce: who is refused need not send what he has, whether he waits to be told to or not; nor does who gets an answer without it.
+func TestRefusedAtOnce(t *testing.T) {
+	r := start(t, Config{Read: []Mount{memory(t)}}, nil)
+	for first, status := range map[string]int{"PUT /a": 405, "POST /a": 405, "DELETE /a": 405, "PATCH /a": 501, "OPTIONS /a": 200} {
+		for _, expect := range []string{"X-A: b", "Expect: 100-continue"} {
+			if status == 200 && expect == "X-A: b" {
+				continue // it is not refused, and not waited for
+			}
+			c := r.dial()
+			if res, _ := c.ask(first, "Content-Length: 1000000", expect); res.StatusCode != status || !res.Close {
+				t.Errorf("%s, %s: %d, close %v", first, expect, res.StatusCode, res.Close)
+			}
+			c.closed()
+		}
+	}
+}

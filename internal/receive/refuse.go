@@ -66,19 +66,25 @@ const linger = 2 * time.Second
 // pause is how long such a client may send nothing: then the answer has come to it, or it does not wait for one.
 const pause = 300 * time.Millisecond
 
-// Refuse answers with what err means to the client: an error of this package or of a store. On HTTP/1 the connection is closed after an
-// answer to a request with a body: what comes of it yet is thrown away, for so long as linger says at most.
+// Refuse is Deny with what err means to the client: an error of this package or of a store.
 func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	why := refusalOf(err)
-	closes := r.ProtoMajor == 1 && r.Body != http.NoBody
-	if closes {
-		w.Header().Set("Connection", "close")
-	}
 	if why.header[0] != "" {
 		w.Header().Set(why.header[0], why.header[1])
 	}
-	httpx.Error(w, why.status, why.text)
-	if closes && why.status != http.StatusRequestTimeout {
+	Deny(w, r, why.status, why.text)
+}
+
+// Deny answers with an error, at once, whatever of the request has come. On HTTP/1 the connection is closed after an answer to a request
+// with a body: what comes of it yet is thrown away, for so long as linger says at most.
+func Deny(w http.ResponseWriter, r *http.Request, status int, text string) {
+	closes := r.ProtoMajor == 1 && r.Body != http.NoBody
+	if closes {
+		w.Header().Set("Connection", "close")
+		w.Header().Del("Keep-Alive")
+	}
+	httpx.Error(w, status, text)
+	if closes && status != http.StatusRequestTimeout {
 		throwAway(w, r)
 	}
 }
