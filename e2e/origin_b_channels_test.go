@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 
+	"sluice/internal/media/ts"
+	"sluice/internal/report"
 	"sluice/internal/testkit"
 )
 
@@ -29,6 +31,12 @@ func testSource(t *testing.T) {
 	viewers.user = runUser(t, o)
 	const path, piece = "/ingest/cam.ts", 2 * groupPackets
 	u := o.begin(path, string(packetsOf(0, piece)))
+	o.eventually(func(st report.Origin) error {
+		if st.Uploads != 1 || st.Received != piece*ts.PacketSize {
+			return fmt.Errorf("%d uploads, %d bytes received", st.Uploads, st.Received)
+		}
+		return nil
+	})
 	first := take(&viewers, "/upload"+path, anyAddress)
 	first.until(piece)
 	second := take(&viewers, "/upload"+path, anyAddress)
