@@ -82,7 +82,7 @@ func testTcprelayOneDown(t *testing.T) {
 			remotes.WriteString(tcprelayRemote(r.addr))
 		}
 		door := freePort(t)
-		p := startTcprelay(t, tcprelayFile(tcprelayListen(door), "idle timeout = 1\n"+remotes.String()))
+		p := startTcprelay(t, tcprelayFile(tcprelayListen(door), "idle timeout = 4\n"+remotes.String()))
 		pid := workerOf(t, p.PID())
 		got, held := heldBy(t, door, len(want))
 		if got != want {
