@@ -30,6 +30,7 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 	seen := newRecent(keepIDs)
 	for failures := 0; ; {
 		began := time.Now()
+		before, _ := os.Stat(e.conf.Socket) // an error is no socket
 		attached, err := e.link(live, linger, seen)
 		if live.Err() != nil {
 			return nil
@@ -47,7 +48,7 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 		if attached && time.Since(began) > e.conf.ReconnectDelay {
 			continue // the next one may be there already
 		}
-		if !e.pause(live) {
+		if !e.pause(live, before) {
 			return nil
 		}
 	}
@@ -56,14 +57,13 @@ func (e *Engine) keepLink(live, linger context.Context) error {
 // lookEvery is how often an engine that waits looks whether gws has come.
 const lookEvery = 25 * time.Millisecond
 
-// pause waits ReconnectDelay, or until another socket stands where that of gws is to be. It
-// reports false when ctx ends.
-func (e *Engine) pause(ctx context.Context) bool {
+// pause waits ReconnectDelay, or until another socket stands where that of gws is to be than
+// before the last attempt. It reports false when ctx ends.
+func (e *Engine) pause(ctx context.Context, before os.FileInfo) bool {
 	late := time.NewTimer(e.conf.ReconnectDelay)
 	defer late.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	before, _ := os.Stat(e.conf.Socket) // an error is no socket
 	for came := false; ; {
 		select {
 		case <-look.C:
