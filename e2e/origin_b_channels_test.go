@@ -98,7 +98,7 @@ func testICE(t *testing.T) {
 	}
 	plain.Body.Close()
 	testTitles(t, o, film)
-	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-show_entries", "format_tags:stream=codec_name,sample_rate", "-of", "default=nw=1",
+	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-count_packets", "-read_intervals", "%+#200", "-show_entries", "format_tags:stream=codec_name,sample_rate", "-of", "default=nw=1",
 		o.url+"/radio.mp3").CombinedOutput()
 	for _, line := range []string{
 		"codec_name=mp3", "sample_rate=48000", "TAG:icy-name=The 'house' radio", "TAG:icy-br=64", "TAG:icy-pub=1", "TAG:StreamTitle=The 'house' radio",

@@ -299,7 +299,7 @@ func TestFFprobe(t *testing.T) {
 		_, _ = v.Write(body) // as much as it likes
 		v.Close()
 	}()
-	probe := exec.Command("ffprobe", "-v", "error", "-show_entries", "format_tags:format=format_name", "-of", "default=nw=1", s.URL+"/radio.mp3")
+	probe := exec.Command("ffprobe", "-v", "error", "-count_packets", "-read_intervals", "%+#200", "-show_entries", "format_tags:format=format_name", "-of", "default=nw=1", s.URL+"/radio.mp3")
 	out, err := probe.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

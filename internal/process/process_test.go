@@ -143,9 +143,9 @@ func TestSignalsTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stop, cancelStop := context.WithCancelCause(t.Context())
 		kill, cancelKill := context.WithCancelCause(t.Context())
-		heard := make(chan os.Signal)
-		go listen(heard, cancelStop, cancelKill)
-		defer close(heard)
+		heard, over := make(chan os.Signal), make(chan struct{})
+		go listen(heard, over, cancelStop, cancelKill)
+		defer close(over)
 
 		heard <- syscall.SIGTERM
 		heard <- syscall.SIGTERM // the same, sent to the process group
@@ -163,9 +163,16 @@ func TestSignalsTwice(t *testing.T) {
 	})
 }
 
+// TestSignalsEnd: signals that come after the end do nothing; any of them would kill this process.
 func TestSignalsEnd(t *testing.T) {
 	a := Signals(t.Context())
 	a.End()
 	<-a.Stop.Done()
 	<-a.Kill.Done()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
+		must(t, syscall.Kill(os.Getpid(), sig))
+	}
+	if cause := context.Cause(a.Stop); cause != context.Canceled { //nolint:errorlint // a signal is one, too
+		t.Errorf("a signal after the end is heard: %v", cause)
+	}
 }

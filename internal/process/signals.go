@@ -36,8 +36,8 @@ type Asked struct {
 	end func()
 }
 
-// Signals takes the signals until End is called. A signal in ends asks for the end, too,
-// in place of what it asks for else.
+// Signals takes the signals for as long as the process lives; End ends only the hearing. A
+// signal in ends asks for the end, too, in place of what it asks for else.
 func Signals(ctx context.Context, ends ...os.Signal) *Asked {
 	stop, cancelStop := context.WithCancelCause(ctx)
 	kill, cancelKill := context.WithCancelCause(ctx)
@@ -47,18 +47,15 @@ func Signals(ctx context.Context, ends ...os.Signal) *Asked {
 			signal.Notify(c, sig)
 		}
 	}
-	heard := make(chan os.Signal, 2)
+	heard, over := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(heard, append(ends, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)...)
 
 	var wg sync.WaitGroup
-	wg.Go(func() { listen(heard, cancelStop, cancelKill) })
+	wg.Go(func() { listen(heard, over, cancelStop, cancelKill) })
 	return &Asked{
 		Stop: stop, Kill: kill, Reload: reload, Rotate: rotate, Reset: reset,
 		end: func() {
-			for _, c := range []chan os.Signal{reload, rotate, reset, heard} {
-				signal.Stop(c)
-			}
-			close(heard)
+			close(over)
 			wg.Wait()
 			cancelStop(nil)
 			cancelKill(nil)
@@ -66,7 +63,8 @@ func Signals(ctx context.Context, ends ...os.Signal) *Asked {
 	}
 }
 
-// End gives the signals back and ends both contexts.
+// End ends both contexts. The signals are not given back: one that comes while a process
+// says farewell, as timeout(1) sends it, must not make its good end look like a death.
 func (a *Asked) End() { a.end() }
 
 // Answers says what is done at the signals that do not end a process. Those that are nil
@@ -93,13 +91,18 @@ func (a *Asked) Answer(ctx context.Context, do Answers) {
 	}
 }
 
-// listen cancels one after the other, a burst of signals each, until heard is closed.
-func listen(heard <-chan os.Signal, cancels ...context.CancelCauseFunc) {
+// listen cancels one after the other, a burst of signals each, until over is closed.
+func listen(heard <-chan os.Signal, over <-chan struct{}, cancels ...context.CancelCauseFunc) {
 	var last time.Time
-	for s := range heard {
-		if len(cancels) > 0 && time.Since(last) >= signalBurst {
-			cancels[0](&SignalError{s})
-			cancels, last = cancels[1:], time.Now()
+	for {
+		select {
+		case s := <-heard:
+			if len(cancels) > 0 && time.Since(last) >= signalBurst {
+				cancels[0](&SignalError{s})
+				cancels, last = cancels[1:], time.Now()
+			}
+		case <-over:
+			return
 		}
 	}
 }
