@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -216,4 +218,35 @@ func testOriginDies(t *testing.T) {
 	if now := p.status().Engines; len(now) != 1 || now[0].PID != engines[0].PID {
 		t.Errorf("the engines are %+v, they were %+v", now, engines)
 	}
+}
+
+// testRecordGoesOn: a record whose engine dies goes on with the next one, in the same object. Who reads it waits meanwhile.
+func testRecordGoesOn(t *testing.T) {
+	addr, admin, dir, group := freePort(t), freePort(t), t.TempDir(), newGroup()
+	config := fmt.Sprintf("origin:\n  listen: %s\n  admin: %s\n  rdirs: %s\n", addr, admin, dir)
+	p := run(t, settings{config: config + fmt.Sprintf("  records: {rec: {channel: 'udp://%s', path: /now.ts}}\n", group)})
+	o := p.originAt(addr, admin)
+	send(t, h264, "udp", group)
+	o.appears("/now.ts")
+	v := watch(t, o.url+"/now.ts")
+	v.more(50_000)
+	engine := p.status().Engines[0].PID
+	kill(t, engine)
+	p.eventually(func(st report.Status) error {
+		for _, e := range st.Engines {
+			if e.PID != engine && len(e.Channels) == 1 {
+				return nil
+			}
+		}
+		return fmt.Errorf("the engines are %+v", st.Engines)
+	})
+	v.more(50_000)
+	p.reread(config, runOriginRereadLine)
+	if err := v.end(); !errors.Is(err, io.EOF) {
+		t.Errorf("the end of the record is %v to a reader, want in good order", err)
+	}
+	if file := readFile(t, filepath.Join(dir, "now.ts")); int64(len(file)) != v.received() {
+		t.Errorf("the file has %d bytes, its reader %d", len(file), v.received())
+	}
+	onlyThere(t, dir, "now.ts")
 }

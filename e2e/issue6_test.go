@@ -16,6 +16,7 @@ func TestIssue6(t *testing.T) {
 		{"one address serves all", testOneAddress},
 		{"sluice run reloads its origin", testRunReloadsOrigin},
 		{"an origin that dies is started again and no viewer notices", testOriginDies},
+		{"a record goes on when its engine dies", testRecordGoesOn},
 		// issue6_uploads_test.go
 		{"an upload is a channel for any client", testUploadIsChannel},
 		{"an upload is a source that has a back-up", testUploadWithBackup},

@@ -21,6 +21,7 @@ func elsewhere(socket string, proxies func() []netip.Prefix, log *slog.Logger) h
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host = "http", "origin"
 			p.Out.Host = p.In.Host
+			p.Out.URL.RawQuery = p.In.URL.RawQuery // all of it: ReverseProxy leaves out what has a semicolon
 			if a := httpx.RealAddr(p.In, proxies()); a.IsValid() {
 				p.Out.Header.Set("X-Forwarded-For", a.String())
 			}

@@ -54,7 +54,7 @@ func TestElsewhereRequest(t *testing.T) {
 			proxies = []string{tt.proxy}
 		}
 		front := passing(t, said, proxies...)
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, front.URL+"/a%2Fb/%2e%2e//c?d=%20", nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, front.URL+"/a%2Fb/%2e%2e//c?d=%20&e=1;f", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestElsewhereRequest(t *testing.T) {
 		}
 		text, err := io.ReadAll(answer.Body)
 		answer.Body.Close()
-		want := `DELETE /a%2Fb/%2e%2e//c?d=%20 tv.example kept ["` + tt.want
+		want := `DELETE /a%2Fb/%2e%2e//c?d=%20&e=1;f tv.example kept ["` + tt.want
 		if err != nil || !strings.HasPrefix(string(text), want) || !strings.HasSuffix(string(text), `"] []`) {
 			t.Errorf("%s said by a proxy in %q:\n got %s, %v\nwant %s…", tt.header, tt.proxy, text, err, want)
 		}

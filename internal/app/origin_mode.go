@@ -93,6 +93,9 @@ func (w *originWish) said() bool {
 func (w *originWish) apply(c *config.Config) (warnings []string, err error) {
 	o := &c.Origin
 	for _, dir := range w.dirs {
+		if dir == "true" || dir == "false" {
+			return nil, fmt.Errorf("%q is not read as a directory: say --OPTION=%[1]s of an option, or ./%[1]s", dir)
+		}
 		dir, err := absolute(dir)
 		if err != nil {
 			return nil, err

@@ -101,6 +101,7 @@ func TestLine22And61StartUpErrors(t *testing.T) {
 		"--hmode push":                           "wants what is uploaded",
 		"--hmode push -i . --dst /a":             "wants a whole URL",
 		"--hmode source -i udp://239.1.1.1:5000": "want no -i",
+		"--reopen false .":                       "say --OPTION=false",
 		"--hdrs X-A .":                           "the last name has no value",
 		"--cert c .":                             "--cert: origin.cert: want both",
 		"--port 80,81 .":                         "want --cert and --pkey",

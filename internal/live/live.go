@@ -1,5 +1,5 @@
 // Package live serves channels as objects of the web: a channel under a path for any number of clients (Player), with the
-// metadata of ICY in its head and in its stream; a channel written into a growing object (Record); and the other way
+// metadata of ICY in its head and in its stream; a channel written into a growing object (Recorder); and the other way
 // round, an upload that becomes a channel (Uploads).
 package live
 

@@ -9,51 +9,73 @@ import (
 	"sluice/internal/store"
 )
 
-// Record writes a channel into an object of a store, which grows meanwhile and is complete when the channel, or ctx, has ended. Then it
-// begins anew after again, if that is positive, in place of what is there; else it returns nil, as it does when ctx has ended. A channel that
-// cannot be had or breaks off, and a store that does not take it, are errors; the object is broken off for its readers then, and what was
-// written stays until something takes its place.
-func Record(ctx context.Context, c Channels, channel string, st store.Store, name string, again time.Duration) error {
+// Recorder writes a channel into an object of a store, which grows meanwhile and is complete when the channel has ended. It is one
+// goroutine's at a time.
+type Recorder struct {
+	Channels Channels
+	Channel  string // as in Query
+	Store    store.Store
+	Name     string        // of the object
+	Again    time.Duration // after the channel's end it is recorded anew, in place of what is there; 0 = it is not
+
+	object store.Upload // what grows; nil = nothing
+}
+
+// Run records until the channel, or ctx, has ended; then it returns nil, and the object is complete. A channel that cannot be had or
+// breaks off is an error that leaves the object growing: the next Run goes on in it. A store that does not take the channel is one, too:
+// then the object is broken off for its readers, and what was written stays until something takes its place.
+func (r *Recorder) Run(ctx context.Context) error {
 	for {
-		err := recordOnce(ctx, c, channel, st, name)
-		if err != nil || again <= 0 {
+		err := r.once(ctx)
+		if err != nil || r.Again <= 0 {
 			return err
 		}
 		select {
-		case <-time.After(again):
+		case <-time.After(r.Again):
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-func recordOnce(ctx context.Context, c Channels, channel string, st store.Store, name string) error {
-	s, err := c.Watch(ctx, Query{Channel: channel})
+// End completes the object that a Run has left growing, if there is one.
+func (r *Recorder) End() error {
+	if r.object == nil {
+		return nil
+	}
+	_, err := r.object.End()
+	r.object = nil
+	if err != nil {
+		return fmt.Errorf("record %s: finish %s: %w", r.Channel, r.Name, err)
+	}
+	return nil
+}
+
+func (r *Recorder) once(ctx context.Context) error {
+	s, err := r.Channels.Watch(ctx, Query{Channel: r.Channel})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil
+		return r.End()
 	case err != nil:
-		return fmt.Errorf("record %s: %w", channel, err)
+		return fmt.Errorf("record %s: %w", r.Channel, err)
 	}
 	defer s.Close()
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	u, err := st.Create(name, store.Create{Type: s.Type, Size: -1, Keep: true})
-	if err != nil {
-		return fmt.Errorf("record %s: begin %s: %w", channel, name, err)
+	if r.object == nil {
+		if r.object, err = r.Store.Create(r.Name, store.Create{Type: s.Type, Size: -1, Keep: true}); err != nil {
+			return fmt.Errorf("record %s: begin %s: %w", r.Channel, r.Name, err)
+		}
 	}
-	read, written := copyTo(u, s)
+	read, written := copyTo(r.object, s)
 	switch {
 	case written != nil:
-		u.Abort(written)
-		return fmt.Errorf("record %s: write %s: %w", channel, name, written)
+		r.object.Abort(written)
+		r.object = nil
+		return fmt.Errorf("record %s: write %s: %w", r.Channel, r.Name, written)
 	case read != nil && ctx.Err() == nil:
-		u.Abort(read)
-		return fmt.Errorf("record %s into %s: %w", channel, name, read)
+		return fmt.Errorf("record %s into %s: %w", r.Channel, r.Name, read)
 	}
-	if _, err := u.End(); err != nil {
-		return fmt.Errorf("record %s: finish %s: %w", channel, name, err)
-	}
-	return nil
+	return r.End()
 }
 
 // copyTo copies a channel to its end. Each error says its side's; that of a channel that has ended is nil.

@@ -30,10 +30,15 @@ func stores(t *testing.T) map[string]store.Store {
 	return out
 }
 
-// record begins a Record; its error comes by the channel.
-func record(ctx context.Context, c Channels, st store.Store) <-chan error {
+// recorder records the news.
+func recorder(c Channels, st store.Store) *Recorder {
+	return &Recorder{Channels: c, Channel: "$news", Store: st, Name: "news/live.ts"}
+}
+
+// record begins a Run; its error comes by the channel.
+func record(ctx context.Context, r *Recorder) <-chan error {
 	ended := make(chan error, 1)
-	go func() { ended <- Record(ctx, c, "$news", st, "news/live.ts", 0) }()
+	go func() { ended <- r.Run(ctx) }()
 	return ended
 }
 
@@ -90,7 +95,7 @@ func TestRecord(t *testing.T) {
 				station := newStation("video/mp2t")
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
-				ended := record(ctx, station, st)
+				ended := record(ctx, recorder(station, st))
 				v := station.next(t)
 				if v.Query != (Query{Channel: "$news"}) {
 					t.Errorf("%+v", v.Query)
@@ -137,33 +142,70 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestRecordFails: no reader takes for whole what broke off, the error says what it was, and what was recorded until then stays.
+// TestRecordGoesOn: a channel that breaks off is an error, and goes on in the same object; a reader notices nothing. When it does not
+// come back, what was recorded until then is an object.
+func TestRecordGoesOn(t *testing.T) {
+	testkit.NoLeaks(t)
+	for kind, st := range stores(t) {
+		for how, want := range map[string]string{"it is back": "so far, and on", "it does not come back": "so far", "it is to end without it": "so far"} {
+			t.Run(kind+", "+how, func(t *testing.T) {
+				station := newStation("video/mp2t")
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				r := recorder(station, st)
+				ended := record(ctx, r)
+				v := station.next(t)
+				v.write(t, []byte("so far"))
+				readAll, _ := grows(t, st)
+				v.breakOff(errStorm)
+				if err := await(t, ended); !errors.Is(err, errStorm) {
+					t.Error(err)
+				}
+				switch how {
+				case "it is back":
+					ended = record(ctx, r)
+					v = station.next(t)
+					v.write(t, []byte(", and on"))
+					v.Close()
+					if err := await(t, ended); err != nil {
+						t.Error(err)
+					}
+				case "it is to end without it":
+					cancel()
+					station.refusal = ctx.Err()
+					if err := r.Run(ctx); err != nil {
+						t.Error(err)
+					}
+				default:
+					station.refusal = &Unavailable{Status: 404, Reason: "there is no channel $news"}
+					if err := r.Run(ctx); !errors.Is(err, station.refusal) {
+						t.Error(err)
+					}
+				}
+				if err := r.End(); err != nil {
+					t.Error(err)
+				}
+				var got bytes.Buffer
+				if err := readAll(&got); err != nil || got.String() != want {
+					t.Errorf("a reader got %q, %v", &got, err)
+				}
+				if b := whole(t, st); string(b) != want {
+					t.Errorf("%q is left", b)
+				}
+			})
+		}
+	}
+}
+
+// TestRecordFails: the error says what it was.
 func TestRecordFails(t *testing.T) {
 	testkit.NoLeaks(t)
 	for kind, st := range stores(t) {
-		t.Run(kind+", the channel breaks off", func(t *testing.T) {
-			station := newStation("video/mp2t")
-			ended := record(context.Background(), station, st)
-			v := station.next(t)
-			v.write(t, []byte("so far"))
-			readAll, _ := grows(t, st)
-			v.breakOff(errStorm)
-			if err := await(t, ended); !errors.Is(err, errStorm) {
-				t.Error(err)
-			}
-			var got bytes.Buffer
-			if err := readAll(&got); !errors.Is(err, errStorm) || got.String() != "so far" {
-				t.Errorf("%q %v", &got, err)
-			}
-			if b := whole(t, st); string(b) != "so far" {
-				t.Errorf("%q is left", b)
-			}
-		})
 		t.Run(kind+", there is no channel", func(t *testing.T) {
 			station := newStation("")
 			station.refusal = &Unavailable{Status: 404, Reason: "there is no channel $news"}
 			var no *Unavailable
-			if err := await(t, record(context.Background(), station, st)); !errors.As(err, &no) {
+			if err := await(t, record(context.Background(), recorder(station, st))); !errors.As(err, &no) {
 				t.Error(err)
 			}
 		})
@@ -174,7 +216,7 @@ func TestRecordFails(t *testing.T) {
 			}
 			defer u.Abort(errStorm)
 			station := newStation("")
-			ended := record(context.Background(), station, st)
+			ended := record(context.Background(), recorder(station, st))
 			v := station.next(t)
 			if err := await(t, ended); !errors.Is(err, store.ErrBusy) {
 				t.Error(err)
@@ -188,7 +230,7 @@ func TestRecordFails(t *testing.T) {
 		st := store.NewMemory(store.MemoryConfig{Limit: 1 << 20})
 		defer st.Close()
 		station := newStation("")
-		ended := record(context.Background(), station, st)
+		ended := record(context.Background(), recorder(station, st))
 		v := station.next(t)
 		for {
 			if _, err := v.Write(make([]byte, 100_000)); err != nil {
@@ -210,7 +252,9 @@ func TestRecordAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
 		begun := time.Now()
-		go func() { ended <- Record(ctx, station, "$news", st, "news/live.ts", time.Minute) }()
+		r := recorder(station, st)
+		r.Again = time.Minute
+		go func() { ended <- r.Run(ctx) }()
 		for i, text := range []string{"one", "two", "three"} {
 			v := <-station.viewers
 			if at := time.Since(begun); at != time.Duration(i)*time.Minute {

@@ -76,13 +76,19 @@ const (
 	maxPause   = 30 * time.Second
 )
 
-// keepRecord records until the channel has ended in order. What fails is begun anew: the channel, or the disk, may come back; only
-// what fails twice in a row is told, since at the start engines come a moment later.
+// keepRecord records until the channel has ended in order. What fails is tried again: the channel, which goes on in the same object, or
+// the disk may come back; only what fails twice in a row is told, since at the start engines come a moment later.
 func (o *Origin) keepRecord(ctx context.Context, r record) {
+	recorder := live.Recorder{Channels: o.opts.Channels, Channel: r.Channel, Store: r.st, Name: r.name, Again: r.Again}
+	defer func() {
+		if err := recorder.End(); err != nil {
+			o.log.Warn("record not completed", logs.File, r.name, logs.Channel, r.Channel, logs.Error, err)
+		}
+	}()
 	pause, told, failed := firstPause, "", 0
 	for {
 		began := time.Now()
-		err := live.Record(ctx, o.opts.Channels, r.Channel, r.st, r.name, r.Again)
+		err := recorder.Run(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
