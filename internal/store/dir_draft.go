@@ -24,6 +24,7 @@ type file struct {
 	disk *disk
 	name string
 	temp string // where it is now
+	made string // the uppermost directory that was made for it; "" = none
 	kind string // Content-Type
 	*os.File
 	length int64 // of a revision
@@ -51,19 +52,40 @@ func (d *disk) create(name string) (*file, error) {
 	dir := path.Dir(name)
 	temp := path.Join(dir, leftover+d.id+"-"+strconv.FormatInt(d.count.Add(1), 36))
 	f, err := d.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	made := ""
 	for range 3 { // it may be that somebody removes the directory because it is empty
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
+		made = d.missing(dir)
 		if err = d.root.MkdirAll(dir, 0o777); err == nil {
 			f, err = d.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 		}
 	}
 	if err != nil {
+		d.unmake(dir, made)
 		return nil, fault("write", name, err)
 	}
 	_ = lock(f) // where files cannot be locked nobody else looks at locks
-	return &file{disk: d, name: name, temp: temp, File: f}, nil
+	return &file{disk: d, name: name, temp: temp, made: made, File: f}, nil
+}
+
+// missing is the uppermost directory on the way to dir, itself included, that is not there; "" = none.
+func (d *disk) missing(dir string) (found string) {
+	for ; dir != "."; dir = path.Dir(dir) {
+		if _, err := d.root.Lstat(dir); err == nil {
+			break
+		}
+		found = dir
+	}
+	return found
+}
+
+// unmake removes what was made on the way to dir, from the directory made on, as far as it is empty.
+func (d *disk) unmake(dir, made string) {
+	for made != "" && d.root.Remove(dir) == nil && dir != made {
+		dir = path.Dir(dir)
+	}
 }
 
 // lock says that a file is being written, or fails: somebody else writes it.
@@ -131,6 +153,7 @@ func (f *file) place(*object.Object) (replaced bool, err error) {
 
 func (f *file) discard() {
 	_ = f.disk.root.Remove(f.temp) // else the next start does it
+	f.disk.unmake(path.Dir(f.temp), f.made)
 }
 
 // siblings are what a representation has on the disk, by their numbers.

@@ -175,6 +175,18 @@ func TestNothingIsLeft(t *testing.T) {
 	create(t, st, "d/d", store.Create{Size: -1})
 	_, err = st.Patch("d/a")
 	must(t, err)
+	create(t, st, "d/e/f/g", store.Create{Size: -1}).Abort(nil) // with the directories that it alone has needed
+	one, other := create(t, st, "d/e/f/g", store.Create{Size: -1}), create(t, st, "d/e/h", store.Create{Size: -1})
+	one.Abort(nil)
+	if _, err := os.Stat(filepath.Join(dir, "d/e/f")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	write(t, other, "x")
+	end(t, other)
+	if text := read(t, st, "d/e/h"); text != "x" {
+		t.Errorf("%q", text)
+	}
+	must(t, os.RemoveAll(filepath.Join(dir, "d/e")))
 	must(t, st.Close())
 	entries, err := os.ReadDir(filepath.Join(dir, "d"))
 	if err != nil || len(entries) != 1 || entries[0].Name() != "a" {
