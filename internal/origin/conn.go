@@ -60,6 +60,7 @@ type conn struct {
 	remote net.Addr
 	peer   netip.Prefix // that it counts for; invalid = none
 
+	held   atomic.Int32 // requests that wait
 	left   sync.Once
 	errors int  // answers of 400 and above in a row; of the goroutine that serves it
 	joins  bool // what is written goes out with the file that follows it; of the same goroutine

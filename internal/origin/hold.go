@@ -15,18 +15,22 @@ import (
 )
 
 const (
-	maxHeld   = 1024                   // requests that wait at the same time; any more are answered with 503
+	maxHeld   = 16384                  // requests that wait at the same time; any more are answered with 503
+	maxHeldBy = 16                     // of one connection: a player waits for a playlist and a part of each of its renditions
 	lookAgain = 250 * time.Millisecond // at a playlist that another program writes, of which nobody tells
 )
 
 // hold lets a request wait: until wait returns, whose context ends with the client, the time or the origin.
 func (v *visit) hold(most time.Duration, wait func(ctx context.Context)) *refusal {
 	o := v.origin
-	if o.counts.waiting.Add(1) > maxHeld {
+	waiting, held := o.counts.waiting.Add(1), v.conn.hold(1)
+	defer func() {
 		o.counts.waiting.Add(-1)
+		v.conn.hold(-1)
+	}()
+	if waiting > maxHeld || held > maxHeldBy {
 		return &refusal{status: http.StatusServiceUnavailable, text: "too many requests wait here already, please try again"}
 	}
-	defer o.counts.waiting.Add(-1)
 	ctx, cancel := context.WithTimeout(v.r.Context(), most)
 	defer cancel()
 	defer context.AfterFunc(o.ending, cancel)()
@@ -35,6 +39,14 @@ func (v *visit) hold(most time.Duration, wait func(ctx context.Context)) *refusa
 		return &refusal{status: http.StatusServiceUnavailable, text: "this server ends, please try again"}
 	}
 	return nil
+}
+
+// hold counts requests of a connection that wait.
+func (c *conn) hold(n int32) (held int32) {
+	if c == nil {
+		return 0
+	}
+	return c.held.Add(n)
 }
 
 // awaitPlaylist holds a request for a playlist that is to have a segment or a part (RFC 8216bis, 6.2.5.2) until it has.

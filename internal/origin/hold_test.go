@@ -205,3 +205,40 @@ func TestHeldRequestsEnd(t *testing.T) {
 	}
 	<-r.ended
 }
+
+// TestHeldOfOneConnection: who asks for more than a player does, over HTTP/2, is answered with 503, and is in nobody's way.
+func TestHeldOfOneConnection(t *testing.T) {
+	m := memory(t)
+	r := start(t, Config{Read: []Mount{m}, WaitNext: time.Hour}, nil)
+	put(t, m.Store, "seg-1.m4s", "x")
+	one, other := r.h2(), r.h2()
+	answers := make(chan int, 2*maxHeldBy)
+	ask := func(c *http.Client) {
+		res, err := c.Get("http://" + r.addr + "/seg-2.m4s")
+		if err != nil {
+			t.Error(err)
+			answers <- 0
+			return
+		}
+		res.Body.Close()
+		answers <- res.StatusCode
+	}
+	if res, err := one.Get("http://" + r.addr + "/seg-1.m4s"); err != nil || res.Body.Close() != nil { // the connection that all use
+		t.Fatal(err)
+	}
+	for range maxHeldBy {
+		go ask(one)
+	}
+	r.waiting(maxHeldBy)
+	if ask(one); <-answers != http.StatusServiceUnavailable {
+		t.Error("one more waits")
+	}
+	go ask(other)
+	r.waiting(maxHeldBy + 1)
+	put(t, m.Store, "seg-2.m4s", "next")
+	for range maxHeldBy + 1 {
+		if code := <-answers; code != http.StatusOK {
+			t.Errorf("who has waited is answered with %d", code)
+		}
+	}
+}
