@@ -87,10 +87,15 @@ func sideError(side int, errno unix.Errno) error {
 func (t *thread) pump(s *session, from int) outcome {
 	o := t.move(s, from)
 	if d := &s.streams[from]; d.pipe != nil && d.pipe.n == 0 {
-		t.pipes.give(d.pipe, t.now)
-		d.pipe = nil
+		t.copyAgain(d)
 	}
 	return o
+}
+
+// copyAgain takes away the pipe of a direction.
+func (t *thread) copyAgain(d *stream) {
+	t.pipes.give(d.pipe, t.now)
+	d.pipe = nil
 }
 
 // move reads and writes until the source has no more, the sink takes no more, or the turn
@@ -127,7 +132,10 @@ func (t *thread) move(s *session, from int) outcome {
 func (t *thread) transfer(s *session, from int) (n int, o outcome) {
 	src, d := &s.ends[from], &s.streams[from]
 	var errno unix.Errno
-	if d.large == largeRow && d.pipe == nil {
+	switch {
+	case src.urgent && d.pipe != nil:
+		t.copyAgain(d)
+	case !src.urgent && d.pipe == nil && d.large == largeRow:
 		d.pipe = t.pipes.take(t.now)
 	}
 	if d.pipe != nil {
@@ -141,11 +149,14 @@ func (t *thread) transfer(s *session, from int) (n int, o outcome) {
 		return 0, o
 	case errno == unix.EINVAL && d.pipe != nil: // a socket that the kernel cannot splice
 		s.spliced, d.large = false, 0
-		t.pipes.give(d.pipe, t.now)
-		d.pipe = nil
+		t.copyAgain(d)
 		return 0, o
 	case errno != 0:
 		return 0, outcome{side: from, errno: errno}
+	case n == 0 && d.pipe != nil: // the end, or urgent data before it: a read tells
+		d.large = 0
+		t.copyAgain(d)
+		return 0, o
 	case n == 0:
 		src.over = true
 		s.endedBy(from)

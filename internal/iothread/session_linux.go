@@ -62,6 +62,7 @@ type end struct {
 	hungUp   bool // it has ended, or broken: all there will ever be is there
 	broken   bool // there is an error
 	thorough bool // a short read may not have been all: read until the kernel has no more
+	urgent   bool // it has sent urgent data: splice(2) stops before it for good, and takes it for the end when that has come
 	full     bool // it did not take all, or is not connected; until the kernel says that there is room
 	over     bool // its end was read
 }
@@ -81,6 +82,9 @@ func (e *end) note(events uint32) {
 	}
 	if events&(unix.EPOLLPRI|ended) != 0 {
 		e.thorough = true
+	}
+	if events&unix.EPOLLPRI != 0 {
+		e.urgent = true
 	}
 	if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
 		e.full = false

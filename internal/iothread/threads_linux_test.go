@@ -1,6 +1,7 @@
 package iothread
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -435,6 +436,37 @@ func TestUrgent(t *testing.T) {
 	got := make([]byte, len("beforeafter"))
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != "beforeafter" {
 		t.Errorf("%q came, %v", got, err)
+	}
+}
+
+// TestUrgentInBulk: urgent data, before which splice(2) stops for good, neither stops nor ends what follows, whether
+// the end is there already or not.
+func TestUrgentInBulk(t *testing.T) {
+	testkit.NoLeaks(t)
+	for _, ends := range []bool{false, true} {
+		s := serve(t, "tcp", "127.0.0.1:0", echo)
+		d := &desk{target: &flow.Target{Addr: s.addr}}
+		p := run(t, Config{}, d)
+		c := dialTo(t, listen(t, p, flow.Listener{}))
+		bulk := bytes.Repeat([]byte("0123456789abcdef"), 1<<18)
+		var sent sync.WaitGroup
+		sent.Go(func() {
+			c.Write(bulk)
+			raw, _ := c.(*net.TCPConn).SyscallConn()
+			raw.Write(func(fd uintptr) bool { return unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil) != unix.EAGAIN })
+			c.Write(bulk)
+			if ends {
+				c.CloseWrite()
+			}
+		})
+		got := make([]byte, 2*len(bulk))
+		if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got[:len(bulk)], bulk) || !bytes.Equal(got[len(bulk):], bulk) {
+			t.Errorf("%d of %d bytes came, %v, or others", n, len(got), err)
+		}
+		sent.Wait()
+		if p.Figures().Spliced == 0 {
+			t.Error("nothing was spliced")
+		}
 	}
 }
 
