@@ -153,7 +153,7 @@ func (k *desk) begin(s *flow.Session, st *session) flow.Plan {
 	st.until = now.Add(d.conf.Hello)
 	if d.header(s.Peer) != headerNone {
 		st.stage = stageHeader
-		return st.silence(d.conf.Proxy == ProxyAccepted, now)
+		return st.silence(d.conf.Proxy == ProxyAccepted && (!d.looks || d.silentIsPlain), now)
 	}
 	return k.letIn(s, st, now)
 }

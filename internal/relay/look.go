@@ -107,6 +107,9 @@ func (k *desk) lookHeader(s *flow.Session, st *session, head []byte, over bool) 
 		return end(flow.CauseDenied, nil)
 	}
 	p := k.letIn(s, st, now)
+	if n == 0 && p.Step == flow.Look {
+		return k.lookHello(s, st, head, over) // of what it has said already: more need not come
+	}
 	p.Skip = n
 	return p
 }

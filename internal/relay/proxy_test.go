@@ -8,9 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"sluice/internal/flow"
+	"sluice/internal/pool"
 	"sluice/internal/proxyproto"
+	"sluice/internal/testkit"
 )
 
 // headed reads a PROXY header, says what it is and echoes the rest.
@@ -142,6 +145,54 @@ func TestProxyHeaderIsOptional(t *testing.T) {
 	if got := first(t, h.dial(0), 2); got != "a:" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// Where a header may come, what a client without one says first is looked at for its ClientHello, too.
+func TestNoProxyHeaderBeforeTLS(t *testing.T) {
+	id := newIdentity(t, "a.example.com")
+	plain, own := serve(t, named("a")), serve(t, id.over(named("own")))
+	c := one(plain.remote("a"))
+	c.Pools = append(c.Pools, Pool{Config: pool.Config{Name: "own"}, Remotes: []Remote{own.remote("own")}})
+	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	c.Listeners = []Listener{
+		{Name: "tls", Pool: "app", TLS: id.listener()},
+		{Name: "auto", Pool: "app", TLS: id.listener()},
+		{Name: "route", Routes: []Route{{Names: []string{"a.example.com"}, Pool: "own", Pass: true}}},
+	}
+	c.Listeners[1].TLS.Auto = true
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		l.Addrs, l.Proxy, l.Proxies, l.Hello = local(), ProxyAccepted, trusted, 2*testkit.Patience
+	}
+	h := open(t, c)
+	for i, want := range []string{"a:x", "a:x", "own:x"} {
+		if got := talk(t, h.dialTLS(i, id.client("a.example.com")), "x"); got != want {
+			t.Errorf("listener %d: got %q, want %q", i, got, want)
+		}
+	}
+	if got := talk(t, h.dial(1), "x"); got != "a:x" {
+		t.Errorf("plain: got %q", got)
+	}
+	if got := first(t, h.dial(1), 2); got != "a:" {
+		t.Errorf("silent: got %q", got)
+	}
+}
+
+// Who says nothing where TLS is wanted, and a header may come, has all the time for it.
+func TestSilenceBeforeHeaderAndTLS(t *testing.T) {
+	c := one(serve(t, named("a")).remote("a"))
+	l := &c.Listeners[0]
+	l.TLS = newIdentity(t, "a.example.com").listener()
+	l.Proxy, l.Proxies, l.Hello = ProxyAccepted, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, silentFor+100*time.Millisecond
+	h := open(t, c)
+	begun := time.Now()
+	if got := rest(t, h.dial(0)); got != "" {
+		t.Errorf("got %q", got)
+	}
+	if took := time.Since(begun); took < l.Hello {
+		t.Errorf("over after %v", took)
+	}
+	h.records.wait(t, "cause=hello", `error="not in time"`)
 }
 
 // Clients of UNIX sockets have no address that a header could name.
