@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -11,11 +12,15 @@ import (
 // maxTime bounds every time, so that sums do not overflow.
 const maxTime = 365 * 24 * time.Hour
 
-// duration is a time with its unit, least at the least.
+// maxKeepAlive bounds the times of probes: Linux takes no longer ones (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL).
+const maxKeepAlive = 32767 * time.Second
+
+// duration is a time with its unit, least at the least and most at the most.
 type duration struct {
 	to    *time.Duration
 	least time.Duration
-	zero  bool // 0 has a meaning of its own and is allowed as well
+	most  time.Duration // 0 = maxTime
+	zero  bool          // 0 has a meaning of its own and is allowed as well
 }
 
 // String leaves out the zeros that time.Duration writes: 1m, not 1m0s.
@@ -45,8 +50,8 @@ func (v duration) Set(text string) error {
 	case d == 0 && v.zero:
 	case d < v.least:
 		return fmt.Errorf("bad time %q: want %s at least", text, v.least)
-	case d > maxTime:
-		return fmt.Errorf("bad time %q: want %s at most", text, duration{to: new(maxTime)})
+	case d > cmp.Or(v.most, maxTime):
+		return fmt.Errorf("bad time %q: want %s at most", text, duration{to: new(cmp.Or(v.most, maxTime))})
 	}
 	*v.to = d
 	return nil

@@ -133,13 +133,15 @@ func TestRelayByHand(t *testing.T) {
 		"relay.listeners.web.tls.certificates: bad cert": func(_ *Config, l *RelayListener, _ *RelayPool) {
 			l.TLS.Certificates = []RelayCertificate{{Chain: "a", Passphrase: "\n"}}
 		},
-		"relay.pools.app.remotes: 10.0.0.1:80: weight":       func(_ *Config, _ *RelayListener, p *RelayPool) { p.Remotes[0].Weight = maxWeight + 1 },
-		"relay.pools.app.check.timeout: bad time":            func(_ *Config, _ *RelayListener, p *RelayPool) { p.Check.Timeout = time.Microsecond },
-		"relay.pools: bad name of a pool \"app\\n\"":         func(_ *Config, _ *RelayListener, p *RelayPool) { p.Name = "app\n" },
-		"relay.pools.app.check.path: it is of use with":      func(_ *Config, _ *RelayListener, p *RelayPool) { p.Check.Path = "/" },
-		"relay.listeners.web: it listens nowhere":            func(_ *Config, l *RelayListener, _ *RelayPool) { l.Addrs = nil },
-		"relay.pools.app: there is another of this name":     func(c *Config, _ *RelayListener, p *RelayPool) { c.Relay.Pools = append(c.Relay.Pools, *p) },
-		"relay.listeners.web.dscp: bad number \"64\": want ": func(_ *Config, l *RelayListener, _ *RelayPool) { l.DSCP = 64 },
+		"relay.pools.app.remotes: 10.0.0.1:80: weight":                          func(_ *Config, _ *RelayListener, p *RelayPool) { p.Remotes[0].Weight = maxWeight + 1 },
+		"relay.pools.app.check.timeout: bad time":                               func(_ *Config, _ *RelayListener, p *RelayPool) { p.Check.Timeout = time.Microsecond },
+		"relay.pools: bad name of a pool \"app\\n\"":                            func(_ *Config, _ *RelayListener, p *RelayPool) { p.Name = "app\n" },
+		"relay.pools.app.check.path: it is of use with":                         func(_ *Config, _ *RelayListener, p *RelayPool) { p.Check.Path = "/" },
+		"relay.listeners.web: it listens nowhere":                               func(_ *Config, l *RelayListener, _ *RelayPool) { l.Addrs = nil },
+		"relay.pools.app: there is another of this name":                        func(c *Config, _ *RelayListener, p *RelayPool) { c.Relay.Pools = append(c.Relay.Pools, *p) },
+		"relay.listeners.web.dscp: bad number \"64\": want ":                    func(_ *Config, l *RelayListener, _ *RelayPool) { l.DSCP = 64 },
+		"relay.listeners.web.keepalive.idle: bad time \"9h6m8s\": want 9h6m7s ": func(_ *Config, l *RelayListener, _ *RelayPool) { l.KeepAlive.Idle = maxKeepAlive + time.Second },
+		"relay.listeners.web.keepalive.interval: bad":                           func(_ *Config, l *RelayListener, _ *RelayPool) { l.KeepAlive.Interval = maxKeepAlive + time.Second },
 	} {
 		bad := c
 		bad.Relay.Listeners, bad.Relay.Pools = slices.Clone(c.Relay.Listeners), slices.Clone(c.Relay.Pools)

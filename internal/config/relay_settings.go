@@ -85,8 +85,8 @@ func (l *RelayListener) socketSettings() table {
 	return table{
 		{"no_delay", assumed{&l.NoDelay}, live, "Whether small pieces are sent at once (TCP_NODELAY)."},
 		{"keepalive.probes", either{&l.KeepAlive.Off, "off", "on"}, live, "Whether quiet connections are probed by TCP."},
-		{"keepalive.idle", duration{to: &l.KeepAlive.Idle, least: time.Second, zero: true}, live, "After so long. 0s = as the system has it."},
-		{"keepalive.interval", duration{to: &l.KeepAlive.Interval, least: time.Second, zero: true}, live, "Again after so long. 0s = as the system has it."},
+		{"keepalive.idle", duration{to: &l.KeepAlive.Idle, least: time.Second, most: maxKeepAlive, zero: true}, live, "After so long. 0s = as the system has it."},
+		{"keepalive.interval", duration{to: &l.KeepAlive.Interval, least: time.Second, most: maxKeepAlive, zero: true}, live, "Again after so long. 0s = as the system has it."},
 		{"keepalive.count", count{&l.KeepAlive.Count, 0, 127}, live, "So many without an answer end the connection. 0 = as the system has it."},
 		{"dscp", count{&l.DSCP, 0, 63}, live, "Mark of the packets to clients (DSCP). 0 = none."},
 		{"buffer", buffer{&l.Buffer, true}, live, "Bytes that are kept for a side that does not take them, at most, each way. 0 = relay.buffer."},

@@ -231,8 +231,10 @@ func (t *tcprelay) number(n spawnd.Said[int], other, least, most int) int {
 }
 
 // seconds is a time.
-func (t *tcprelay) seconds(n spawnd.Said[int]) time.Duration {
-	return time.Duration(t.number(n, 0, 0, int(maxTime/time.Second))) * time.Second
+func (t *tcprelay) seconds(n spawnd.Said[int]) time.Duration { return t.secondsUpTo(n, maxTime) }
+
+func (t *tcprelay) secondsUpTo(n spawnd.Said[int], most time.Duration) time.Duration {
+	return time.Duration(t.number(n, 0, 0, int(most/time.Second))) * time.Second
 }
 
 // certificate is that of all listeners; false if there is none.

@@ -64,8 +64,8 @@ func (t *tcprelay) times(l *RelayListener, idle time.Duration) {
 func (t *tcprelay) keepAlive(own spawnd.KeepAlive) flow.KeepAlive {
 	all := t.file.Spawnd.KeepAlive
 	return flow.KeepAlive{
-		Idle:     t.seconds(firstSaid(own.Idle, all.Idle)),
-		Interval: t.seconds(firstSaid(own.Interval, all.Interval)),
+		Idle:     t.secondsUpTo(firstSaid(own.Idle, all.Idle), maxKeepAlive),
+		Interval: t.secondsUpTo(firstSaid(own.Interval, all.Interval), maxKeepAlive),
 		Count:    t.number(firstSaid(own.Count, all.Count), 0, 0, 127),
 	}
 }

@@ -350,6 +350,8 @@ func TestTcprelayErrors(t *testing.T) {
 		{"listen { address = 127.0.0.1 }", oneRemote, "t.cfg:2: a listen without a port"},
 		{"listen { address = no..host port = 1 }", oneRemote, "t.cfg:2: no..host: no address of this name is known"},
 		{"listen { port = 1 dscp = 64 }", oneRemote, "t.cfg:2: expected an integer from 0 to 63, but got '64'"},
+		{"listen { port = 1 tcp keepalive idle = 32768 }", oneRemote, "t.cfg:2: expected an integer from 0 to 32767, but got '32768'"},
+		{"tcp keepalive interval = 32768 listen { port = 1 }", oneRemote, "t.cfg:2: expected an integer from 0 to 32767, but got '32768'"},
 		{"listen { path = /run/x mode = 0 }", oneRemote, "t.cfg:2: mode = 0"},
 		{"listen { path = /run/x userid = nosuchuser }", oneRemote, "t.cfg:2: UNIX user 'nosuchuser' not found."},
 		{"listen { port = 1 }\nlisten { port = 1 }", oneRemote, "t.cfg:3: relay.listeners.tcp-1-2.listen"},
