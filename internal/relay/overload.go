@@ -83,9 +83,7 @@ func (r *Relay) refuseLocked(on bool) {
 				err = refuse(s.file)
 			case !on && s.refuses:
 				s.refuses = false
-				if err = unrefuse(s.file, s.conf.Backlog); err == nil {
-					err = r.attachLocked(l, s)
-				}
+				err = r.attachLocked(l, s)
 			}
 			if err != nil {
 				r.log.Error("listener down", logs.Listener, l.door.conf.Name, logs.Listen, s.addr.String(), logs.Error, err)

@@ -158,6 +158,36 @@ func TestOverloadResets(t *testing.T) {
 	}
 }
 
+// Who takes the port while it is shut has it for as long as he wants it, and not for ever.
+func TestShutPortIsTaken(t *testing.T) {
+	x := new(held)
+	c := one(serve(t, x.talk).remote("a"))
+	c.MaxSessions, c.Overload = 1, Reset
+	c.Listeners[0].Addrs[0].Addr = nobody(t)
+	h := open(t, c)
+	at := h.addr(0)
+	a := h.dial(0)
+	first(t, a, 5)
+	var other net.Listener
+	testkit.Eventually(t, func() (err error) {
+		other, err = net.Listen("tcp", at.IP.String()) // not before the relay has shut it
+		return err
+	})
+	defer other.Close()
+	a.Close()
+	h.log.wait(t, "listener down", "address already in use")
+	other.Close()
+	testkit.Eventually(t, func() error {
+		b, err := flow.Connect(t.Context(), netip.Addr{}, at)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		first(t, b, 5)
+		return nil
+	})
+}
+
 func TestLimitsOfAListener(t *testing.T) {
 	x := new(held)
 	s := serve(t, x.talk)

@@ -20,16 +20,8 @@ func refuse(f *netx.Held) error {
 	return control(f, "shut socket", func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RD) })
 }
 
-// unrefuse has it listen again.
-func unrefuse(f *netx.Held, backlog int) error {
-	if backlog <= 0 {
-		backlog = 1<<31 - 1 // the system's largest
-	}
-	return control(f, "listen again at socket", func(fd int) error { return syscall.Listen(fd, backlog) })
-}
-
-// listenAgain has a socket listen that who had it before us has left shut: that process was
-// killed, or has retired, in an overload.
+// listenAgain has a socket listen that is shut: by us, or by who had it before us and was killed, or has
+// retired, in an overload.
 func listenAgain(f *netx.Held, backlog int) error {
 	on := 0
 	err := control(f, "ask socket", func(fd int) (err error) {
@@ -39,7 +31,10 @@ func listenAgain(f *netx.Held, backlog int) error {
 	if err != nil || on != 0 {
 		return err
 	}
-	return unrefuse(f, backlog)
+	if backlog <= 0 {
+		backlog = 1<<31 - 1 // the system's largest
+	}
+	return control(f, "listen again at socket", func(fd int) error { return syscall.Listen(fd, backlog) })
 }
 
 func control(h *netx.Held, what string, do func(fd int) error) error {

@@ -14,5 +14,3 @@ func (s *socket) canRefuse() bool { return false }
 func refuse(*netx.Held) error { return errors.ErrUnsupported }
 
 func listenAgain(*netx.Held, int) error { return nil }
-
-func unrefuse(*netx.Held, int) error { return errors.ErrUnsupported }

@@ -277,9 +277,13 @@ func (r *Relay) listenLocked(l *listener, s *socket) error {
 	return nil
 }
 
-// attachLocked gives the threads a descriptor of a socket.
+// attachLocked gives the threads a descriptor of a socket, which listens again if it was shut.
 func (r *Relay) attachLocked(l *listener, s *socket) error {
-	file, err := s.file.File()
+	var file *os.File
+	err := listenAgain(s.file, s.conf.Backlog)
+	if err == nil {
+		file, err = s.file.File()
+	}
 	if err == nil {
 		err = r.threads.Listen(l.door.listener(s.addr), file)
 	}
