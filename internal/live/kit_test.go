@@ -234,3 +234,11 @@ func watched(t *testing.T, p *Player, want int) {
 var errStorm = errors.New("a storm took the mast")
 
 var discard = slog.New(slog.DiscardHandler)
+
+// must ends the test at an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -2,10 +2,12 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"sluice/internal/object"
 	"sluice/internal/store"
 )
 
@@ -22,8 +24,8 @@ type Recorder struct {
 }
 
 // Run records until the channel, or ctx, has ended; then it returns nil, and the object is complete. A channel that cannot be had or
-// breaks off is an error that leaves the object growing: the next Run goes on in it. A store that does not take the channel is one, too:
-// then the object is broken off for its readers, and what was written stays until something takes its place.
+// breaks off, and a store that does not take it, are errors that leave the object growing: the next Run goes on in it. It is a new one only
+// when somebody has removed the old one.
 func (r *Recorder) Run(ctx context.Context) error {
 	for {
 		err := r.once(ctx)
@@ -62,15 +64,17 @@ func (r *Recorder) once(ctx context.Context) error {
 	defer s.Close()
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if r.object == nil {
-		if r.object, err = r.Store.Create(r.Name, store.Create{Type: s.Type, Size: -1, Keep: true}); err != nil {
+		if r.object, err = r.Store.Create(r.Name, store.Create{Type: s.Type, Size: -1}); err != nil {
 			return fmt.Errorf("record %s: begin %s: %w", r.Channel, r.Name, err)
 		}
 	}
 	read, written := copyTo(r.object, s)
 	switch {
 	case written != nil:
-		r.object.Abort(written)
-		r.object = nil
+		if errors.Is(written, object.ErrAborted) {
+			r.object.Abort(written)
+			r.object = nil
+		}
 		return fmt.Errorf("record %s: write %s: %w", r.Channel, r.Name, written)
 	case read != nil && ctx.Err() == nil:
 		return fmt.Errorf("record %s into %s: %w", r.Channel, r.Name, read)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sluice/internal/object"
 	"sluice/internal/store"
 	"sluice/internal/testkit"
 )
@@ -226,21 +227,78 @@ func TestRecordFails(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the store is full", func(t *testing.T) {
-		st := store.NewMemory(store.MemoryConfig{Limit: 1 << 20})
-		defer st.Close()
-		station := newStation("")
-		ended := record(context.Background(), recorder(station, st))
+}
+
+// TestRecordMeetsFullStore: a store that is full is an error that leaves what was recorded, and its readers, as they are; when there is
+// room the record goes on in the same object.
+func TestRecordMeetsFullStore(t *testing.T) {
+	testkit.NoLeaks(t)
+	st := store.NewMemory(store.MemoryConfig{Limit: 1 << 20})
+	defer st.Close()
+	other, err := st.Create("other", store.Create{Size: -1})
+	must(t, err)
+	_, err = other.Write(make([]byte, 512<<10))
+	must(t, err)
+	station := newStation("")
+	r := recorder(station, st)
+	body, taken := random(700_000), 0
+	fill := func() error { // as far as the channel is taken
+		ended := record(context.Background(), r)
 		v := station.next(t)
-		for {
-			if _, err := v.Write(make([]byte, 100_000)); err != nil {
+		for taken < len(body) {
+			if _, err := v.Write(body[taken : taken+1000]); err != nil {
 				break
 			}
+			taken += 1000
 		}
-		if err := await(t, ended); !errors.Is(err, store.ErrFull) {
-			t.Error(err)
-		}
-	})
+		v.Close()
+		return await(t, ended)
+	}
+	if err := fill(); !errors.Is(err, store.ErrFull) {
+		t.Fatal(err)
+	}
+	readAll, info := grows(t, st)
+	if err := fill(); !errors.Is(err, store.ErrFull) || info.Size < 100_000 {
+		t.Fatalf("%v after %d bytes", err, info.Size)
+	}
+	if i, err := st.Stat("news/live.ts"); err != nil || !i.Growing || i.Size < info.Size {
+		t.Errorf("after another try it is %+v, %v", i, err)
+	}
+	other.Abort(nil)
+	must(t, fill())
+	var got bytes.Buffer
+	must(t, readAll(&got))
+	if b := whole(t, st); !bytes.Equal(b, got.Bytes()) || !bytes.HasPrefix(b, body[:info.Size]) || !bytes.HasSuffix(b, body[len(body)-1000:]) {
+		t.Errorf("%d bytes are there, a reader got %d", len(b), got.Len())
+	}
+}
+
+// TestRecordIsRemoved: who removes what is being recorded has it begin anew.
+func TestRecordIsRemoved(t *testing.T) {
+	testkit.NoLeaks(t)
+	for kind, st := range stores(t) {
+		t.Run(kind, func(t *testing.T) {
+			station := newStation("")
+			r := recorder(station, st)
+			ended := record(context.Background(), r)
+			v := station.next(t)
+			v.write(t, []byte("before"))
+			grows(t, st)
+			must(t, st.Remove("news/live.ts"))
+			_, _ = v.Write([]byte("after")) // it may be over by now
+			if err := await(t, ended); !errors.Is(err, object.ErrAborted) {
+				t.Error(err)
+			}
+			ended = record(context.Background(), r)
+			v = station.next(t)
+			v.write(t, []byte("anew"))
+			v.Close()
+			must(t, await(t, ended))
+			if b := whole(t, st); string(b) != "anew" {
+				t.Errorf("%q is there", b)
+			}
+		})
+	}
 }
 
 // TestRecordAgain: a channel that has ended is recorded again, in place of what was there.
