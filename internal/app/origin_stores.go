@@ -34,8 +34,13 @@ type shelf struct {
 	store.Store
 	dir      string // "" = memory
 	writable bool
-	writers  int // uploads
 	stop     func()
+}
+
+// busy says whether something is being uploaded.
+func (one *shelf) busy() bool {
+	_, uploads := one.Growing(0)
+	return uploads > 0
 }
 
 func newStores(log *slog.Logger) *stores {
@@ -135,23 +140,19 @@ func (s *stores) getLocked(dir string, writable bool, c *config.Config) (store.S
 		}
 		one.Store = st
 	}
-	one.stop = one.Watch(func(e store.Event) { s.heard(one, e) })
+	one.stop = one.Watch(s.heard)
 	s.open = append(s.open, one)
 	return one.Store, nil
 }
 
-// heard counts who writes.
-func (s *stores) heard(one *shelf, e store.Event) {
+// heard has a store that is to be closed looked at when something has ended in it.
+func (s *stores) heard(e store.Event) {
+	if e.What != store.Ended && e.What != store.Aborted {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch e.What {
-	case store.Began:
-		one.writers++
-	case store.Ended, store.Aborted:
-		one.writers = max(one.writers-1, 0) // a patch ends without having begun
-	case store.Removed:
-	}
-	if one.writers == 0 && len(s.gone) > 0 {
+	if len(s.gone) > 0 {
 		s.wakeLocked()
 	}
 }
@@ -191,10 +192,10 @@ func (s *stores) sweep() error {
 	s.mu.Lock()
 	var free, busy []*shelf
 	for _, one := range s.gone {
-		if one.writers == 0 {
-			free = append(free, one)
-		} else {
+		if one.busy() {
 			busy = append(busy, one)
+		} else {
+			free = append(free, one)
 		}
 	}
 	s.gone = busy

@@ -60,6 +60,7 @@ func TestGoneStoreIsClosedWhenIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	changed(t, memory, "b") // which is no upload
 	second := origin.Config{Read: []origin.Mount{{Dir: t.TempDir()}}}
 	filled(t, s, &second)
 	s.keep(&second)
@@ -79,6 +80,25 @@ func TestGoneStoreIsClosedWhenIdle(t *testing.T) {
 	}
 	if len(s.gone) > 0 {
 		t.Error("the store is not closed")
+	}
+}
+
+// changed has an object made and a part of it replaced.
+func changed(t *testing.T, st store.Store, name string) {
+	t.Helper()
+	up, err := st.Create(name, store.Create{Size: -1})
+	if err == nil {
+		_, err = up.End()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := st.Patch(name)
+	if err == nil {
+		err = patch.End()
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -15,7 +14,7 @@ import (
 )
 
 const (
-	maxPlaylists = 1024    // of a store that are followed; others are served as they are
+	maxPlaylists = 1024    // of a store that are followed; for one more the one that changed longest ago is forgotten
 	maxPlaylist  = 1 << 20 // bytes of one that is read
 )
 
@@ -24,13 +23,15 @@ type shelf struct {
 	st   store.Store
 	stop func()
 
-	mu    sync.Mutex // guards known
+	mu    sync.Mutex // guards what is below
 	known map[string]*playlist
+	count int64 // of versions
 }
 
 // playlist is one version of a playlist, read when it is wanted.
 type playlist struct {
-	gone chan struct{} // closed when there is another, or none
+	at   int64         // which version of all it is
+	gone chan struct{} // closed when there is another, or none; not when it is forgotten
 
 	once   sync.Once // sets what follows
 	closed bool      // it could not be opened
@@ -70,14 +71,30 @@ func (s *shelf) exchange(name string, another bool) {
 	}
 }
 
-// versionLocked is the version of a playlist that holds; nil if too many are followed.
+// versionLocked is the version of a playlist that holds.
 func (s *shelf) versionLocked(name string) *playlist {
 	p := s.known[name]
-	if p == nil && len(s.known) < maxPlaylists {
-		p = &playlist{gone: make(chan struct{})}
+	if p == nil {
+		if len(s.known) >= maxPlaylists {
+			s.dropOldestLocked()
+		}
+		s.count++
+		p = &playlist{at: s.count, gone: make(chan struct{})}
 		s.known[name] = p
 	}
 	return p
+}
+
+// dropOldestLocked forgets the playlist that changed longest ago. Who waits for it looks at it again by himself (await), so that he
+// does not take the room of the next one at once.
+func (s *shelf) dropOldestLocked() {
+	oldest, at := "", s.count+1
+	for name, p := range s.known {
+		if p.at < at {
+			oldest, at = name, p.at
+		}
+	}
+	delete(s.known, oldest)
 }
 
 func (s *shelf) version(name string) *playlist {
@@ -86,16 +103,10 @@ func (s *shelf) version(name string) *playlist {
 	return s.versionLocked(name)
 }
 
-// errMany is that of a playlist that is not followed.
-var errMany = errors.New("too many playlists are followed already")
-
 // playlist is what a playlist says now, also when another program has written it, of which the store does not tell.
 func (s *shelf) playlist(name string) (*playlist, error) {
 	for {
 		p := s.version(name)
-		if p == nil {
-			return nil, errMany
-		}
 		s.read(p, name)
 		info, err := s.st.Stat(name)
 		if err == nil && p.closed {

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// What is remembered at most; what is forgotten on disk is found again when its next segment comes.
+// What is remembered at most; what is forgotten on disk is found again when its next segment comes, what a manifest says when
+// that comes again.
 const (
 	maxSeries    = 4096
 	maxManifests = 1024
@@ -16,7 +17,7 @@ type retention struct {
 	Retention
 	memory bool
 	series map[string]*series
-	shifts map[string]map[string]int // by directory, by manifest: how many segments may be asked for
+	shifts map[string]map[string]shift // by directory, by manifest
 	last   int64
 	count  int // of manifests
 }
@@ -35,8 +36,14 @@ type unit struct {
 
 type arrival struct{ number, at int64 }
 
+// shift is what a manifest says: how many segments may be asked for.
+type shift struct {
+	segments int
+	at       int64 // when it came
+}
+
 func newRetention(r Retention, memory bool) retention {
-	return retention{Retention: r, memory: memory, series: map[string]*series{}, shifts: map[string]map[string]int{}}
+	return retention{Retention: r, memory: memory, series: map[string]*series{}, shifts: map[string]map[string]shift{}}
 }
 
 // keep is how many segments of the representations in a directory are kept; 0 = all.
@@ -62,8 +69,8 @@ func (r *retention) shift(dir string) int {
 	}
 	for {
 		longest := 0
-		for _, segments := range r.shifts[dir] {
-			longest = max(longest, segments)
+		for _, s := range r.shifts[dir] {
+			longest = max(longest, s.segments)
 		}
 		if longest > 0 || dir == "." {
 			return longest
@@ -85,14 +92,31 @@ func (r *retention) manifest(name string, segments int) {
 			delete(r.shifts, dir)
 		}
 	}
-	if segments <= 0 || r.count >= maxManifests {
+	if segments <= 0 {
 		return
 	}
-	if r.shifts[dir] == nil {
-		r.shifts[dir] = map[string]int{}
+	if r.count >= maxManifests {
+		r.dropManifest()
 	}
-	r.shifts[dir][name] = segments
+	if r.shifts[dir] == nil {
+		r.shifts[dir] = map[string]shift{}
+	}
+	r.last++
+	r.shifts[dir][name] = shift{segments, r.last}
 	r.count++
+}
+
+// dropManifest forgets the manifest that came longest ago.
+func (r *retention) dropManifest() {
+	oldest, at := "", r.last+1
+	for _, manifests := range r.shifts {
+		for name, s := range manifests {
+			if s.at < at {
+				oldest, at = name, s.at
+			}
+		}
+	}
+	r.manifest(oldest, 0)
 }
 
 // follows says whether a representation is followed already.

@@ -109,6 +109,14 @@ func TestShift(t *testing.T) {
 	if r.count != maxManifests || len(r.shifts["."]) != maxManifests {
 		t.Errorf("%d manifests are remembered, %d are counted", len(r.shifts["."]), r.count)
 	}
+	r.manifest("new/v.m3u8", 9)
+	shift("new", 9)
+	for n := range maxManifests - 1 {
+		r.manifest(fmt.Sprintf("again/%d.mpd", n), 1)
+	}
+	shift("new", 9)
+	r.manifest("new/w.m3u8", 4) // makes room, as the one that came longest ago
+	shift("new", 4)
 }
 
 // TestExpire: what is too old, in the order of coming; nothing beyond the first that is in use.
