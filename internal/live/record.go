@@ -40,6 +40,14 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}
 }
 
+// Size is how many bytes there are of what grows.
+func (r *Recorder) Size() int64 {
+	if r.object == nil {
+		return 0
+	}
+	return r.object.Written()
+}
+
 // End completes the object that a Run has left growing, if there is one.
 func (r *Recorder) End() error {
 	if r.object == nil {

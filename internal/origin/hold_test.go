@@ -242,3 +242,36 @@ func TestHeldOfOneConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestManyPlaylists: playlists that come are followed however many came before, and what is remembered of them does not grow.
+func TestManyPlaylists(t *testing.T) {
+	m := memory(t)
+	s := newShelf(m.Store, func(store.Event) {})
+	defer s.close()
+	put := func(name, text string) {
+		t.Helper()
+		up, err := m.Store.Create(name, store.Create{Hidden: true, Size: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := up.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := up.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range maxPlaylists + 10 {
+		put(fmt.Sprintf("event-%d/live.m3u8", n), llhls(2, 1, 0))
+	}
+	put("live.m3u8", llhls(2, 1, 0))
+	if _, err := s.playlist("live.m3u8"); err != nil {
+		t.Error(err)
+	}
+	if _, ok := s.hinted("part-1.0.m4s"); !ok {
+		t.Error("what the newest playlist announces is not known")
+	}
+	if len(s.known) > maxPlaylists {
+		t.Errorf("%d playlists are remembered", len(s.known))
+	}
+}

@@ -74,6 +74,8 @@ func (o *Origin) startJob(run func(context.Context), after []*job) *job {
 const (
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
+	// steady is how long a record goes on that was well: a failure is a new one then.
+	steady = 10 * time.Second
 )
 
 // keepRecord records until the channel has ended in order. What fails is tried again: the channel, which goes on in the same object, or
@@ -87,13 +89,13 @@ func (o *Origin) keepRecord(ctx context.Context, r record) {
 	}()
 	pause, told, failed := firstPause, "", 0
 	for {
-		began := time.Now()
+		began, size := time.Now(), recorder.Size()
 		err := recorder.Run(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > maxPause {
-			pause, failed = firstPause, 0
+		if time.Since(began) >= steady && recorder.Size() != size {
+			pause, told, failed = firstPause, "", 0
 		}
 		if failed++; failed > 1 && err.Error() != told {
 			told = err.Error()
