@@ -98,8 +98,9 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// TestServerIsSilent: a name server that is not there, and one that does not answer.
+// TestServerIsSilent: a name server that is not there, and one that does not answer: nobody goes on waiting for it.
 func TestServerIsSilent(t *testing.T) {
+	testkit.NoLeaks(t)
 	_, err := resolve.Once(t.Context(), resolve.Config{Server: server}, resolve.Name{Host: "web.test", Port: 80})
 	if err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("no server: %v", err)

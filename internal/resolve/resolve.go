@@ -146,7 +146,11 @@ func newResolver(c Config) *resolver {
 	if c.Server != "" {
 		r.net = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var d net.Dialer
-			return d.DialContext(ctx, network, c.Server)
+			conn, err := d.DialContext(ctx, network, c.Server)
+			if err == nil { // package net would wait for an answer, or seconds, though nobody wants it any more
+				context.AfterFunc(ctx, func() { conn.Close() })
+			}
+			return conn, err
 		}}
 	}
 	return r
