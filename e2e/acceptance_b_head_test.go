@@ -40,8 +40,8 @@ func withoutDate(lines []string) (all []string) {
 func testHeadAnswers(t *testing.T) {
 	live, dead := newGroup(), newGroup()
 	h := newHelper(t, obedient)
-	p := run(t, settings{config: h.config("helpers: 1") + "no_data: 300ms\nunavailable: 1h\nlimits: {per_address: 1}\n" +
-		"channels: {news: {source: 'udp://" + live + "', content_type: video/x-own}, dead: {source: 'udp://" + dead + "'}}\n"})
+	p := run(t, settings{config: h.config("helpers: 1") + "no_data: 1h\nunavailable: 1h\nlimits: {per_address: 1}\n" +
+		"channels: {news: {source: 'udp://" + live + "', content_type: video/x-own}, dead: {source: 'udp://" + dead + "', no_data: 300ms}}\n"})
 	engine := p.status().Engines[0].PID
 	wants := func(code int, args ...string) (lines []string) {
 		t.Helper()
@@ -238,7 +238,7 @@ func testStatusForUdpxy(t *testing.T) {
 // testLongAndGarbage: a URL of 8 kB is a request, and what is none is answered, too.
 func testLongAndGarbage(t *testing.T) {
 	group := source(t)
-	p := run(t, settings{config: "no_data: 300ms\nsources: [127.0.0.0/8, 239.0.0.0/8]\n" +
+	p := run(t, settings{config: "sources: [127.0.0.0/8, 239.0.0.0/8]\n" +
 		"channels: {web: {source: 'http://127.0.0.1:9/" + strings.Repeat("w", 3000) + "'}}\n"})
 	long := strings.Repeat("a", 8<<10)
 	for _, c := range []struct {

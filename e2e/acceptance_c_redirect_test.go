@@ -130,8 +130,8 @@ func testRedirectOfNames(t *testing.T) {
 // testUnavailable: with nowhere to be sent to, who asks gets 503 or 504, and why.
 func testUnavailable(t *testing.T) {
 	dir := t.TempDir()
-	p := run(t, settings{config: "no_data: 500ms\nunavailable: 1h\ngrowth: 100ms\n" +
-		"sources: [127.0.0.0/8, 239.0.0.0/8]\nfiles: {read: ['" + dir + "']}\n"})
+	config := "unavailable: 1h\ngrowth: 100ms\nsources: [127.0.0.0/8, 239.0.0.0/8]\nfiles: {read: ['" + dir + "']}\n"
+	hasty, patient := run(t, settings{config: config + "no_data: 500ms\n"}), run(t, settings{config: config + "no_data: 1h\n"})
 	answering := func(text string) string {
 		return listen(t, func(c net.Conn) {
 			_, _ = c.Read(make([]byte, 4096))
@@ -158,6 +158,10 @@ func testUnavailable(t *testing.T) {
 		{"no such file", fileURL(filepath.Join(dir, "no.ts")), 404, "no such file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			p := patient // what fails at once does
+			if c.code == 504 {
+				p = hasty
+			}
 			failed(t, "GET", p.url(pair(c.source, "")), c.code, c.says)
 			if a := request(t, "GET", p.url(pair(c.source, ""))); strings.Contains(a.body+p.proc.Output(), "secret") {
 				t.Errorf("the query is in the answer %q or in the log", a.body)

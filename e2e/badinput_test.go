@@ -143,6 +143,8 @@ func testSourceStops(t *testing.T) {
 	stops, goes := newGroup(), newGroup()
 	sender := send(t, h264, "udp", stops)
 	send(t, h264, "udp", goes)
+	flows(t, stops)
+	flows(t, goes)
 	v, w := watch(t, p.url("/udp/"+stops)), watch(t, p.url("/udp/"+goes))
 	moreOfAll(50_000, []*viewer{v, w})
 	sender.Signal(syscall.SIGSTOP)

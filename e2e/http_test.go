@@ -210,7 +210,8 @@ func exchange(t *testing.T, addr, text string) string {
 }
 
 func testHTTP10(t *testing.T) {
-	p := run(t, settings{config: "no_data: 3s\n"})
+	silent := newGroup()
+	p := run(t, settings{config: "no_data: 1h\nchannels: {silent: {source: 'udp://" + silent + "', no_data: 300ms}}\n"})
 	group := newGroup()
 	send(t, h264, "udp", group)
 
@@ -221,9 +222,8 @@ func testHTTP10(t *testing.T) {
 	if body != 0x47 {
 		t.Errorf("first byte %#x, want 0x47", body)
 	}
-	silent := exchange(t, p.user, "GET /udp/"+newGroup()+" HTTP/1.0\r\n\r\n")
-	if !strings.HasPrefix(silent, "HTTP/1.0 504 ") {
-		t.Errorf("answer %q, want HTTP/1.0 504", silent)
+	if got := exchange(t, p.user, "GET /udp/"+silent+" HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.0 504 ") {
+		t.Errorf("answer %q, want HTTP/1.0 504", got)
 	}
 	testkit.Need(t, "busybox")
 	out := filepath.Join(t.TempDir(), "x")

@@ -61,7 +61,7 @@ func testChannelsFile(t *testing.T) {
 	one, two := source(t), source(t)
 	path := filepath.Join(t.TempDir(), "channels.conf")
 	rewrite(t, path, "one udp://"+one+"\n")
-	p := run(t, settings{config: "channels_file: [" + path + "]\nno_data: 300ms\nchannels: {own: {source: 'udp://239.78.1.1:5000'}}\n"})
+	p := run(t, settings{config: "channels_file: [" + path + "]\nchannels: {own: {source: 'udp://239.78.1.1:5000'}}\n"})
 	p.lists("own", "one")
 	k := take(p, "/$one", anyAddress)
 
