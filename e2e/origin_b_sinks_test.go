@@ -26,7 +26,7 @@ func runSinks(t *testing.T, more, section string) (front *product, o *originRun)
 	t.Helper()
 	o = &originRun{t: t, addr: freePort(t), admin: freePort(t), web: originClient}
 	o.url = "http://" + o.addr
-	p := run(t, settings{config: fmt.Sprintf("%sorigin:\n  listen: %s\n  admin: %s\n  maxp: 0\n%s", more, o.addr, o.admin, section)})
+	p := run(t, settings{config: fmt.Sprintf("%sorigin:\n  listen: %s\n  admin: %s\n  maxp: 0\n  upload_stall: 5m\n%s", more, o.addr, o.admin, section)})
 	o.proc = p.proc
 	at := *p
 	at.user = o.addr

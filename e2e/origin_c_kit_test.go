@@ -53,7 +53,7 @@ func secureWire(t *testing.T, ca *authority, addr string) (w *wire, serial int64
 
 func wireOn(t *testing.T, c net.Conn) *wire {
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(testkit.Patience))
+	_ = c.SetDeadline(time.Now().Add(lifetime))
 	return &wire{t, c, bufio.NewReader(c)}
 }
 

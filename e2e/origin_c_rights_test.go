@@ -190,7 +190,7 @@ func testReloadRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain, secure := freePort(t), freePort(t)
-	o := startOriginAt(t, plain, "--listen", plain+",https://"+secure, "--cert", ca.path("server.pem"), "--pkey", ca.path("server.key"), "--users", users, rules)
+	o := startOriginAt(t, plain, "--listen", plain+",https://"+secure, "--cert", ca.path("server.pem"), "--pkey", ca.path("server.key"), "--users", users, "--timeout", "0", rules)
 	alice, bob := "Authorization: "+as("alice", "wonderland")[1], "Authorization: "+as("bob", "builder")[1]
 	u := o.begin("/live.ts", "one")
 	f := func() *follower {

@@ -38,11 +38,11 @@ func startOrigin(t *testing.T, args ...string) *originRun {
 	return startOriginAt(t, addr, append([]string{"--listen", addr}, args...)...)
 }
 
-// startOriginAt is startOrigin with arguments that have it listen at an address.
+// startOriginAt is startOrigin with arguments that have it listen at an address. Uploads may rest for as long as a test does.
 func startOriginAt(t *testing.T, addr string, args ...string) *originRun {
 	t.Helper()
 	o := &originRun{t: t, dir: shortDir(t), addr: addr, url: "http://" + addr, web: originClient, admin: freePort(t)}
-	o.proc = startRelayOf(t, append([]string{"origin", "--admin", o.admin, "--run-dir", filepath.Join(o.dir, "run")}, args...)...)
+	o.proc = startRelayOf(t, append([]string{"origin", "--admin", o.admin, "--run-dir", filepath.Join(o.dir, "run"), "--upload-stall", "5m"}, args...)...)
 	o.proc.WaitLine(`msg=ready role=origin`)
 	return o
 }

@@ -256,6 +256,10 @@ func (p *product) eventually(want func(report.Status) error) {
 	})
 }
 
+// lifetime bounds what a test does with one connection, from its first word to its last: on a busy machine each step may
+// take its time, and Patience is for one. It is there for what hangs; no test measures time against it.
+const lifetime = 5 * testkit.Patience
+
 var ports atomic.Uint32
 
 // freePort is a loopback address that nobody listens on. Nobody but this test's processes

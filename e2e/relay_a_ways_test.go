@@ -107,7 +107,7 @@ func (x *crossing) call(t *testing.T, from, to way) halves {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		if err := c.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(lifetime)); err != nil {
 			t.Fatal(err)
 		}
 		return c.(halves)
@@ -408,9 +408,6 @@ func testExact(t *testing.T) {
 	var sessions atomic.Uint32
 	x.each(t, "noise", func(t *testing.T, from, to way) {
 		c, session := x.call(t, from, to), byte(sessions.Add(1))
-		if err := c.SetDeadline(time.Now().Add(3 * testkit.Patience)); err != nil {
-			t.Fatal(err)
-		}
 		says(t, c, string(rune(session)))
 		if err := tradeNoise(c, session, 'c', 'r', size); err != nil {
 			t.Errorf("the client: %v", err)

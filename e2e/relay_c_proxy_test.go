@@ -101,6 +101,8 @@ func testBadHeaders(t *testing.T) {
 		t.Errorf("the remote was called %d times", n)
 	}
 	// In pieces and with data right behind it is as good as any.
+	door = freePort(t)
+	startTcprelay(t, tcprelayFile(tcprelayListen(door, "haproxy = yes"), tcprelayRemote(remote.addr)))
 	c := call(t, door)
 	for _, piece := range []string{"P", "ROXY TCP6 2001:db8::1 2001:db8::2 10", "00 80\r", "\nhello"} {
 		says(t, c, piece)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"regexp"
 	"sync"
@@ -88,7 +89,7 @@ func testTcprelayReloads(t *testing.T) {
 // testReloads has clients come all the time while the file is read again and again: with another
 // remote, with a listener more, and with mistakes. Nobody may be refused, and every client is
 // served to the end.
-func testReloads(t *testing.T, clients int, args ...string) {
+func testReloads(t *testing.T, clients int64, args ...string) {
 	a, b := newRemote(t, echoes), newRemote(t, echoes)
 	door, second := freePort(t), freePort(t)
 	files := []string{
@@ -100,9 +101,9 @@ func testReloads(t *testing.T, clients int, args ...string) {
 	says(t, old, "at the start")
 	hears(t, old, "at the start")
 
-	come := newThrong(door, clients, 4)
+	come := newThrong(door, 4)
 	times := 0
-	for ; come.comes(); times++ {
+	for ; times < 4 || come.served.Load() < clients; times++ {
 		r.reread(files[(times+1)%2], tcprelayRereadLine)
 		if times%3 == 0 {
 			said := r.reread("id = spawnd { listen = { port = 1 }\n}\nid = tcprelay {\n nonsense\n}\n", tcprelayKeptLine)
@@ -114,7 +115,7 @@ func testReloads(t *testing.T, clients int, args ...string) {
 	if err := come.wait(); err != nil {
 		t.Errorf("during %d reloads: %v", times, err)
 	}
-	if times < 2 || a.calls.Load() == 0 || b.calls.Load() == 0 {
+	if a.calls.Load() == 0 || b.calls.Load() == 0 {
 		t.Errorf("%d reloads; %d clients at one remote and %d at the other", times, a.calls.Load(), b.calls.Load())
 	}
 	r.reread(files[0], tcprelayRereadLine)
@@ -126,18 +127,18 @@ func testReloads(t *testing.T, clients int, args ...string) {
 
 // throng are clients that come one after the other, several at once.
 type throng struct {
-	left atomic.Int64 // who is still to come
-	wg   sync.WaitGroup
-	mu   sync.Mutex
-	errs []error // guarded by mu
+	served atomic.Int64 // or not: whoever has come and gone
+	over   atomic.Bool  // nobody comes any more
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	errs   []error // guarded by mu
 }
 
-func newThrong(addr string, n, atOnce int) *throng {
+func newThrong(addr string, atOnce int) *throng {
 	th := &throng{}
-	th.left.Store(int64(n))
 	for range atOnce {
 		th.wg.Go(func() {
-			for th.left.Add(-1) >= 0 {
+			for ; !th.over.Load(); th.served.Add(1) {
 				if err := comeAndGo(addr); err != nil {
 					th.mu.Lock()
 					th.errs = append(th.errs, err)
@@ -149,11 +150,9 @@ func newThrong(addr string, n, atOnce int) *throng {
 	return th
 }
 
-// comes says whether anybody is still to come.
-func (th *throng) comes() bool { return th.left.Load() > 0 }
-
-// wait waits for them all; the error is of those who were not served.
+// wait waits until those who are there have gone, and nobody comes any more; the error is of those who were not served.
 func (th *throng) wait() error {
+	th.over.Store(true)
 	th.wg.Wait()
 	th.mu.Lock()
 	defer th.mu.Unlock()
@@ -176,8 +175,8 @@ func comeAndGo(addr string) error {
 	if _, err := c.Write([]byte("hello")); err != nil {
 		return err
 	}
-	got := make([]byte, 8)
-	if n, err := c.Read(got); err != nil || string(got[:n]) != "hello" {
+	got := make([]byte, len("hello"))
+	if n, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
 		return fmt.Errorf("heard %q: %w", got[:n], err)
 	}
 	return nil

@@ -402,7 +402,7 @@ func tryCall(from, addr string) (*net.TCPConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(lifetime)); err != nil {
 		return nil, err
 	}
 	return c.(*net.TCPConn), nil
