@@ -80,7 +80,10 @@ func (c *conn) come() {
 		}
 		conf := &c.gate.origin.site.Load().conf
 		c.peer = peerOf(c.remote, conf.Proxies)
-		c.pass = c.gate.origin.crowd.enter(c.peer, conf)
+		var beyond string
+		if c.pass, beyond = c.gate.origin.crowd.enter(c.peer, conf); beyond != "" {
+			c.gate.origin.tellRefused(c.remote, beyond, conf)
+		}
 	})
 }
 

@@ -29,26 +29,31 @@ type crowd struct {
 
 func newCrowd() *crowd { return &crowd{peers: make(map[netip.Prefix]int)} }
 
-// enter decides about a connection of a peer; an invalid one is under no limit of its own.
-func (c *crowd) enter(peer netip.Prefix, conf *Config) pass {
+// enter decides about a connection of a peer; an invalid one is under no limit of its own. What does not enter is beyond a
+// limit, by the name of its setting.
+func (c *crowd) enter(peer netip.Prefix, conf *Config) (p pass, beyond string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	full := conf.MaxConns > 0 && c.all >= conf.MaxConns ||
-		conf.MaxPerPeer > 0 && peer.IsValid() && c.peers[peer] >= conf.MaxPerPeer
 	switch {
-	case !full:
+	case conf.MaxConns > 0 && c.all >= conf.MaxConns:
+		beyond = "maxc"
+	case conf.MaxPerPeer > 0 && peer.IsValid() && c.peers[peer] >= conf.MaxPerPeer:
+		beyond = "maxp"
+	}
+	switch {
+	case beyond == "":
 		c.all++
 		if peer.IsValid() {
 			c.peers[peer]++
 		}
-		return entered
+		return entered, ""
 	case conf.CloseLimit || c.late >= maxLate:
 		c.refused++
-		return shut
+		return shut, beyond
 	}
 	c.refused++
 	c.late++
-	return late
+	return late, beyond
 }
 
 // leave takes back what enter has said.

@@ -34,8 +34,9 @@ type running struct {
 	kill  context.CancelFunc
 	ended chan error // closed when Run has returned
 
-	mu    sync.Mutex // guards lines
+	mu    sync.Mutex // guards the following
 	lines []string   // of the request log
+	told  []string   // of the log
 }
 
 // start runs an origin with a plain door on loopback, one for gws, and one for engines. more are further doors.
@@ -47,7 +48,7 @@ func start(t *testing.T, c Config, channels live.Channels, more ...Door) *runnin
 	var err error
 	r.Origin, err = New(c, Options{
 		Doors: append([]Door{{Listener: door}, {Listener: gws, Local: true}}, more...), Uploads: Door{Listener: engines}, Channels: channels,
-		Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})), Requests: r.line, Version: "1.2",
+		Log: slog.New(slog.NewTextHandler(testLog{r}, &slog.HandlerOptions{Level: slog.LevelDebug})), Requests: r.line, Version: "1.2",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -79,10 +80,13 @@ func listen(t *testing.T, network, at string) net.Listener {
 	return l
 }
 
-type testLog struct{ t *testing.T }
+type testLog struct{ r *running }
 
 func (l testLog) Write(p []byte) (int, error) {
-	l.t.Logf("%s", p)
+	l.r.t.Logf("%s", p)
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	l.r.told = append(l.r.told, string(p))
 	return len(p), nil
 }
 
@@ -96,6 +100,13 @@ func (r *running) logged() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Join(r.lines, "\n")
+}
+
+// log is the log so far.
+func (r *running) log() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.told, "")
 }
 
 // dir is a directory with files; a name that ends with a slash is an empty directory.

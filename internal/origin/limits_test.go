@@ -43,6 +43,10 @@ func TestLimits(t *testing.T) {
 			if st := r.Status(); st.Connections != 2 || st.Refused != 1 {
 				t.Errorf("%+v", st)
 			}
+			why := map[string]string{"maxc": "maxc permits, 2", "maxp": "of its address as maxp permits, 2", "closed": "maxc permits, 2"}[name]
+			if log := r.log(); !strings.Contains(log, "connection refused") || !strings.Contains(log, why) {
+				t.Errorf("%q is not in %s", why, log)
+			}
 			one.Close()
 			eventually(t, "200", func() string {
 				c := r.dial()

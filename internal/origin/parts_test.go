@@ -104,33 +104,28 @@ func TestHeadersThatMayBeSent(t *testing.T) {
 func TestCrowd(t *testing.T) {
 	c, conf := newCrowd(), &Config{MaxConns: 3, MaxPerPeer: 2}
 	peer := func(n int) netip.Prefix { return netip.MustParsePrefix(fmt.Sprintf("192.0.2.%d/32", n)) }
-	for i, want := range []pass{entered, entered, late} { // the third of one peer
-		if got := c.enter(peer(1), conf); got != want {
-			t.Fatalf("connection %d: %v, want %v", i, got, want)
+	enter := func(peer netip.Prefix, want pass, beyond string) {
+		t.Helper()
+		if got, of := c.enter(peer, conf); got != want || of != beyond {
+			t.Errorf("%v beyond %q, want %v beyond %q", got, of, want, beyond)
 		}
 	}
-	if c.enter(netip.Prefix{}, conf) != entered || c.enter(peer(2), conf) != late {
-		t.Error("three may come in, and no fourth")
-	}
+	enter(peer(1), entered, "")
+	enter(peer(1), entered, "")
+	enter(peer(1), late, "maxp")
+	enter(netip.Prefix{}, entered, "")
+	enter(peer(2), late, "maxc")
 	c.leave(peer(1), entered)
-	if c.enter(peer(2), conf) != entered {
-		t.Error("a place is free, and not given")
-	}
+	enter(peer(2), entered, "")
 	conf.CloseLimit = true
-	if c.enter(peer(3), conf) != shut {
-		t.Error("limit_close: closed")
-	}
+	enter(peer(3), shut, "maxc")
 	conf.CloseLimit = false
 	for range maxLate - 2 {
-		c.enter(peer(3), conf)
+		enter(peer(3), late, "maxc")
 	}
-	if c.enter(peer(3), conf) != shut {
-		t.Error("there is an end to those who are told that they are too many")
-	}
+	enter(peer(3), shut, "maxc") // there is an end to those who are told that they are too many
 	c.leave(peer(3), late)
-	if c.enter(peer(3), conf) != late {
-		t.Error("one of them has gone")
-	}
+	enter(peer(3), late, "maxc")
 	if now, refused := c.count(); now != 3 || refused != 2+1+maxLate-2+1+1 {
 		t.Errorf("%d are in, %d were refused", now, refused)
 	}

@@ -161,3 +161,12 @@ func (o *Origin) lastRequest() <-chan struct{} {
 func (o *Origin) tellBroken(err error) {
 	o.limited.Info("connection closed", logs.Reason, slog.AnyValue(err))
 }
+
+// tellRefused tells of a connection beyond a limit: many an encoder says no more of it than that its pipe is broken.
+func (o *Origin) tellRefused(from net.Addr, beyond string, conf *Config) {
+	text := fmt.Sprintf("there are as many as maxc permits, %d", conf.MaxConns)
+	if beyond == "maxp" {
+		text = fmt.Sprintf("there are as many of its address as maxp permits, %d", conf.MaxPerPeer)
+	}
+	o.limited.Warn("connection refused", logs.Client, from.String(), logs.Reason, text)
+}
