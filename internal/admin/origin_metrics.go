@@ -31,7 +31,7 @@ func originFamilies() []family[report.Origin] {
 		{"connections_refused_total", counter, nil, "Connections beyond a limit.", one(func(st report.Origin) float64 { return float64(st.Refused) })},
 		{"requests_total", counter, []string{"status_class"}, "Requests that were answered, by the class of the status.", requests},
 		{"requests_active", gauge, nil, "Requests that are being answered.", one(func(st report.Origin) float64 { return float64(st.Active) })},
-		{"requests_waiting", gauge, nil, "Requests of these that are held until something is there.", one(func(st report.Origin) float64 { return float64(st.Waiting) })},
+		{"requests_waiting", gauge, nil, "Requests that are held until something is there; they count as active, too.", one(func(st report.Origin) float64 { return float64(st.Waiting) })},
 		{"sent_bytes_total", counter, nil, "Bytes of bodies that were sent.", one(func(st report.Origin) float64 { return float64(st.Sent) })},
 		{"received_bytes_total", counter, nil, "Bytes of bodies that were received.", one(func(st report.Origin) float64 { return float64(st.Received) })},
 		{"growing", gauge, nil, "Objects that are being written.", one(func(st report.Origin) float64 { return float64(st.Growing) })},
@@ -39,7 +39,7 @@ func originFamilies() []family[report.Origin] {
 		{"channel_uploads", gauge, nil, "Uploads that are channels.", one(func(st report.Origin) float64 { return float64(st.Uploads) })},
 
 		{"store_objects", gauge, path, "Objects that are in memory, or that are being written to a directory.", stores(func(m report.OriginMount) float64 { return float64(m.Objects) })},
-		{"store_bytes", gauge, path, "Their bytes; of memory what is taken of its limit.", stores(func(m report.OriginMount) float64 { return float64(m.Bytes) })},
+		{"store_bytes", gauge, path, "Bytes of these objects (store_objects); of memory what is taken of its limit.", stores(func(m report.OriginMount) float64 { return float64(m.Bytes) })},
 
 		{"sink_clients", gauge, sink, "Clients of a channel under a path.", func(st report.Origin, s say) {
 			for _, one := range st.Sinks {

@@ -45,6 +45,7 @@ func originExample() report.Origin {
 			{Name: "/vod", Path: "/srv/vod"},
 			{Name: "/live", Path: "gmem", Objects: 30, Bytes: 90 << 20},
 			{Name: "/", Path: "gmem", Writable: true, Objects: 30, Bytes: 90 << 20},
+			{Name: "/in", Path: "/srv/in", Writable: true, Objects: 2, Bytes: 1 << 20},
 		},
 		Growing: 2, Objects: []report.OriginObject{
 			{Path: "/live/seg-7.m4s", Size: 1 << 20, Since: now.Add(-3 * time.Second), Readers: 1000},
@@ -72,7 +73,7 @@ func TestOriginPage(t *testing.T) {
 		"Now 12 requests being answered, 5 of them held until something is there",
 		"Answers 1 200 000 2xx 20 000 3xx 14 000 4xx 555 5xx Failures 7 refused connections 1 aborted upload",
 		"/vod /srv/vod none 0 0 B",
-		"/live gmem none 30 90.0 MiB / gmem taken 30 90.0 MiB",
+		"/live gmem none 30 90.0 MiB / gmem taken 30 90.0 MiB /in /srv/in taken 2 being written 1.00 MiB",
 		"/live/seg-7.m4s 3 s 1.00 MiB 1000 /live/live.mpd 0 s 512 B unseen",
 		"/live.ts udp://239.1.1.1:5000 17 /radio.mp3 $radio 0",
 		"upload:///ingest/cam.ts video/mp2t 2 h 0 min 3.00 GiB 1",
@@ -221,6 +222,7 @@ func TestOriginMetrics(t *testing.T) {
 		`requests_active`: 12, `requests_waiting`: 5, `sent_bytes_total`: 5 << 40, `received_bytes_total`: 7 << 30,
 		`growing`: 2, `uploads_aborted_total`: 1, `channel_uploads`: 1,
 		`store_objects{path="/srv/vod"}`: 0, `store_objects{path="gmem"}`: 30, `store_bytes{path="/srv/vod"}`: 0, `store_bytes{path="gmem"}`: 90 << 20,
+		`store_objects{path="/srv/in"}`: 2, `store_bytes{path="/srv/in"}`: 1 << 20,
 		`sink_clients{sink="/live.ts"}`: 17, `sink_clients{sink="/radio.mp3"}`: 0,
 	}
 	for class, n := range map[string]float64{"1xx": 3, "2xx": 1_200_000, "3xx": 20_000, "4xx": 14_000, "5xx": 555} {

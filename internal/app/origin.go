@@ -48,6 +48,7 @@ good order, a second one does not. HUP reads file, rules and users again, USR1 r
   sluice origin --hmode source
   sluice origin -C /etc/sluice.yaml`,
 	}
+	cmd.DisableFlagsInUseLine = true // it has [OPTIONS]
 	o := addOriginFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.wish.dirs = args

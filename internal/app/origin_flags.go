@@ -84,6 +84,9 @@ func (truthFlag) Type() string { return boolArg }
 func (o *originFlags) addKey(f *pflag.FlagSet, key, name string) {
 	what, text := config.About(key)
 	one := about{flag: strings.NewReplacer(".", "-", "_", "-").Replace(name), arg: argOf(what), usage: briefly(text)}
+	if one.arg == argWord {
+		one.usage += "; one of " + what
+	}
 	o.add(f, key, one).convert = httpoutText(key, what)
 }
 
@@ -98,6 +101,9 @@ func briefly(text string) string {
 	return string(unicode.ToLower(first)) + text[size:]
 }
 
+// argWord is what help calls one of several words, which it names.
+const argWord = "WORD"
+
 // argOf is what help calls a value of a type.
 func argOf(what string) string {
 	switch {
@@ -106,7 +112,7 @@ func argOf(what string) string {
 	case strings.HasPrefix(what, "list of "):
 		return "LIST"
 	case strings.Contains(what, ", "):
-		return "WORD"
+		return argWord
 	}
 	return strings.ToUpper(strings.ReplaceAll(what, " ", "-"))
 }

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,10 +95,7 @@ func (w *originWish) said() bool {
 func (w *originWish) apply(c *config.Config) (warnings []string, err error) {
 	o := &c.Origin
 	for _, dir := range w.dirs {
-		if dir == "true" || dir == "false" {
-			return nil, fmt.Errorf("%q is not read as a directory: say --OPTION=%[1]s of an option, or ./%[1]s", dir)
-		}
-		dir, err := absolute(dir)
+		dir, err := directory(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -132,6 +131,26 @@ func (w *originWish) apply(c *config.Config) (warnings []string, err error) {
 		return warnings, err
 	}
 	return warnings, w.channels(c, outputs, directories)
+}
+
+// likeGPAC finds options as gpac has them: rdirs=live:port=8080.
+var likeGPAC = regexp.MustCompile(`(?:^|:)([a-z_]+)=`)
+
+// directory is the absolute path of one that is named. What looks like an option is an error, for a directory that is not there is made.
+func directory(dir string) (string, error) {
+	if dir == "true" || dir == "false" {
+		return "", fmt.Errorf("%q is not read as a directory: say --OPTION=%[1]s of an option, or ./%[1]s", dir)
+	}
+	path, err := absolute(dir)
+	if err != nil {
+		return "", err
+	}
+	if option := likeGPAC.FindStringSubmatch(dir); option != nil {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("%q is not read as a directory: an option is said as --%s VALUE; else ./%[1]s", dir, option[1])
+		}
+	}
+	return path, nil
 }
 
 // output is where an input goes in this origin.
@@ -228,7 +247,13 @@ func (w *originWish) push(c *config.Config) error {
 
 // sourceOf is the source that an input is: a channel, a URL, or a file.
 func sourceOf(input string) (string, error) {
-	if strings.HasPrefix(input, "$") || strings.Contains(input, "://") {
+	if strings.HasPrefix(input, "$") {
+		return input, nil
+	}
+	if strings.Contains(input, "://") {
+		if _, err := uri.ParseSource(input); err != nil {
+			return "", fmt.Errorf("-i: %w", err)
+		}
 		return input, nil
 	}
 	file, err := filepath.Abs(input)

@@ -131,12 +131,13 @@ func (s *stores) getLocked(dir string, writable bool, c *config.Config) (store.S
 	if dir == "" {
 		one.Store = store.NewMemory(store.MemoryConfig{Limit: c.Origin.Memory, Retention: retention})
 	} else {
-		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			logs.Normal(s.log, "directory is made", logs.File, dir)
-		}
+		_, missing := os.Stat(dir)
 		st, err := store.NewDir(store.DirConfig{Path: filepath.Clean(dir), Make: true, Writable: writable, Retention: retention})
 		if err != nil {
 			return nil, err
+		}
+		if errors.Is(missing, fs.ErrNotExist) {
+			logs.Normal(s.log, "directory is made", logs.File, dir)
 		}
 		one.Store = st
 	}

@@ -50,6 +50,9 @@ is made; nobody else may read it.`,
 		if keep && groups == nil {
 			return misused(cmd, "--keep wants --group: else nothing changes")
 		}
+		if err := creds.CheckNames(args[1], groups); err != nil {
+			return err
+		}
 		password := ""
 		if !keep {
 			var err error

@@ -41,6 +41,11 @@ func TestUserAdd(t *testing.T) {
 			t.Errorf("%v: %v, %s", tt.args, err, out)
 		}
 	}
+	for _, args := range [][]string{{"add", users, "b:b"}, {"add", users, "bob", "--group", "a:b"}} { // before he is asked for a password
+		if out, err := userCommand(t, "", args...); err == nil || !strings.Contains(out, "is no name of a") {
+			t.Errorf("%q: %v, %s", args, err, out)
+		}
+	}
 	known, err := creds.ReadUsers(users)
 	if err != nil {
 		t.Fatal(err)

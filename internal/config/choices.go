@@ -45,6 +45,8 @@ func (v checked) Set(text string) error {
 func checkWeb(s string) error {
 	e, err := uri.Parse(s)
 	switch {
+	case !strings.Contains(s, "://"):
+		return fmt.Errorf("%q is no URL of the web: want such as http://HOST/PATH", uri.Shown(s))
 	case err != nil:
 		return err
 	case !e.Web():

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sluice/internal/creds"
 )
@@ -50,9 +51,13 @@ func (k *originCheck) doors() {
 		key   string
 		doors []Door
 		have  string
-	}{{"listen", o.Listen, k.c.OriginTLS().Certificate}, {"admin", []Door{o.Admin}, k.c.TLS.Certificate}} {
+		want  string
+	}{
+		{"listen", o.Listen, k.c.OriginTLS().Certificate, "origin.cert and origin.pkey"},
+		{"admin", []Door{o.Admin}, k.c.TLS.Certificate, "tls.certificate and tls.key"},
+	} {
 		if i := slices.IndexFunc(at.doors, func(d Door) bool { return d.TLS }); i >= 0 && at.have == "" {
-			k.fail(at.key, "%s needs a certificate and its key, as tls.certificate and tls.key have them", at.doors[i])
+			k.fail(at.key, "%s needs a certificate and its key, as %s have them", at.doors[i], at.want)
 		}
 	}
 }
@@ -136,10 +141,48 @@ func (c *Config) originWarnings() (warnings []*Error) {
 	if o.UsersFile != "" && !slices.ContainsFunc(o.ReadDirs, func(dir string) bool { return dir != GMem && creds.IsRules(dir) }) {
 		warn("users", "no file of rules names them; want one in rdirs")
 	}
+	for _, text := range o.oddRules() {
+		warn("rdirs", "%s", text)
+	}
 	if o.UserPort && !c.HasOrigin() {
 		warn("user_port", "there is nothing that the user ports could carry; want rdirs, sinks or the like")
 	}
 	return warnings
+}
+
+// oddRules tells of rules that serve nothing, and of names in them that nobody has.
+func (o *OriginPart) oddRules() (odd []string) {
+	_, rules, err := o.mounts()
+	if err != nil || rules == nil {
+		return nil
+	}
+	for _, r := range rules.Rules() {
+		if !r.Exists && r.Parent == "" && !r.OfMemory() && o.JS == "" {
+			odd = append(odd, fmt.Sprintf("there is no directory %s, for which there is a rule: nobody is served it", r.Dir))
+		}
+	}
+	var users *creds.Users
+	if o.UsersFile != "" {
+		if users, err = creds.ReadUsers(o.UsersFile); err != nil {
+			return odd
+		}
+	}
+	switch strangers := rules.Strangers(users); {
+	case len(strangers) > 0 && users == nil:
+		odd = append(odd, "the rules want to know "+listed(strangers)+", and there is no file of users; want origin.users")
+	case len(strangers) > 0:
+		odd = append(odd, "the rules want to know "+listed(strangers)+", and "+o.UsersFile+" does not")
+	}
+	return odd
+}
+
+// listed are the first few of many names.
+func listed(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // origin looks at the files of the origin.

@@ -117,14 +117,16 @@ func placeOfObjects(dir string) string {
 // mounts are the places that are read, and the rules if there are some.
 func (o *OriginPart) mounts() (list []origin.Mount, rules *creds.Rules, err error) {
 	for _, dir := range o.readDirs() {
-		if dir == GMem || !creds.IsRules(dir) {
+		if dir == GMem || !isFile(dir) {
 			list = append(list, origin.Mount{Dir: placeOfObjects(dir)})
 			continue
 		}
 		if rules != nil {
 			return nil, nil, fmt.Errorf("%s is another file of rules: one may stand here", dir)
 		}
-		if rules, err = creds.ReadRules(dir); err != nil {
+		if rules, err = creds.ReadRules(dir); err != nil && !creds.IsRules(dir) {
+			return nil, nil, fmt.Errorf("%s is no directory, and no file of rules: %w", dir, err)
+		} else if err != nil {
 			return nil, nil, err
 		}
 		for _, r := range rules.Rules() {
@@ -134,6 +136,11 @@ func (o *OriginPart) mounts() (list []origin.Mount, rules *creds.Rules, err erro
 		}
 	}
 	return list, rules, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // OriginAuth is the part of authorization of the origin.

@@ -173,7 +173,7 @@ func TestOriginMismatches(t *testing.T) {
 	for text, want := range map[string]string{
 		"cert: /etc/c.pem":                "a.yaml:2:3: origin.cert: want both cert and pkey",
 		"pkey: /etc/k.pem":                "a.yaml:1:1: origin.cert: want both cert and pkey",
-		"listen: https://:443":            "a.yaml:2:3: origin.listen: https://:443 needs a certificate",
+		"listen: https://:443":            "a.yaml:2:3: origin.listen: https://:443 needs a certificate and its key, as origin.cert and origin.pkey have them",
 		"listen: a=:80":                   "which is of use for gws only",
 		"hdrs: [X-A, '1', X-B]":           "a.yaml:2:3: origin.hdrs: 3 names and values of headers",
 		"hdrs: [Content-Length, '1']":     "origin.hdrs: the header Content-Length says how a message is sent",
@@ -183,7 +183,7 @@ func TestOriginMismatches(t *testing.T) {
 		"wdir: gmem":                      "origin.wdir: what is uploaded into the memory",
 		"js_workers: 2":                   "origin.js_workers: there is no script",
 		"reqlog: GIT":                     `unknown method "GIT"`,
-		"sources: [ingest]":               `bad path "ingest`,
+		"sources: [ingest]":               `bad beginning of paths "ingest": want one such as /live/`,
 		"ingest_points: [/live]":          "origin.ingest_points: there are no publishing points without",
 		"sinks: {a.ts: {}}":               "sink a.ts says nothing; it wants a key such as channel",
 		"sinks: {a.ts: {channel: $news}}": "a.yaml:2:18: origin.sinks.a.ts.channel: no channel is called news",
@@ -194,6 +194,7 @@ func TestOriginMismatches(t *testing.T) {
 		"push: {a: {from: /srv}}":                                                                              "origin.push.a: it goes nowhere",
 		"push: {a: {from: gmem, to: 'http://a.example/'}}":                                                     "origin.push.a.from: there is nothing in the memory",
 		"push: {a: {from: /srv, to: 'ftp://a.example/'}}":                                                      "unsupported scheme",
+		"push: {a: {from: /srv, to: 'localhost:80/live/'}}":                                                    `"localhost:80/live/" is no URL of the web: want such as http://HOST/PATH`,
 		"push: {a: {from: /srv, to: 'http://a.example/', ca: /a, verify: false}}":                              "certificates are not looked at",
 		"sinks: {a: {channel: 'udp://239.1.1.1:5000'}}\nchannels: {sinks-a: {source: 'udp://239.1.1.2:5000'}}": "the origin has a channel of this name",
 	} {
@@ -260,6 +261,44 @@ func TestOriginRules(t *testing.T) {
 	errs, _ := c.CheckFiles()
 	if len(errs) != 1 {
 		t.Errorf("sluice check finds %v", errs)
+	}
+	for text, want := range map[string]string{"what is this": "is no directory, and no file of rules: " + rules + ":1", "[d]\nur=a": rules + ":2: there is no such key"} {
+		if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.OriginConfig(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", text, err, want)
+		}
+	}
+}
+
+// Rules that serve nothing, and names in them that nobody has, are told of: nobody would be let in, and nothing would say why.
+func TestOddRules(t *testing.T) {
+	dir := t.TempDir()
+	rules, users := filepath.Join(dir, "rules"), filepath.Join(dir, "users")
+	if err := os.WriteFile(users, []byte("alice:$2a$10$xjWuGT2qD7odjb7g3tgwyOnVDQKufDHrvsOJ7RW1xqhoVejjpJEKa:viewers\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range []struct{ rules, users, js, want string }{
+		{"[" + dir + "]\nru=alice\nrg=viewers,users\nwu=$ALL", users, "", ""},
+		{"[" + dir + "]\nru=alice\nwu=bob\nwg=encoders", users, "", "origin.rdirs: the rules want to know group encoders, user bob, and " + users + " does not"},
+		{"[" + dir + "]\nrg=users", "", "", "origin.rdirs: the rules want to know group users, and there is no file of users; want origin.users"},
+		{"[" + dir + "]\nru=a,b,c,d,e,f,g", "", "", "user a, user b, user c, user d, user e and 2 more, and there"},
+		{"[none]\n[none/inner]\n[gmem]\n[gmem/inner]", "", "", "origin.rdirs: there is no directory " + dir + "/none, for which"},
+		{"[service]", "", "hook.js", ""},
+	} {
+		if err := os.WriteFile(rules, []byte(one.rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := Default()
+		c.Origin.ReadDirs, c.Origin.UsersFile, c.Origin.JS = []string{rules}, one.users, one.js
+		var got []string
+		for _, w := range c.Warnings() {
+			got = append(got, w.Reason)
+		}
+		if len(got) > 1 || !strings.Contains(strings.Join(got, ""), one.want) || one.want == "" && len(got) > 0 {
+			t.Errorf("%q: %q, want %q", one.rules, got, one.want)
+		}
 	}
 }
 

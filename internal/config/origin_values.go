@@ -61,7 +61,10 @@ func prefixesOf(to *[]string) List {
 			return s, nil
 		}
 		s = strings.TrimSuffix(s, "/")
-		return s + "/", checkPlainPath(s)
+		if checkPlainPath(s) != nil {
+			return "", fmt.Errorf("bad beginning of paths %q: want one such as /live/", s)
+		}
+		return s + "/", nil
 	}, write: same, what: "paths"}
 }
 

@@ -11,6 +11,15 @@ import (
 	"syscall"
 )
 
+// CheckNames says what Add would say of a user's name and groups: before anybody is asked for a password.
+func CheckNames(name string, groups []string) error {
+	if err := checkName("user", name); err != nil {
+		return err
+	}
+	_, err := parseGroups(groups)
+	return err
+}
+
 // Add adds a user to a file of users, or changes his password, groups or both: "" and nil leave what is there. The file is made,
 // mode 0600, replaced whole; its other lines, owner and mode stay.
 func Add(path, name, password string, groups []string) error {

@@ -65,6 +65,9 @@ type Rule struct {
 	Writable    bool // it has wu or wg, and not $NONE
 }
 
+// OfMemory says whether it is a rule of the store in memory.
+func (r Rule) OfMemory() bool { return r.Dir == Memory || strings.HasPrefix(r.Dir, Memory+"/") }
+
 // Who is a list of users and groups; the zero Who of reading is everybody, of writing nobody.
 type Who struct {
 	All, None     bool // $ALL, $NONE: nobody is named besides

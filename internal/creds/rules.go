@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -90,6 +91,35 @@ func upwards(path string) func(yield func(string) bool) {
 			path = up
 		}
 	}
+}
+
+// Strangers are the users and groups, sorted, that rules name and u does not know; of nil nobody is known.
+func (r *Rules) Strangers(u *Users) []string {
+	known := make(map[string]bool)
+	if u != nil {
+		known["group "+everybody] = true
+		for name, one := range u.known {
+			known["user "+name] = true
+			for _, group := range one.groups {
+				known["group "+group] = true
+			}
+		}
+	}
+	strangers := make(map[string]bool)
+	see := func(what string, names []string) {
+		for _, name := range names {
+			if !known[what+name] {
+				strangers[what+name] = true
+			}
+		}
+	}
+	for _, rule := range r.list {
+		for _, who := range []Who{rule.Read, rule.Write} {
+			see("user ", who.Users)
+			see("group ", who.Groups)
+		}
+	}
+	return slices.Sorted(maps.Keys(strangers))
 }
 
 // parseRules reads text; file is its absolute path, isDir says what is a directory.
