@@ -157,6 +157,34 @@ func TestRunHasTheRelay(t *testing.T) {
 	refuses(t, first)
 }
 
+// A relay that could not be started keeps `sluice run` from starting, and from taking a configuration: its clients
+// would wait in the system's queue without end.
+func TestRunWantsCertificatesOfTheRelay(t *testing.T) {
+	text := relayText([]string{freePort(t)}, echoServer(t))
+	bad := strings.Replace(text, "pool:", "tls: {certificates: /nowhere/cert.pem}, pool:", 1)
+	said := `sluice\.yaml:\d+:\d+: relay\.listeners\.\w+\.tls\.certificates: .*/nowhere/cert\.pem: no such file`
+	file := fileWith(t, "sluice.yaml", bad)
+	never := sluice(t, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--run-dir", runDirOf(t), "-C", file)
+	never.WaitLine(`^sluice: .*` + said)
+	if err := never.Wait(); err == nil {
+		t.Error("a run without the relay's certificate ended well")
+	}
+
+	write(t, file, text)
+	p := start(t, runDirOf(t), "127.0.0.1:0", "127.0.0.1:0", "-C", file)
+	held, err := os.ReadFile(settingsPath(p.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, bad)
+	p.reload(1, readNot)
+	p.WaitLine(readNot + `.*` + said)
+	if now, err := os.ReadFile(settingsPath(p.dir)); err != nil || string(now) != string(held) {
+		t.Errorf("the modules' settings are others now: %s, %v", now, err)
+	}
+	p.stop()
+}
+
 func TestRelayDoors(t *testing.T) {
 	addr := func(text string) flow.Addr {
 		t.Helper()

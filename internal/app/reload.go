@@ -121,7 +121,7 @@ func short(err error) string {
 	var one *config.Error
 	switch {
 	case errors.As(err, &all) && len(all) > 1:
-		return fmt.Sprintf("%s (and %d more: sluice check shows them)", all[0].Short(), len(all)-1)
+		return fmt.Sprintf("%s (and %d more: sluice check -C FILE shows them)", all[0].Short(), len(all)-1)
 	case errors.As(err, &one):
 		return one.Short()
 	}
@@ -145,7 +145,10 @@ func usable(c *config.Config) error {
 	if _, err = certificate(c, quiet); err != nil {
 		return err
 	}
-	if _, err = c.RelayConfig(); err != nil || !c.HasOrigin() {
+	if _, err = c.RelayConfig(); err != nil {
+		return err
+	}
+	if err = c.RelayTLS(); err != nil || !c.HasOrigin() {
 		return err
 	}
 	_, err = c.OriginConfig()

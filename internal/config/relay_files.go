@@ -17,9 +17,25 @@ func (k *fileCheck) relay() {
 				k.parent(path+".listen", s.Addr.Path)
 			}
 		}
-		k.fail(path+".tls.certificates", l.checkFiles())
 	}
-	for _, p := range r.Pools {
+	k.relayTLS()
+}
+
+// RelayTLS says which files of the relay's TLS are of no use, as Errors: with one it cannot be started.
+func (c *Config) RelayTLS() error {
+	k := &fileCheck{c: c}
+	k.relayTLS()
+	if len(k.errs) == 0 {
+		return nil
+	}
+	return Errors(k.errs)
+}
+
+func (k *fileCheck) relayTLS() {
+	for _, l := range k.c.Relay.Listeners {
+		k.fail(listenersKey+"."+l.Name+".tls.certificates", l.checkFiles())
+	}
+	for _, p := range k.c.Relay.Pools {
 		k.fail(poolsKey+"."+p.Name+".tls.enabled", p.checkFiles())
 	}
 }
