@@ -21,7 +21,7 @@ func testMandatory(t *testing.T) {
 		{"/etc/own.conf", "no_data = \"3s\";\nlog : { file = \"\"; };\n", `^sluice: /etc/own.conf:2:\d+: log.file is not set`},
 		{"/etc/sections.conf", "# gigapxy's\n\nNAME : {\n  log : { file = \"\"; }; };\n", `^sluice: /etc/sections.conf:4:\d+: NAME.log.file is not set`},
 		{"/etc/without.yaml", "no_data: 3s\n", `^sluice: /etc/without.yaml: log.file is not set`},
-		{"", "", `^sluice: log.file is not set: a daemon needs a log file \(no configuration file was found; -l FILE, or -T`},
+		{"", "", `^sluice: log.file is not set: a daemon needs a log file \(no configuration file was found; --logfile FILE, or -T`},
 	} {
 		for module, section := range map[string]string{"gws": "ws", "gng": "ng"} {
 			args := []string{}

@@ -164,7 +164,11 @@ func (s scope) keys() (keys []string) {
 // group sets the members of a group.
 func (d *decoder) group(m tree.Member, sc scope) {
 	if m.Value.Kind != tree.Group {
-		d.wantKeys(m, strings.TrimSuffix(sc.path+sc.group, "."))
+		below := strings.TrimSuffix(sc.path+sc.group, ".")
+		if sc.path != "" && sc.group == "" { // it has a name, as channels have
+			below += ", such as " + sc.table[0].key
+		}
+		d.wantKeys(m, below)
 		return
 	}
 	for _, x := range m.Value.Members {
@@ -222,7 +226,7 @@ func (d *decoder) setting(s setting, m tree.Member) bool {
 
 func (d *decoder) list(key string, list List, m tree.Member) bool {
 	if len(m.Value.Items) == 0 && list.Set("") != nil {
-		d.fail(m.Value.Place, "%s: the list is empty; leave the key out for the default", key)
+		d.fail(m.Value.Place, "%s: the list is empty: want one at least", key)
 		return false
 	}
 	list.Clear()

@@ -135,7 +135,7 @@ func (e Errors) Error() string {
 	if len(e) == 1 {
 		return e[0].Error()
 	}
-	return fmt.Sprintf("%s\nand %d more: sluice check shows them", e[0], len(e)-1)
+	return fmt.Sprintf("%s\nand %d more: sluice check -C FILE shows them", e[0], len(e)-1)
 }
 
 // Unwrap gives each of them.

@@ -193,8 +193,8 @@ func TestOriginMismatches(t *testing.T) {
 		"records: {a: {channel: 'udp://239.1.1.1:5000'}, b: {channel: 'udp://239.1.1.2:5000', path: /a}}": "the record a writes into a, too",
 		"push: {a: {from: /srv}}":                                                                              "origin.push.a: it goes nowhere",
 		"push: {a: {from: gmem, to: 'http://a.example/'}}":                                                     "origin.push.a.from: there is nothing in the memory",
-		"push: {a: {from: /srv, to: 'ftp://a.example/'}}":                                                      "unsupported scheme",
-		"push: {a: {from: /srv, to: 'localhost:80/live/'}}":                                                    `"localhost:80/live/" is no URL of the web: want such as http://HOST/PATH`,
+		"push: {a: {from: /srv, to: 'localhost:80/live/'}}":                                                    `"localhost:80/live/" is no URL of the web: want http:// or https://`,
+		"push: {a: {from: /srv, to: 'ftp://a.example/'}}":                                                      `"ftp://a.example/" is no URL of the web: want http://`,
 		"push: {a: {from: /srv, to: 'http://a.example/', ca: /a, verify: false}}":                              "certificates are not looked at",
 		"sinks: {a: {channel: 'udp://239.1.1.1:5000'}}\nchannels: {sinks-a: {source: 'udp://239.1.1.2:5000'}}": "the origin has a channel of this name",
 	} {

@@ -195,7 +195,7 @@ func (c *Config) Mandatory(daemon bool) error {
 		place = o.Place
 	}
 	if c.file == "" {
-		return errors.New("log.file is not set: a daemon needs a log file (no configuration file was found; -l FILE, or -T to stay in the foreground)")
+		return errors.New("log.file is not set: a daemon needs a log file (no configuration file was found; --logfile FILE, or -T to stay in the foreground)")
 	}
-	return place.Errorf("%s is not set: a daemon needs a log file (or -l FILE, or -T to stay in the foreground)", name)
+	return place.Errorf("%s is not set: a daemon needs a log file (or --logfile FILE, or -T to stay in the foreground)", name)
 }

@@ -166,7 +166,7 @@ func TestOursOverrules(t *testing.T) {
 func TestSeveralMistakes(t *testing.T) {
 	_, err := Parse("a.yaml", []byte("engine: 2\nlinger: 10\nallow: [here]\nchannels: {a: {start: x}, b: 1}\nstall: 1m\n"), Run)
 	var all Errors
-	if !errors.As(err, &all) || len(all) != 5 || !strings.HasSuffix(err.Error(), "\nand 4 more: sluice check shows them") {
+	if !errors.As(err, &all) || len(all) != 5 || !strings.HasSuffix(err.Error(), "\nand 4 more: sluice check -C FILE shows them") {
 		t.Errorf("%d mistakes: %v", len(all), err)
 	}
 	for i, want := range []int{1, 2, 3, 4, 4} {
