@@ -62,6 +62,11 @@ func check(file string, role config.Role, out, errs io.Writer) error {
 			return err
 		}
 	}
+	if err := missingInterface(&c); err != nil && (role == config.Run || role == config.GNG) {
+		if _, err := fmt.Fprintf(errs, "warning: %s\n", err); err != nil {
+			return err
+		}
+	}
 	if len(wrong) > 0 {
 		return checked(errs, config.Errors(wrong))
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -61,6 +62,24 @@ func TestCheckReadsGigapxysFiles(t *testing.T) {
 	}
 	if !regexp.MustCompile(`(?m)^log\.max_files +` + path + `:2 +3$`).MatchString(stdout) {
 		t.Errorf("%s", stdout)
+	}
+}
+
+// An interface that is not there may come, but is more often a mistake.
+func TestCheckLooksForTheInterface(t *testing.T) {
+	path := fileWith(t, "sluice.yaml", "interface: nowhere0\n")
+	said := regexp.MustCompile(`^warning: interface: no interface "nowhere0" \(there are .*\); no group can be joined until it comes\n$`)
+	if code, _, stderr := call("check", "-C", path); code != 0 || !said.MatchString(stderr) {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	if code, _, stderr := call("check", "-C", path, "--for", "gws"); code != 0 || stderr != "" {
+		t.Errorf("gws joins nothing: exit %d, %s", code, stderr)
+	}
+	p := sluice(t, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--run-dir", runDirOf(t), "--interface", "nowhere0")
+	p.WaitLine(`level=WARN .*interface: no interface .*nowhere0`)
+	p.Signal(syscall.SIGTERM)
+	if err := p.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

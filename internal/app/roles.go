@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sluice/internal/config"
 	"sluice/internal/logs"
@@ -42,8 +44,29 @@ Several sluice beside each other need several ports and directories (--run-dir).
 		Args: noArgs,
 	}
 	s := addSettings(cmd, config.Run, "listen", "admin", "engines", "spread", "split_channels", "pin", "interface", "log.file", "pid_file")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runAll(cmd.Context(), s) }
+	cmd.SetFlagErrorFunc(badUdpxyFlag)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if p := cmd.Flag("pidfile").Value.String(); p != "" && strings.Trim(p, "0123456789") == "" {
+			return misused(cmd, "-p is the file for the process id: want --listen :%s for that port, or -p ./%s", p, p)
+		}
+		return runAll(cmd.Context(), s)
+	}
 	return cmd
+}
+
+// badUdpxyFlag is badFlag that knows what udpxy's options, which people have in their fingers, are called here.
+func badUdpxyFlag(cmd *cobra.Command, err error) error {
+	here := map[string]string{
+		"a": "--listen ADDRESS:PORT", "m": "--interface IF", "c": "limits.clients of the configuration",
+		"M": "renew of the configuration", "T": "what sluice run does anyway: it stays in the foreground",
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "" {
+		if ours, ok := here[unknown.GetSpecifiedName()]; ok {
+			return misused(cmd, "%s: udpxy's is %s", err, ours)
+		}
+	}
+	return badFlag(cmd, err)
 }
 
 func newGWS() *cobra.Command {

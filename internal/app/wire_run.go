@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"sluice/internal/config"
+	"sluice/internal/logs"
+	"sluice/internal/netx"
 	"sluice/internal/process"
 )
 
@@ -39,6 +42,9 @@ func runModules(asked *process.Asked, c config.Config, role string, again reread
 	p := &self{role: role, asked: asked}
 	if err = p.begin(&c); err == nil {
 		logSource(p.log, &c)
+		if err := missingInterface(&c); err != nil {
+			p.log.Warn("configuration", logs.Reason, err)
+		}
 		if begun != nil {
 			begun(p)
 		}
@@ -114,6 +120,15 @@ func superviseAll(c config.Config, s sockets, p *self, again reread) error {
 		Reset:  func() { m.tell(p.asked.Stop, syscall.SIGUSR2) },
 	}
 	return p.while(p.asked.Stop, do, func(ctx context.Context) error { return m.run(ctx, p.asked.Kill) })
+}
+
+// missingInterface says that groups are to be joined on an interface that is not there. It may come: that is no
+// mistake yet.
+func missingInterface(c *config.Config) error {
+	if err := netx.CheckInterface(c.Interface); err != nil {
+		return fmt.Errorf("interface: %w; no group can be joined until it comes", err)
+	}
+	return nil
 }
 
 // switches says whether `sluice run` goes on as another user.

@@ -143,6 +143,13 @@ func systemChoice(group netip.Addr) (index int, name string) {
 	return index, i.Name
 }
 
+// CheckInterface wants an interface of this name to be there, else the error names those that are. "" is
+// good: the route chooses.
+func CheckInterface(name string) error {
+	_, err := interfaceIndex(name)
+	return err
+}
+
 // interfaceIndex returns the index of an interface, 0 for "".
 func interfaceIndex(name string) (int, error) {
 	if name == "" {
