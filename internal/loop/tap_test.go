@@ -301,18 +301,25 @@ func TestOpenedInPart(t *testing.T) {
 // TestCloseOpensNothing: a source that failed just before the end is replaced by none.
 func TestCloseOpensNothing(t *testing.T) {
 	b := newBench(t, history.Limits{})
-	b.openErr = errors.New("no such group")
+	posts := make(chan struct{})
+	tries := 0
+	b.instead = func(context.Context, endpoint.Want) (endpoint.Source, error) {
+		tries++ // one goroutine at a time
+		<-posts
+		return nil, errors.New("no such group")
+	}
 	ours, theirs := pair(t, unix.SOCK_STREAM)
 	defer unix.Close(theirs)
 	if err := b.l.Attach(b.backed(1, 2), Client{ID: 1, FD: ours, Addr: "192.0.2.1:1"}); err != nil {
 		t.Fatal(err)
 	}
 	b.l.takePosts(b.now)
+	close(posts)
 	b.l.opens.Wait() // what became of it is posted, and not taken
 	b.close()
 	b.l.opens.Wait()
-	if b.tries != 1 || b.of(1).refused != 1 {
-		t.Errorf("%d sources tried, %+v", b.tries, b.of(1))
+	if tries != 1 || b.of(1).refused != 1 {
+		t.Errorf("%d sources tried, %+v", tries, b.of(1))
 	}
 }
 
