@@ -86,9 +86,13 @@ func (s *server) remove(ctx context.Context, name string) error {
 func (s *server) persist(ctx context.Context, try func() error) error {
 	var t trouble
 	for {
+		began := time.Now()
 		err := try()
 		if err == nil || ctx.Err() != nil || errors.Is(err, errOurs) || errors.Is(err, errLater) {
 			return err
+		}
+		if errors.Is(err, errBroken) && time.Since(began) > steady {
+			t.since = time.Now() // of what was sent for hours this is another failure
 		}
 		delay, more := t.again(s.conf, err, time.Now(), rand.Float64())
 		if !more {
@@ -135,6 +139,8 @@ func (s *server) send(ctx context.Context, method, name string, open func(contex
 		return fmt.Errorf("%w: %w", errOurs, ours)
 	case err == nil && !all:
 		return errEarly
+	case answer == nil && err != nil && sent.what.size < 0 && sent.sent > 0: // nobody reads it any more
+		return &broken{err}
 	}
 	return err
 }

@@ -343,6 +343,57 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// What is sent for a long time as it grows may fail now and then: that it failed long ago does not count, but each try does. Only a
+// transfer that had begun is such a failure.
+func TestPersistWhileItGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPusher(t, Config{To: []string{"http://host/"}, Tries: 5})
+		for _, test := range []struct {
+			err   error
+			lasts time.Duration
+			tries int
+		}{{&broken{errTest}, time.Hour, 5}, {errTest, time.Hour, 2}, {&broken{errStalled}, time.Hour, 1}} {
+			tries := 0
+			err := p.servers[0].persist(t.Context(), func() error {
+				tries++
+				time.Sleep(test.lasts)
+				return test.err
+			})
+			if !errors.Is(err, test.err) || tries != test.tries {
+				t.Errorf("%v after %d tries, want %d", err, tries, test.tries)
+			}
+		}
+	})
+	s := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		_, _ = io.ReadFull(r.Body, make([]byte, 4))
+		hangUp(w)
+		return true
+	})
+	p := newPusher(t, Config{To: []string{s.URL, "http://" + deaf(t)}})
+	for size, want := range map[int64]bool{-1: true, 100: false} {
+		open := func(context.Context) (opened, error) {
+			return opened{io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), "", size}, nil
+		}
+		if err := p.servers[0].send(t.Context(), http.MethodPut, "a", open); err == nil || errors.Is(err, errBroken) != want {
+			t.Errorf("a body of %d bytes: %v", size, err)
+		}
+		if err := p.servers[1].send(t.Context(), http.MethodPut, "a", open); err == nil || errors.Is(err, errBroken) {
+			t.Errorf("nobody is there: %v", err)
+		}
+	}
+}
+
+// deaf is an address where nobody listens.
+func deaf(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // A failure is waited out as trouble says, and ctx ends the wait.
 func TestPersist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -45,6 +45,18 @@ var errStalled = errors.New("the server does nothing")
 // errEarly is an answer to what was not sent yet.
 var errEarly = errors.New("the server answered before it had all of it")
 
+// errBroken is what a failure is that broke off what is sent as it grows, without an answer.
+var errBroken = errors.New("it broke off")
+
+// broken is such a failure, in its own words.
+type broken struct{ error }
+
+// Is implements errors.Is.
+func (b *broken) Is(target error) bool { return target == errBroken }
+
+// Unwrap implements errors.Is, too.
+func (b *broken) Unwrap() error { return b.error }
+
 // answerError is an answer that is no success.
 type answerError struct {
 	status int
