@@ -304,7 +304,7 @@ func testQueriesAreMasked(t *testing.T) {
 	group := source(t)
 	log, access := accessLog(t)
 	silent := silentServer(t)
-	p := run(t, settings{config: access + "log: {level: debug}\nlinger: 1h\nsources: [127.0.0.0/8, 224.0.0.0/4]\nchannels: {news: {source: 'http://" + silent + "/a?key=geheim1', backup: ['udp://" + group + "'], no_data: 300ms}}\n"})
+	p := run(t, settings{config: access + "log: {level: debug}\nlinger: 1h\nsources: [127.0.0.0/8, 224.0.0.0/4]\nchannels: {news: {source: 'http://" + silent + "/a?key=geheim1', backup: ['udp://" + group + "'], no_data: 2s}}\n"})
 	for _, path := range []string{"/udp/" + group + "?auth=geheim2", "/$news?key=geheim3", "/src/udp://" + group + "?auth=geheim4/dst/?x=geheim5"} {
 		p.wants(200, path)
 		if shown := strings.SplitN(path, "?", 2)[0] + "?- "; !strings.Contains(awaitEntry(t, log, "event", "client_open", "request", "GET "+shown+"HTTP/1.1")["request"], "?-") {

@@ -271,6 +271,7 @@ func testFlappingSource(t *testing.T) {
 	}
 	s.recovers()
 	v.more(50_000)
+	s.proc.WaitLine(`another source is on air.*reason="first source recovered"`)
 	if n := strings.Count(s.proc.Output(), "another source is on air"); n != 2 {
 		t.Errorf("%d switches told, want 2: to the back-up and back", n)
 	}

@@ -99,7 +99,7 @@ func testSilentRemote(t *testing.T) {
 	r := startRelay(t, fmt.Sprintf(`relay:
   listeners:
     idle: {listen: %q, pool: silent, idle: 2s}
-    secure: {listen: %q, pool: secure, connect: 2s}
+    secure: {listen: %q, pool: secure, connect: 5s}
   pools:
     silent: {remotes: %q}
     secure: {remotes: %s, tls: {enabled: true, ca: %s}}

@@ -222,13 +222,20 @@ func (p *product) tryStatus() (report.Status, error) {
 	return st, json.NewDecoder(resp.Body).Decode(&st)
 }
 
-// status is what the program says it does.
-func (p *product) status() report.Status {
+// status is what the program says it does. An engine that did not answer in time is asked again: nothing is known of its channels.
+func (p *product) status() (st report.Status) {
 	p.t.Helper()
-	st, err := p.tryStatus()
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	testkit.Eventually(p.t, func() (err error) {
+		if st, err = p.tryStatus(); err != nil {
+			p.t.Fatal(err)
+		}
+		for _, e := range st.Engines {
+			if e.Error != "" {
+				return fmt.Errorf("engine %s: %s", e.ID, e.Error)
+			}
+		}
+		return nil
+	})
 	return st
 }
 

@@ -238,9 +238,12 @@ func testSecureBulk(t *testing.T) {
 	}
 	takesAll(t, all, size)
 	senders.Wait()
-	if st := r.status().Totals; st.Up != 64*size || st.Down != 64*size {
-		t.Errorf("%d bytes up and %d down, want %d of each", st.Up, st.Down, 64*size)
-	}
+	r.eventually(func(st report.Relay) error {
+		if st.Totals.Up != 64*size || st.Totals.Down != 64*size {
+			return fmt.Errorf("%d bytes up and %d down, want %d of each", st.Totals.Up, st.Totals.Down, 64*size)
+		}
+		return nil
+	})
 	for _, c := range all {
 		c.Close()
 	}
