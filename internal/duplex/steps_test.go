@@ -246,7 +246,7 @@ func fullListener(t *testing.T) net.Listener {
 	}
 	t.Cleanup(func() { l.Close() })
 	for { // the queue has room for one or two
-		c, err := net.DialTimeout("tcp", l.Addr().String(), 100*time.Millisecond)
+		c, err := net.DialTimeout("tcp", l.Addr().String(), time.Second)
 		if err != nil {
 			return l
 		}

@@ -242,7 +242,6 @@ func TestSessionRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := openOffice(t)
-	o.noData = 50 * time.Millisecond
 	start(t, engine.Config{
 		Socket: o.path, Targets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/24")}, ReadFrom: []string{dir}, WriteTo: []string{dir},
 	})
@@ -264,6 +263,7 @@ func TestSessionRefused(t *testing.T) {
 		{"udp://239.6.1.4:5000", file + "/b.ts", 504},
 		{file + "/empty.ts", file + "/b.ts", 503},
 	} {
+		o.noData = patience(c.code)
 		o.order(uint64(i+1), c.from, c.to, endpoint.WriteNew)
 		if r := expect[handoff.Refused](o); r.ID != uint64(i+1) || r.Code != c.code || r.Reason == "" {
 			t.Errorf("%s to %s: %+v, want %d", c.from, c.to, r, c.code)

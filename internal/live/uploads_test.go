@@ -319,7 +319,7 @@ func TestRefusedUpload(t *testing.T) {
 // TestSlowEngine: it holds the upload for a while, and is dropped; the upload and another engine go on.
 func TestSlowEngine(t *testing.T) {
 	testkit.NoLeaks(t)
-	h := newHouse(t, 200*time.Millisecond)
+	h := newHouse(t, 2*time.Second) // the good one may rest for less
 	slow, good := h.watch(t, "a"), h.watch(t, "a")
 	h.waiting(t, "a", 2)
 	w, done := h.upload(t, client1(t), "a")
@@ -332,7 +332,7 @@ func TestSlowEngine(t *testing.T) {
 	if answer := await(t, done); answer.StatusCode != 201 {
 		t.Errorf("%d", answer.StatusCode)
 	}
-	h.log.await(t, "it took nothing for 200ms")
+	h.log.await(t, "it took nothing for 2s")
 	if n, err := io.Copy(io.Discard, await(t, slow).Body); err == nil {
 		t.Errorf("the slow one got %d bytes, and takes them for all", n)
 	}

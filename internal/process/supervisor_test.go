@@ -112,7 +112,7 @@ func TestSupervisorStartsNothingWhileItStops(t *testing.T) {
 func TestSupervisorKillsAfterGrace(t *testing.T) {
 	v := supervise(t, &Supervisor{
 		Stages: [][]Unit{{testUnit("good", "run")}, {testUnit("stubborn", "stubborn")}},
-		Grace:  200 * time.Millisecond,
+		Grace:  2 * time.Second, // the good one takes less than its share
 	})
 	ups(v.lines, 2)
 	v.stop()
@@ -124,10 +124,10 @@ func TestSupervisorKillsAfterGrace(t *testing.T) {
 // A unit that may take longer than its share takes nothing from the others.
 func TestSupervisorWaitsForOneUnit(t *testing.T) {
 	slow := testUnit("stubborn", "stubborn")
-	slow.Grace = func() time.Duration { return time.Second }
+	slow.Grace = func() time.Duration { return 3 * time.Second }
 	v := supervise(t, &Supervisor{
 		Stages: [][]Unit{{testUnit("good", "run")}, {slow}},
-		Grace:  400 * time.Millisecond,
+		Grace:  2 * time.Second,
 	})
 	ups(v.lines, 2)
 	v.stop()

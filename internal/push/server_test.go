@@ -161,7 +161,7 @@ func TestStalled(t *testing.T) {
 				return true
 			})
 			st := memory(t, 5)
-			p := pushStore(t, st, Config{To: []string{s.URL}, Keep: true, Timeout: 100 * time.Millisecond})
+			p := pushStore(t, st, Config{To: []string{s.URL}, Keep: true, Timeout: time.Second}) // the others take less
 			slow := create(t, st, "cam.ts", store.Create{})
 			write(t, slow, "one ")
 			put(t, st, "seg-1.ts", strings.Repeat("x", 16<<20))

@@ -270,7 +270,7 @@ func mute(t *testing.T) flow.Addr {
 		t.Fatal(ctl, err)
 	}
 	for {
-		c, err := net.DialTimeout("tcp", l.Addr().String(), 50*time.Millisecond)
+		c, err := net.DialTimeout("tcp", l.Addr().String(), time.Second)
 		if err != nil {
 			return flow.FromNet(l.Addr())
 		}

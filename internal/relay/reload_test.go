@@ -177,7 +177,7 @@ func TestDrain(t *testing.T) {
 	s := serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	c := one(s.remote("a"))
 	c.Listeners[0].Addrs[0].Addr = nobody(t)
-	c.Drain, c.Quiet = time.Hour, 300*time.Millisecond
+	c.Drain, c.Quiet = time.Hour, 2*time.Second // the busy one rests for less
 	h := open(t, c)
 	quiet, busy := h.dial(0), h.dial(0)
 	for _, conn := range []net.Conn{quiet, busy} {

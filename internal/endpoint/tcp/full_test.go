@@ -29,7 +29,7 @@ func full(t *testing.T) uri.Source {
 	}
 	where := (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: at.(*unix.SockaddrInet4).Port}).String()
 	for {
-		c, err := net.DialTimeout("tcp", where, 100*time.Millisecond)
+		c, err := net.DialTimeout("tcp", where, time.Second)
 		if err != nil {
 			break
 		}
