@@ -245,6 +245,7 @@ func testRecordGoesOn(t *testing.T) {
 	if err := v.end(); !errors.Is(err, io.EOF) {
 		t.Errorf("the end of the record is %v to a reader, want in good order", err)
 	}
+	seen(t, filepath.Join(dir, "now.ts"), true) // readers have all of it a little before the disk has
 	if file := readFile(t, filepath.Join(dir, "now.ts")); int64(len(file)) != v.received() {
 		t.Errorf("the file has %d bytes, its reader %d", len(file), v.received())
 	}
