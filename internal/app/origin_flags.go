@@ -59,6 +59,7 @@ func addOriginFlags(cmd *cobra.Command) *originFlags {
 	o.add(f, "growth", about{arg: "TIME", usage: "how long the end of a file (-i) is waited at for more"}).convert = seconds
 	f.Lookup("growth").DefValue = "0s"
 	addCommon(o.settings, cmd, "log.file", "pid_file")
+	f.Lookup("run-dir").Usage = "with channels, `DIR` of locks and sockets (default: /run/sluice-origin-PORT, or one of the user)"
 	return o
 }
 

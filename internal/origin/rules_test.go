@@ -117,6 +117,25 @@ func TestRules(t *testing.T) {
 }
 
 // TestRulesOfMergedDirectories: the rule is that of the directory that has the object, and lists show nothing of others that are not permitted.
+// Many a client tries without a password at first; that does not hold back the line of a wrong one.
+func TestWrongPasswordIsLogged(t *testing.T) {
+	root := dir(t, map[string]string{"a/x": "x"})
+	rules := readRules(t, root, "[a]\nru=alice\n")
+	r := start(t, Config{Read: []Mount{mountOf(t, "a", filepath.Join(root, "a"))}, Rules: rules, Users: readUsers(t, "alice")}, nil)
+	c := r.dial()
+	for _, headers := range [][]string{nil, {basic("alice", "guessed")}} {
+		if res, _ := c.ask("GET /a/x", headers...); res.StatusCode != 401 {
+			t.Fatalf("%d", res.StatusCode)
+		}
+	}
+	for line := range strings.Lines(r.log()) {
+		if strings.Contains(line, "level=INFO") && strings.Contains(line, "wrong password") {
+			return
+		}
+	}
+	t.Errorf("a wrong password is not in the log:\n%s", r.log())
+}
+
 func TestRulesOfMergedDirectories(t *testing.T) {
 	root := dir(t, map[string]string{"open/d/a": "x", "shut/b": "x", "shut/d/c": "x"})
 	r := start(t, Config{

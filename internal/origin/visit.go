@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -186,7 +187,11 @@ func (v *visit) refuse(no *refusal) {
 		v.w.Header().Set(line[0], line[1])
 	}
 	if no.hint != "" {
-		v.origin.limited.Info("request turned away", logs.Client, v.peer.String(), logs.Code, no.status,
+		level := slog.LevelInfo
+		if no.status == http.StatusUnauthorized && v.r.Header.Get("Authorization") == "" {
+			level = slog.LevelDebug // many a client tries without at first: what else is wrong would be held back as a repetition
+		}
+		v.origin.limited.Log(v.r.Context(), level, "request turned away", logs.Client, v.peer.String(), logs.Code, no.status,
 			logs.Reason, no.hint, logs.File, printable(v.r.URL.EscapedPath(), maxLoggedPath))
 	}
 	receive.Deny(v.w, v.r, no.status, no.text)
