@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"sluice/internal/config"
+	"sluice/internal/logs"
 	"sluice/internal/process"
 	"sluice/internal/report"
 	"sluice/internal/testkit"
@@ -432,5 +434,26 @@ func TestRunAsAnotherUser(t *testing.T) {
 	}
 	if left, err := os.ReadDir(own("run")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// What is odd in a configuration is told by the process that has read it, not once more by each of its modules.
+func TestWarningsAreToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	for name, want := range map[string]bool{"sluice.yaml": true, settingsFile: false} {
+		file := filepath.Join(dir, name)
+		text := "run_dir: " + dir + "\norigin: {rdirs: [/srv/live], users: /etc/users}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(file, config.Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		tellWarnings(logs.New(&log, "test", slog.LevelInfo), &c)
+		if got := strings.Contains(log.String(), "no file of rules names them"); got != want {
+			t.Errorf("%s: %q", name, log.String())
+		}
 	}
 }

@@ -215,7 +215,11 @@ func logSource(log *slog.Logger, c *config.Config) {
 
 const mayRead = 4 // R_OK of access(2)
 
+// tellWarnings tells what is odd. Of what a supervisor has written for its modules it has told itself, with the places in the file.
 func tellWarnings(log *slog.Logger, c *config.Config) {
+	if c.File() == settingsPath(c.RunDirectory()) {
+		return
+	}
 	for _, w := range c.Warnings() {
 		log.Warn("configuration", logs.Reason, w.Short())
 	}

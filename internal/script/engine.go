@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -45,10 +46,17 @@ func compile(path string) (*goja.Program, error) {
 	}
 	program, err := goja.Compile(path, strings.TrimPrefix(string(text), "\ufeff"), false)
 	if err != nil {
-		return nil, fmt.Errorf("%s (there are no modules: neither import nor export)", firstLine(err.Error()))
+		hint := ""
+		if module.Match(text) {
+			hint = " (there are no modules: neither import nor export)"
+		}
+		return nil, errors.New(firstLine(err.Error()) + hint)
 	}
 	return program, nil
 }
+
+// module finds lines of modules.
+var module = regexp.MustCompile(`(?m)^\s*(import|export)\b`)
 
 // prelude takes away what makes code of text, and has JSON.parse refuse what check does: their parsers would take the stack of
 // the whole program.
