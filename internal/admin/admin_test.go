@@ -124,6 +124,7 @@ func example() report.Status {
 		Clients: []report.Client{client(14, "192.168.10.90:33218", 19*time.Minute, 64_000, 0)},
 	}
 	regional.Sources[0].Continuity = 4
+	regional.Sources[0].Legs = append(regional.Sources[0].Legs, report.Leg{Tag: "UDP://239.4.2.1:5000"})
 	regional.Sources[1].Error = "join 239.4.1.2 on eth1: no such device"
 	regional.Sources[2].Continuity, regional.Sources[2].Legs[0].KernelLost = 9, 77
 	radio := report.Channel{
@@ -139,6 +140,7 @@ func example() report.Status {
 	ending := report.Channel{Tag: "UDP://239.8.8.9:1234", State: "closed", Format: "raw", Since: now.Add(-time.Hour), Bytes: 700_000, History: 900_000}
 	joining := report.Channel{
 		Tag: "UDP://239.9.9.9:1234", State: "joining", Since: now.Add(-time.Second), Sources: []report.Source{source("UDP://239.9.9.9:1234", "trial", 0)},
+		Health:  &report.Health{},
 		Clients: []report.Client{client(11, "192.168.10.77:51000", time.Second, 0, 0)},
 	}
 	joining.Clients[0].Bytes, joining.Clients[0].Rate = 0, 0
@@ -181,11 +183,13 @@ func TestIssue1StatusPage(t *testing.T) {
 		"on air UDP://10.0.0.7@232.7.7.7:5000 1 500 000 datagrams Health no faults",
 		"regional backup the first source does not deliver 4.02 Mbit/s",
 		"trial UDP://239.4.1.1:5000 received, not sent 220 datagrams 4 continuity errors " +
+			"UDP://239.4.1.1:5000 220 datagrams UDP://239.4.2.1:5000 0 datagrams nothing has come on this leg " +
 			"failed UDP://239.4.1.2:5000 join 239.4.1.2 on eth1: no such device " +
 			"on air UDP://239.4.1.3:5000 312 000 datagrams 9 continuity errors 77 lost by the kernel 1 client",
 		"UDP://[ff15::8]:6000 lingering nobody watches any more 131 kbit/s", "No client.",
 		"UDP://239.8.8.8:1234 silent nothing comes 0 bit/s", "Health 1 sync loss 2 PAT errors 2 PMT errors",
-		"UDP://239.9.9.9:1234 joining nothing has come yet 0 bit/s", "UDP://239.8.8.9:1234 closed clients get what is left 0 bit/s raw",
+		"UDP://239.9.9.9:1234 joining nothing has come yet 0 bit/s",
+		"trial UDP://239.9.9.9:1234 received, not sent 1 client", "UDP://239.8.8.9:1234 closed clients get what is left 0 bit/s raw",
 		"51000 1 min 0 s 57.2 MiB 8.03 Mbit/s 0 B 0", // no time without a rate
 		"This engine did not answer in time. What is shown is what it last told. No channel runs here.",
 	} {
