@@ -4,6 +4,7 @@
 set -euo pipefail
 
 ip link set lo up multicast on
+ip link add eth1 type veth peer name far # that of the samples
 ip route add 224.0.0.0/4 dev lo
 
 own=$PWD/own

@@ -19,7 +19,7 @@ func newCheck() *cobra.Command {
 		Short: "Check a configuration file, and show what holds",
 		Long: `check reads the configuration as "sluice run" does and says everything that is wrong
 with it, each with its line, as compilers do; and whether the files that it names are
-there and hold what they should. It opens no sockets and asks no other machine.
+there and hold what they should, and the interface is there. It opens no sockets and asks no other machine.
 
 If nothing is wrong it lists every setting with its value and where that is from. Of
 URLs it shows no credentials.`,
