@@ -3,6 +3,8 @@ package origin
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,8 +14,47 @@ import (
 	"time"
 
 	"sluice/internal/live"
+	"sluice/internal/push"
 	"sluice/internal/store"
 )
+
+// TestSamePush: a push goes on when the configuration is read again, unless something of it is another, also whom it trusts.
+func TestSamePush(t *testing.T) {
+	m := memory(t)
+	authorities := func(of ...string) *x509.CertPool {
+		pool := x509.NewCertPool()
+		for _, name := range of {
+			pool.AddCert(&x509.Certificate{Raw: []byte(name), RawSubject: []byte(name)})
+		}
+		return pool
+	}
+	conf := func(trust *tls.Config) Config {
+		to := Push{Config: push.Config{Name: "cdn", To: []string{"https://127.0.0.1:1/"}, Keep: true, TLS: trust}, Store: m.Store}
+		return Config{Read: []Mount{m}, Pushes: []Push{to}}
+	}
+	r := start(t, conf(nil), nil)
+	for _, step := range []struct {
+		name  string
+		trust func() *tls.Config
+	}{
+		{"the system's", func() *tls.Config { return nil }},
+		{"one", func() *tls.Config { return &tls.Config{RootCAs: authorities("one")} }},
+		{"one more", func() *tls.Config { return &tls.Config{RootCAs: authorities("one", "two")} }},
+		{"anybody", func() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }},
+	} {
+		before := r.site.Load().pushers[0]
+		if err := r.Reload(conf(step.trust())); err != nil {
+			t.Fatal(err)
+		}
+		first := r.site.Load().pushers[0]
+		if err := r.Reload(conf(step.trust())); err != nil {
+			t.Fatal(err)
+		}
+		if again := r.site.Load().pushers[0]; again != first || (first == before) != (step.trust() == nil) {
+			t.Errorf("%s: the push goes on as another, or as the one that trusts others", step.name)
+		}
+	}
+}
 
 // weather is live.Channels: each who watches has the channel for as long as spells say in turn, 0 = not at all, until it breaks off.
 type weather struct {

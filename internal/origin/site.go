@@ -2,6 +2,7 @@ package origin
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -219,12 +220,20 @@ func (o *Origin) addPushers(s, old *site) error {
 
 // same says whether two pushes do the same.
 func (p Push) same(q Push) bool {
-	if p.Store != q.Store || p.TLS != q.TLS {
+	if p.Store != q.Store || !sameTrust(p.TLS, q.TLS) {
 		return false
 	}
 	p.Store, p.TLS, p.Log = nil, nil, nil
 	q.Store, q.TLS, q.Log = nil, nil, nil
 	return reflect.DeepEqual(p, q)
+}
+
+// sameTrust says whether two pushes trust the same servers: a configuration that is read again has settings of its own that say so.
+func sameTrust(a, b *tls.Config) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.InsecureSkipVerify == b.InsecureSkipVerify && a.RootCAs.Equal(b.RootCAs)
 }
 
 // addHook loads the script; each site has its own, so that a reload reads the file again.
