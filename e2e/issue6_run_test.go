@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"sluice/internal/report"
@@ -220,7 +221,7 @@ func testOriginDies(t *testing.T) {
 	}
 }
 
-// testRecordGoesOn: a record whose engine dies goes on with the next one, in the same object. Who reads it waits meanwhile.
+// testRecordGoesOn: a record whose engine dies, or is ended, goes on with the next one, in the same object. Who reads it waits meanwhile.
 func testRecordGoesOn(t *testing.T) {
 	addr, admin, dir, group := freePort(t), freePort(t), t.TempDir(), newGroup()
 	config := fmt.Sprintf("origin:\n  listen: %s\n  admin: %s\n  rdirs: %s\n", addr, admin, dir)
@@ -230,17 +231,21 @@ func testRecordGoesOn(t *testing.T) {
 	o.appears("/now.ts")
 	v := watch(t, o.url+"/now.ts")
 	v.more(50_000)
-	engine := p.status().Engines[0].PID
-	kill(t, engine)
-	p.eventually(func(st report.Status) error {
-		for _, e := range st.Engines {
-			if e.PID != engine && len(e.Channels) == 1 {
-				return nil
-			}
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		engine := p.status().Engines[0].PID
+		if err := syscall.Kill(engine, signal); err != nil {
+			t.Fatal(err)
 		}
-		return fmt.Errorf("the engines are %+v", st.Engines)
-	})
-	v.more(50_000)
+		p.eventually(func(st report.Status) error {
+			for _, e := range st.Engines {
+				if e.PID != engine && len(e.Channels) == 1 {
+					return nil
+				}
+			}
+			return fmt.Errorf("after %v the engines are %+v", signal, st.Engines)
+		})
+		v.more(50_000)
+	}
 	p.reread(config, runOriginRereadLine)
 	if err := v.end(); !errors.Is(err, io.EOF) {
 		t.Errorf("the end of the record is %v to a reader, want in good order", err)

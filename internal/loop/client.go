@@ -93,8 +93,8 @@ func (l *Loop) begin(c *client, m history.Mark, now time.Duration) {
 // in order: our side is shut down, and what it still sends is read away until it
 // closes or drainTime is over (a close with unread input would be a reset, and the
 // client would lose the tail). One that is too slow is not, nor an origin, behind a UNIX
-// socket, whose source broke off: it is to see that this is no end of the stream
-// (live.NewStream). An origin takes the tail as slowly as its own client does, and as
+// socket, whose source broke off or whose engine ends: it is to see that this is no end of
+// the stream (live.NewStream). An origin takes the tail as slowly as its own client does, and as
 // long as we stay it knows that there was all of it.
 func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 	l.ring.remove(c)
@@ -108,7 +108,7 @@ func (l *Loop) finish(c *client, reason channel.Reason, now time.Duration) {
 	l.conf.Observer.Ended(c.id, c.ch.Tag(), c.tag, c.sent, reason)
 	local := isLocal(c.fd)
 	lost := reason == channel.ClientGone || reason == channel.ClientSlow || reason == channel.ClientStuck ||
-		local && reason == channel.SourceFailed
+		local && (reason == channel.SourceFailed || reason == channel.Shutdown)
 	if lost || unix.Shutdown(c.fd, unix.SHUT_WR) != nil || l.poll.watchInput(c.fd) != nil {
 		l.forget(c)
 		return

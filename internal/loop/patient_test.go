@@ -511,12 +511,13 @@ func TestSlowTail(t *testing.T) {
 }
 
 // TestTailOfLocalClient: an origin, behind a UNIX socket, may read the tail as slowly as its client does, and then still sees that
-// the channel has ended in order; of a source that broke off it sees that at once.
+// the channel has ended in order; of a source that broke off, and of an engine that ends, it sees that at once.
 func TestTailOfLocalClient(t *testing.T) {
 	for _, c := range []struct {
 		breaks error
+		ends   bool // the engine
 		want   error
-	}{{nil, nil}, {errors.New("it broke off"), unix.EPIPE}} {
+	}{{nil, false, nil}, {errors.New("it broke off"), false, unix.EPIPE}, {nil, true, unix.EPIPE}} {
 		b := newBench(t, history.Limits{})
 		s := newStream(t)
 		s.breaks = c.breaks
@@ -524,25 +525,30 @@ func TestTailOfLocalClient(t *testing.T) {
 		v := b.joinTo(1, b.copyOf(1), lineup.Disconnect)
 		whole := noise(50_000)
 		s.offer(whole)
-		s.finish()
-		b.pass(time.Second)
-		if b.of(1).ended != 1 {
-			t.Fatalf("%v: %+v", c.breaks, b.of(1))
+		if c.ends {
+			b.pass(time.Second)
+			b.l.endAll(b.now)
+		} else {
+			s.finish()
+			b.pass(time.Second)
 		}
-		if c.breaks == nil {
+		if b.of(1).ended != 1 {
+			t.Fatalf("%+v: %+v", c, b.of(1))
+		}
+		if c.want == nil {
 			b.pass(drainTime + 10*time.Second)
 		}
 		v.read(1 << 20)
 		if body := bytes.TrimPrefix(v.got, v.head); !bytes.Equal(body, whole) || !v.eof {
-			t.Errorf("%v: %d bytes, eof %v", c.breaks, len(body), v.eof)
+			t.Errorf("%+v: %d bytes, eof %v", c, len(body), v.eof)
 		}
 		if _, err := unix.Write(v.fd, []byte{0}); !errors.Is(err, c.want) {
-			t.Errorf("%v: what it says: %v, want %v", c.breaks, err, c.want)
+			t.Errorf("%+v: what it says: %v", c, err)
 		}
 		unix.Close(v.fd)
 		b.pass(time.Second)
 		if n := len(b.l.leaving.all); n != 0 {
-			t.Errorf("%v: %d are leaving yet", c.breaks, n)
+			t.Errorf("%+v: %d are leaving yet", c, n)
 		}
 		b.close()
 	}

@@ -120,7 +120,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	b.stations[channelEnd(1).Tag()].send(3)
 	b.pass(50 * time.Millisecond)
-	b.l.endAll(b.now)
+	b.l.reset(b.now)
 	if len(b.l.leaving.all) != 5 {
 		t.Fatalf("%d clients are leaving", len(b.l.leaving.all))
 	}
