@@ -122,8 +122,7 @@ func (s *Supervisor) start(stop, kill context.Context, units []Unit) *stage {
 	return g
 }
 
-// passed is how many orders wait for a process that is about to be started. Beyond that
-// they are dropped, and they are dropped with the process.
+// passed is how many orders wait until there is time for them. Beyond that they are dropped.
 const passed = 8
 
 // pass hands an order to the keepers.
@@ -188,7 +187,7 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 	defer k.unit.last()
 	var backoff Backoff
 	for {
-		started := time.Now()
+		started, stale := time.Now(), len(k.orders)
 		p, err := k.unit.begin(k.output)
 		if p == nil && err == nil {
 			return // a Found unit has nothing to start
@@ -198,6 +197,7 @@ func (k *keeper) keep(stop, end, kill context.Context) {
 			reason = err.Error()
 		} else {
 			k.greet(p)
+			k.forget(stale, p)
 			switch k.watch(end, p) {
 			case toEnd:
 				k.unit.last()
@@ -237,10 +237,26 @@ func (k *keeper) watch(end context.Context, p running) fate {
 			return toEnd
 		case o := <-k.orders:
 			k.order(p, o)
-			for _, old := range k.old {
-				k.signal(old, o.Signal)
-			}
+			k.orderOld(o)
 		}
+	}
+}
+
+// forget spares p, if it has just begun, the first orders that wait, which are older: it begins with what they are
+// about, and a signal for which it is not ready yet would be its end.
+func (k *keeper) forget(older int, p running) {
+	if _, ok := p.(*found); ok {
+		return
+	}
+	for range older {
+		k.orderOld(<-k.orders)
+	}
+}
+
+// orderOld passes the signal of an order on to the processes that have retired.
+func (k *keeper) orderOld(o Order) {
+	for _, old := range k.old {
+		k.signal(old, o.Signal)
 	}
 }
 

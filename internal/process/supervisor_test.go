@@ -3,6 +3,8 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/internal/logs"
 )
 
 func TestSupervisorStartsAgain(t *testing.T) {
@@ -42,6 +46,30 @@ func TestSupervisorPassesSignalsOn(t *testing.T) {
 	}
 	v.stop()
 	<-v.done
+}
+
+// TestKeeperForgets: what was ordered before a process began would be its end: it is not ready for signals yet.
+func TestKeeperForgets(t *testing.T) {
+	l := readLines(t)
+	u := testUnit("a", "answer")
+	end, cancel := context.WithCancel(t.Context())
+	k := &keeper{unit: &u, output: l.w, log: logs.New(l.w, "run", slog.LevelDebug), orders: make(chan Order, passed)}
+	k.orders <- Order{Signal: syscall.SIGHUP}
+	k.orders <- Order{Signal: syscall.SIGUSR1}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		k.keep(t.Context(), end, t.Context())
+	}()
+	defer func() { cancel(); <-done }()
+	line := l.next("process ")
+	if pid := fmt.Sprintf("pid=%d", l.pid("up", "a")); !strings.HasSuffix(line, pid) {
+		t.Errorf("%s; %s is up", line, pid)
+	}
+	k.orders <- Order{Signal: syscall.SIGUSR1}
+	if said := l.next(" a "); !strings.Contains(said, "user-defined") {
+		t.Errorf("it says %q", said)
+	}
 }
 
 func TestSupervisorBacksOff(t *testing.T) {
