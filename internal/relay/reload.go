@@ -28,6 +28,9 @@ type next struct {
 // resolveTime is how long the first answers are waited for.
 func resolveTime(c resolve.Config) time.Duration { return cmp.Or(c.Timeout, 5*time.Second) }
 
+// errEnding is what a relay that accepts nobody any more says to another configuration.
+var errEnding = errors.New("the relay is ending")
+
 // prepare reads files and opens sockets. Nothing that runs is changed, and with an error
 // nothing is left behind.
 func (r *Relay) prepare(c Config, inherited map[string]*os.File) (*next, error) {
@@ -36,8 +39,11 @@ func (r *Relay) prepare(c Config, inherited map[string]*os.File) (*next, error) 
 	}
 	n := &next{conf: c, opened: make(map[socketKey]*socket), inherited: inherited}
 	r.mu.Lock()
-	held := holding{slices.Clone(r.listeners), slices.Clone(r.backends), socketsOf(r.listeners)}
+	closed, held := r.closed, holding{slices.Clone(r.listeners), slices.Clone(r.backends), socketsOf(r.listeners)}
 	r.mu.Unlock()
+	if closed {
+		return nil, errEnding // its sockets are the next one's by now
+	}
 	byName, err := r.preparePools(n, held)
 	if err != nil {
 		return nil, err
@@ -183,7 +189,7 @@ func (r *Relay) Reload(c Config, inherited map[string]*os.File) error {
 	defer r.mu.Unlock()
 	if r.closed {
 		n.discard()
-		return errors.New("the relay is ending")
+		return errEnding
 	}
 	r.exchangeLocked(n)
 	n.closeRest()

@@ -251,6 +251,14 @@ func TestRetires(t *testing.T) {
 	if err := reset(at, t); err != nil {
 		t.Errorf("the listener is still open: %v", err)
 	}
+	next, err := net.Listen("tcp", at.IP.String()) // of the process that takes over
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if err := h.Reload(c, nil); !errors.Is(err, errEnding) {
+		t.Errorf("another configuration: %v", err)
+	}
 	if got := talk(t, a, "x"); got != "x" {
 		t.Errorf("got %q", got)
 	}
