@@ -116,8 +116,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestRulesOfMergedDirectories: the rule is that of the directory that has the object, and lists show nothing of others that are not permitted.
-// Many a client tries without a password at first; that does not hold back the line of a wrong one.
+// TestWrongPasswordIsLogged: many a client tries without a password at first; that does not hold back the line of a wrong one.
 func TestWrongPasswordIsLogged(t *testing.T) {
 	root := dir(t, map[string]string{"a/x": "x"})
 	rules := readRules(t, root, "[a]\nru=alice\n")
@@ -136,6 +135,7 @@ func TestWrongPasswordIsLogged(t *testing.T) {
 	t.Errorf("a wrong password is not in the log:\n%s", r.log())
 }
 
+// TestRulesOfMergedDirectories: the rule is that of the directory that has the object, and lists show nothing of others that are not permitted.
 func TestRulesOfMergedDirectories(t *testing.T) {
 	root := dir(t, map[string]string{"open/d/a": "x", "shut/b": "x", "shut/d/c": "x"})
 	r := start(t, Config{
