@@ -106,7 +106,7 @@ func relayFamilies() []family[report.Relay] {
 		{"remote_connected_total", counter, remote, "Sessions that were connected.", remotes(func(r report.RelayRemote) float64 { return float64(r.Total) })},
 		{"remote_connect_failures_total", counter, remote, "Connections that could not be made.", remotes(func(r report.RelayRemote) float64 { return float64(r.Failures) })},
 		{"remote_connect_average_seconds", gauge, remote, "How long connecting takes, a moving average.", remotes(func(r report.RelayRemote) float64 { return r.ConnectTime })},
-		{"remote_bytes_total", counter, []string{"pool", "remote", "direction"}, "Bytes of sessions that have ended: up to the remote, down from it.", func(st report.Relay, s say) {
+		{"remote_bytes_total", counter, []string{"pool", "remote", "direction"}, "Bytes of sessions: up to the remote, down from it.", func(st report.Relay, s say) {
 			for _, p := range st.Pools {
 				for _, r := range p.Remotes {
 					s(float64(r.Up64), p.Name, r.Name, "up")

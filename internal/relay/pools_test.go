@@ -189,7 +189,7 @@ func TestKill(t *testing.T) {
 				id = x.ID
 			}
 		}
-		if id == 0 || len(st.Sessions) != 2 || st.Totals.Sessions != 2 || st.Totals.Down != 4 || st.Totals.ConnectTime[len(st.Totals.ConnectTime)-1] != 2 {
+		if id == 0 || len(st.Sessions) != 2 || st.Totals.Sessions != 2 || st.Totals.Down != 4 || st.Pools[0].Remotes[0].Down64 != 4 || st.Totals.ConnectTime[len(st.Totals.ConnectTime)-1] != 2 {
 			return fmt.Errorf("%+v", st)
 		}
 		return nil

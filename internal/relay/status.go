@@ -12,7 +12,7 @@ import (
 
 // Status is what runs.
 func (r *Relay) Status() report.Relay {
-	totals := r.sum() // before the sessions: one that ends meanwhile is missing for once, and never counted twice
+	totals, pools := r.sum(), r.poolReports() // before the sessions: one that ends meanwhile is missing for once, and never counted twice
 	sessions := append(r.threads.Views(), r.desk.group.Views()...)
 	slices.SortFunc(sessions, func(a, b flow.View) int { return cmp.Compare(a.ID, b.ID) })
 	sessions = slices.CompactFunc(sessions, func(a, b flow.View) bool { return a.ID == b.ID }) // it has just moved to goroutines
@@ -20,11 +20,11 @@ func (r *Relay) Status() report.Relay {
 		totals.Up += v.Up
 		totals.Down += v.Down
 	}
-	now := time.Now()
+	addRunning(pools, sessions)
 	s := report.Relay{
-		Name: "sluice relay", Version: r.desk.opt.Version, PID: os.Getpid(), Started: r.started, Now: now,
+		Name: "sluice relay", Version: r.desk.opt.Version, PID: os.Getpid(), Started: r.started, Now: time.Now(),
 		Draining: r.draining.Load(), Totals: totals,
-		Listeners: []report.RelayListener{}, Pools: []report.RelayPool{}, Sessions: []report.RelaySession{},
+		Listeners: []report.RelayListener{}, Pools: pools, Sessions: []report.RelaySession{},
 	}
 	for _, v := range sessions[:min(len(sessions), report.MaxRelaySessions)] {
 		s.Sessions = append(s.Sessions, sessionReport(v))
@@ -34,10 +34,35 @@ func (r *Relay) Status() report.Relay {
 	for _, l := range r.listeners {
 		s.Listeners = append(s.Listeners, r.listenerReportLocked(l))
 	}
-	for _, b := range r.backends {
-		s.Pools = append(s.Pools, b.report(now))
-	}
 	return s
+}
+
+// poolReports are those of all pools, without what the running sessions have carried so far.
+func (r *Relay) poolReports() []report.RelayPool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pools, now := make([]report.RelayPool, 0, len(r.backends)), time.Now()
+	for _, b := range r.backends {
+		pools = append(pools, b.report(now))
+	}
+	return pools
+}
+
+// addRunning adds what sessions have carried so far to their remotes.
+func addRunning(pools []report.RelayPool, sessions []flow.View) {
+	type name struct{ pool, remote string }
+	remotes := make(map[name]*report.RelayRemote)
+	for _, p := range pools {
+		for i := range p.Remotes {
+			remotes[name{p.Name, p.Remotes[i].Name}] = &p.Remotes[i]
+		}
+	}
+	for _, v := range sessions {
+		if r := remotes[name{v.Pool, v.Remote}]; r != nil {
+			r.Up64 += v.Up
+			r.Down64 += v.Down
+		}
+	}
 }
 
 func sessionReport(v flow.View) report.RelaySession {

@@ -79,7 +79,7 @@ type RelayRemote struct {
 	Sessions    int       `json:"sessions"`
 	Total       uint64    `json:"total"`
 	Failures    uint64    `json:"failures"`
-	Up64        uint64    `json:"bytes_up"` // of ended sessions
+	Up64        uint64    `json:"bytes_up"` // to it, of ended sessions and running ones
 	Down64      uint64    `json:"bytes_down"`
 	ConnectTime float64   `json:"connect_seconds"` // moving average
 	LastError   string    `json:"last_error,omitempty"`
