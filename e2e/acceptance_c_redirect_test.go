@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -134,7 +135,7 @@ func testUnavailable(t *testing.T) {
 	hasty, patient := run(t, settings{config: config + "no_data: 500ms\n"}), run(t, settings{config: config + "no_data: 1h\n"})
 	answering := func(text string) string {
 		return listen(t, func(c net.Conn) {
-			_, _ = c.Read(make([]byte, 4096))
+			_, _ = http.ReadRequest(bufio.NewReader(c)) // all of it: else the end is a reset
 			_, _ = io.WriteString(c, text)
 		})
 	}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -132,13 +133,12 @@ func testHook(t *testing.T) {
 	var asked []string
 	answer := map[string]int{"yes": 204, "no": 403, "who": 401, "broken": 500, "moved": 302}
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := make([]byte, 4096)
-		n, _ := r.Body.Read(body)
+		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
 		defer mu.Unlock()
-		asked = append(asked, string(body[:n]))
+		asked = append(asked, string(body))
 		for word, code := range answer {
-			if strings.Contains(string(body[:n]), word) {
+			if strings.Contains(string(body), word) {
 				w.Header().Set("Location", "/yes")
 				w.WriteHeader(code)
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"strings"
@@ -119,8 +120,8 @@ func sClient(t *testing.T, addr string, args ...string) (answer string, err erro
 // answersBack answers a line with itself and ends.
 func answersBack(c net.Conn) {
 	line := make([]byte, len("hello\n"))
-	if n, err := c.Read(line); err == nil {
-		_, _ = c.Write(line[:n])
+	if _, err := io.ReadFull(c, line); err == nil {
+		_, _ = c.Write(line)
 	}
 }
 

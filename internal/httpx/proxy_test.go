@@ -270,6 +270,12 @@ func TestAcceptance126ProxyListener(t *testing.T) {
 		t.Errorf("told %v", all)
 	}
 	untilLost(t, addr, "PROXY TCP4 nonsense\r\n"+plainGet)
+	testkit.Eventually(t, func() error { // it is told of when it is lost already
+		if len(broken.all()) == 0 {
+			return errors.New("nothing is told")
+		}
+		return nil
+	})
 	if all := broken.all(); len(all) != 1 || !strings.Contains(all[0].Error(), "127.0.0.1:") || !strings.Contains(all[0].Error(), "nonsense") {
 		t.Errorf("told %v", all)
 	}
