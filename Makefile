@@ -81,10 +81,10 @@ cross:
 	@GO=$(GO) scripts/cross.sh $(PLATFORMS)
 
 unit:
-	$(GO) test -race -timeout 5m ./...
+	$(GO) test -race -timeout 15m ./...
 
 e2e:
-	$(GO) test -race -tags e2e -count 1 -p 1 -parallel 16 -timeout 20m $(E2E)
+	$(GO) test -race -tags e2e -count 1 -p 1 -parallel 16 -timeout 45m $(E2E)
 
 # Built once, of the versions that scripts/tools/go.mod names; takes some minutes.
 $(LINT): scripts/tools/go.mod scripts/tools/go.sum

@@ -66,8 +66,10 @@ func testGroupsShareAPort(t *testing.T) {
 func testSourceSpecific(t *testing.T) {
 	hosts := testkit.TwoHosts(t)
 	group := newGroup()
-	p := run(t, settings{args: []string{"--interface", hosts.Here.Interface},
-		config: "no_data: 1h\nchannels: {nobody: {source: 'udp://192.0.2.1@" + group + "', no_data: 1s}}\n"})
+	p := run(t, settings{
+		args:   []string{"--interface", hosts.Here.Interface},
+		config: "no_data: 1h\nchannels: {nobody: {source: 'udp://192.0.2.1@" + group + "', no_data: 1s}}\n",
+	})
 	send(t, mpeg2, "udp", group, "--interface", hosts.Here.Interface)
 	testkit.StartCommand(t, hosts.Command(program(), "send", h264.file(t), "--loop",
 		"--to", "udp://"+group, "--interface", hosts.There.Interface))
