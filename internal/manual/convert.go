@@ -249,7 +249,7 @@ func (w *writer) inline(s string) string {
 		case m[2] >= 0:
 			b.WriteString(`\fB` + code(s[m[2]:m[3]]) + `\fR`)
 		case m[4] >= 0:
-			b.WriteString(`\fB` + text(s[m[4]:m[5]]) + `\fR`)
+			b.WriteString(`\fB` + strings.ReplaceAll(w.inline(s[m[4]:m[5]]), `\fR`, `\fB`) + `\fR`) // code in it is bold anyway
 		case m[6] >= 0:
 			b.WriteString(`\fI` + text(s[m[6]:m[7]]) + `\fR`)
 		default:

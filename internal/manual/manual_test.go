@@ -132,7 +132,7 @@ func rendered(t *testing.T, page []byte) (lines []string) {
 func TestConvert(t *testing.T) {
 	testkit.Need(t, "mandoc")
 	const markdown = "# Title\n\n" +
-		"Text with `code-1`, **bold**, *slanted* and a [link](x.md), see docs/reference.md.\n.not a request\n'nor this: 'a' ~ ^ \\ …\n\n" +
+		"Text with `code-1`, **bold, `code-2` too**, *slanted* and a [link](x.md), see docs/reference.md.\n.not a request\n'nor this: 'a' ~ ^ \\ …\n\n" +
 		"<!-- a comment -->\n" +
 		"## A section\n\n" +
 		"| term | one | |\n|---|---|---|\n| `a\\|b` | 1 |  the rest  |\n| c | | |\n\n" +
@@ -145,7 +145,7 @@ func TestConvert(t *testing.T) {
 	}
 	want := []string{
 		"NAME", "x.conf - a thing",
-		"DESCRIPTION", `Text with code-1, bold, slanted and a link, see sluice.conf(5). .not a request 'nor this: 'a' ~ ^ \ …`,
+		"DESCRIPTION", `Text with code-1, bold, code-2 too, slanted and a link, see sluice.conf(5). .not a request 'nor this: 'a' ~ ^ \ …`,
 		"A SECTION", "a|b the rest", "(one: 1)", "c", "k v-w", "• first goes on", "• second",
 		"Code", "# it's `a` \\ \"b\" ~ ^ -x", ".dot", "indented-1",
 		"SEE ALSO", "sluice(1), gws(1), gng(1), sluice-relay(1), tcprelay(1), sluice-origin(1), sluice.conf(5), channels.conf(5), sluice.auth(5), sluice.relay-admin(5), sluice.origin-admin(5), sluice.rules(5),",
@@ -154,9 +154,9 @@ func TestConvert(t *testing.T) {
 	if diff := cmp.Diff(want, rendered(t, page)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	for _, line := range []string{"\n    .dot\n", "\nindented\\-1\n"} {
+	for _, line := range []string{`\fBbold, \fBcode\-2\fB too\fR, `, "\n    .dot\n", "\nindented\\-1\n"} {
 		if !bytes.Contains(page, []byte(line)) {
-			t.Errorf("%q is missing: code keeps the blanks before it", line)
+			t.Errorf("%q is missing: code keeps the blanks before it, and bold is bold to its end", line)
 		}
 	}
 }
