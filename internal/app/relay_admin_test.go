@@ -184,7 +184,7 @@ func TestLine54MetricsOfARelay(t *testing.T) {
 		"bytes_total up": 1010, "bytes_total down": 1012,
 		"listener_sessions in": 1, "listener_accepted_total in": 2,
 		"remote_sessions app a": 1, "remote_connected_total app a": 2, "remote_connected_total app gone": 0,
-		"remote_bytes_total up app a": 1000, "remote_bytes_total down app a": 1001,
+		"remote_bytes_total up app a": 1010, "remote_bytes_total down app a": 1012,
 	})
 	st := r.status()
 	if len(st.Sessions) != 1 || st.Sessions[0].Client != long.LocalAddr().String() || st.Sessions[0].Remote != "a" || st.Sessions[0].Up != 10 || st.PID != r.PID() {
