@@ -4,13 +4,13 @@ package e2e
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,23 +168,14 @@ func testRoundTrips(t *testing.T) {
 		}
 	}
 	trip()
-	dir := shortDir(t)
-	trace := testkit.Start(t, "strace", "-ff", "-p", strconv.Itoa(r.proc.PID()), "-o", filepath.Join(dir, "thread"),
-		"-e", "trace=read,write,readv,writev,recvfrom,sendto,recvmsg,sendmsg,splice,epoll_ctl,setsockopt,getsockopt")
-	trace.WaitLine(`strace: Process \d+ attached`)
+	stop := traced(t, r.proc.PID(), "read,write,readv,writev,recvfrom,sendto,recvmsg,sendmsg,splice,epoll_ctl,setsockopt,getsockopt")
 	const trips = 200
 	for range trips {
 		trip()
 	}
-	trace.Signal(syscall.SIGINT)
-	<-trace.Done()
-	threads, err := filepath.Glob(filepath.Join(dir, "thread.*"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	reads, writes, others := 0, 0, 0
-	for _, calls := range threads {
-		for line := range strings.Lines(readFile(t, calls)) {
+	for _, calls := range stop() {
+		for line := range strings.Lines(calls) {
 			moves := strings.HasSuffix(line, "= 1024\n")
 			switch {
 			case moves && (strings.HasPrefix(line, "write(") || strings.HasPrefix(line, "sendto(")):
@@ -209,7 +200,7 @@ func testRoundTrips(t *testing.T) {
 func secured(t *testing.T, addr, remote string) (*relayed, *tls.Config) {
 	t.Helper()
 	a := newAuthority(t)
-	r := startRelay(t, relaying(addr, fmt.Sprintf(`, tls: {certificates: "%s key=%s"}`, a.path("server.pem"), a.path("server.key")), "", remote))
+	r := startRelay(t, relaying(addr, fmt.Sprintf(`, hello: 1h, tls: {certificates: "%s key=%s"}`, a.path("server.pem"), a.path("server.key")), "", remote))
 	return r, &tls.Config{RootCAs: a.pool(), ServerName: "localhost", MinVersion: tls.VersionTLS12}
 }
 
@@ -308,58 +299,52 @@ func testIdle(t *testing.T) {
 
 // testTwoThreads is what line 64 rests on: with two threads each carries its half of the sessions, and of their bytes.
 func testTwoThreads(t *testing.T) {
-	back := newRemote(t, func(c net.Conn) { _, _ = io.Copy(c, newPattern(1)) })
+	testkit.Need(t, "strace")
+	const sessions, size = 8, 4 << 20
+	back := newRemote(t, gives(size))
 	addr := freePort(t)
 	r := startRelay(t, "relay:\n  threads: 2\n  splice: false\n"+strings.TrimPrefix(relaying(addr, "", "", back.addr), "relay:\n"))
-	all := callMany(t, addr, 8)
-	var readers sync.WaitGroup
-	for _, c := range all { // who asks the relay how far they are keeps a third thread busy
-		readers.Go(func() {
-			if _, err := io.CopyN(io.Discard, c, 64<<20); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	readers.Wait()
-	busy := busyThreads(t, r.proc.PID())
+	stop := traced(t, r.proc.PID(), "write,writev,sendto,sendmsg")
+	all := callMany(t, addr, sessions)
+	takesAll(t, all, size)
 	for _, c := range all {
 		c.Close()
 	}
-	if len(busy) != 2 {
-		t.Errorf("%d threads have worked for the sessions, want 2: shares %v", len(busy), busy)
-	}
-	r.eventually(func(st report.Relay) error {
-		if st.Totals.Sessions != 0 {
-			return errors.New("sessions are left")
+	r.sessionsAre(0)
+	carried := regexp.MustCompile(`(?m)^(?:write|sendto)\(.* = (\d{3,})$`)
+	var shares []float64
+	for _, calls := range stop() {
+		sum := 0
+		for _, m := range carried.FindAllStringSubmatch(calls, -1) {
+			n, _ := strconv.Atoi(m[1])
+			sum += n
 		}
-		return nil
-	})
+		if share := float64(sum) / (sessions * size); share > 0.01 {
+			shares = append(shares, share)
+		}
+	}
+	if len(shares) != 2 || min(shares[0], shares[1]) < 0.45 {
+		t.Errorf("threads have carried %v of the bytes, want two of them half each", shares)
+	}
 }
 
-// busyThreads are the shares of those threads of a process that had a fifth of its CPU time or more.
-func busyThreads(t *testing.T, pid int) (shares []float64) {
+// traced has strace write down calls of a process, and stops it: what each thread has called is a text.
+func traced(t *testing.T, pid int, calls string) (stop func() (threads []string)) {
 	t.Helper()
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var times []float64
-	sum := 0.0
-	for _, f := range files {
-		text := readFile(t, f)
-		rest := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-		user, err1 := strconv.ParseFloat(rest[11], 64) // utime, stime: proc(5)
-		system, err2 := strconv.ParseFloat(rest[12], 64)
-		if err := errors.Join(err1, err2); err != nil {
+	dir := shortDir(t)
+	trace := testkit.Start(t, "strace", "-ff", "-p", strconv.Itoa(pid), "-o", filepath.Join(dir, "thread"), "-e", "trace="+calls)
+	trace.WaitLine(`strace: Process \d+ attached`)
+	return func() (threads []string) {
+		t.Helper()
+		trace.Signal(syscall.SIGINT)
+		<-trace.Done()
+		files, err := filepath.Glob(filepath.Join(dir, "thread.*"))
+		if err != nil {
 			t.Fatal(err)
 		}
-		times = append(times, user+system)
-		sum += user + system
-	}
-	for _, one := range times {
-		if one >= sum/5 {
-			shares = append(shares, one/sum)
+		for _, f := range files {
+			threads = append(threads, readFile(t, f))
 		}
+		return threads
 	}
-	return shares
 }
