@@ -161,8 +161,11 @@ func TestAcceptance65(t *testing.T) {
 		closed("/other")
 		server.Close()
 		h.Close()
-		if n := len(lines); n != 0 {
-			t.Errorf("%d lines more, the first %q", n, <-lines)
+		for len(lines) > 0 {
+			// The last close has said its line, and was perhaps not at its end: what runs is interrupted.
+			if line := <-lines; !strings.HasSuffix(line, errClosed.Err.Error()) {
+				t.Errorf("one line more: %q", line)
+			}
 		}
 	})
 }
