@@ -256,3 +256,23 @@ func testRecordGoesOn(t *testing.T) {
 	}
 	onlyThere(t, dir, "now.ts")
 }
+
+// testRecordOfKilledOrigin: what an origin has recorded until it is killed is a file when the next one has begun.
+func testRecordOfKilledOrigin(t *testing.T) {
+	addr, admin, dir, group := freePort(t), freePort(t), t.TempDir(), newGroup()
+	p := run(t, settings{config: fmt.Sprintf("origin:\n  listen: %s\n  admin: %s\n  rdirs: %s\n  records: {rec: {channel: 'udp://%s', path: /now.ts}}\n", addr, admin, dir, group)})
+	o := p.originAt(addr, admin)
+	send(t, h264, "udp", group)
+	o.appears("/now.ts")
+	v := watch(t, o.url+"/now.ts")
+	v.more(50_000)
+	kill(t, p.originPID())
+	if err := v.end(); errors.Is(err, io.EOF) {
+		t.Error("to a reader the record has ended in good order")
+	}
+	v.unbroken()
+	seen(t, filepath.Join(dir, "now.ts"), true)
+	if file := readFile(t, filepath.Join(dir, "now.ts")); int64(len(file)) < v.received() || file[0] != 0x47 {
+		t.Errorf("the file has %d bytes, its reader got %d", len(file), v.received())
+	}
+}

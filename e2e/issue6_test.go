@@ -17,6 +17,7 @@ func TestIssue6(t *testing.T) {
 		{"sluice run reloads its origin", testRunReloadsOrigin},
 		{"an origin that dies is started again and no viewer notices", testOriginDies},
 		{"a record goes on when its engine dies", testRecordGoesOn},
+		{"what a killed origin has recorded is kept", testRecordOfKilledOrigin},
 		// issue6_uploads_test.go
 		{"an upload is a channel for any client", testUploadIsChannel},
 		{"an upload is a source that has a back-up", testUploadWithBackup},

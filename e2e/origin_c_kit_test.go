@@ -60,13 +60,17 @@ func wireOn(t *testing.T, c net.Conn) *wire {
 // says sends a request: its method and target, and lines of its head.
 func (w *wire) says(request string, lines ...string) {
 	w.t.Helper()
+	if _, err := io.WriteString(w, spelled(request, lines...)); err != nil {
+		w.t.Fatalf("%s: %v", request, err)
+	}
+}
+
+func spelled(request string, lines ...string) string {
 	head := request + " HTTP/1.1\r\nHost: origin\r\n"
 	for _, line := range lines {
 		head += line + "\r\n"
 	}
-	if _, err := io.WriteString(w, head+"\r\n"); err != nil {
-		w.t.Fatalf("%s: %v", request, err)
-	}
+	return head + "\r\n"
 }
 
 // ask is says, and reads the answer.

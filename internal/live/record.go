@@ -72,7 +72,7 @@ func (r *Recorder) once(ctx context.Context) error {
 	defer s.Close()
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if r.object == nil {
-		if r.object, err = r.Store.Create(r.Name, store.Create{Type: s.Type, Size: -1}); err != nil {
+		if r.object, err = r.Store.Create(r.Name, store.Create{Type: s.Type, Size: -1, Keep: true}); err != nil {
 			return fmt.Errorf("record %s: begin %s: %w", r.Channel, r.Name, err)
 		}
 	}

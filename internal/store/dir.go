@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// NewDir opens a store in a directory; one that is Writable and cannot be written is an error. What uploads of a process that was killed have left is removed (Writable only), in the
-// background: a large directory takes a while. Retention counts what was there before from the moment on that a segment
+// NewDir opens a store in a directory; one that is Writable and cannot be written is an error. What uploads of a process that was killed have left is removed, or
+// gets its name if it was to be kept (Create.Keep) and there is nothing newer (Writable only), in the background: a large directory takes a while. Retention counts what was there before from the moment on that a segment
 // of the same representation comes, as older than that; so what nobody continues stays.
 func NewDir(c DirConfig) (Store, error) {
 	if c.Make {

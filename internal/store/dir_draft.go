@@ -39,7 +39,7 @@ func (d *disk) begin(name string, c Create) (draft, error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fault("write", name, err)
 	}
-	f, err := d.create(name)
+	f, err := d.create(name, c.Keep && !c.Hidden)
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +47,32 @@ func (d *disk) begin(name string, c Create) (draft, error) {
 	return f, nil
 }
 
+// maxFileName is how long the name of a file may be, in bytes.
+const maxFileName = 255
+
+// draftName is that of a new file in the directory of name. With keep it says what is to become of it if the process is killed (keptFor).
+func (d *disk) draftName(name string, keep bool) string {
+	draft := leftover + d.id + "-" + strconv.FormatInt(d.count.Add(1), 36)
+	if kept := draft + "-" + path.Base(name); keep && len(kept) <= maxFileName {
+		draft = kept
+	}
+	return path.Join(path.Dir(name), draft)
+}
+
+// keptFor is the name that what was written into a draft is to have; false if it is not to be kept.
+func keptFor(draft string) (name string, ok bool) {
+	dir, base := path.Split(draft)
+	parts := strings.SplitN(strings.TrimPrefix(base, leftover), "-", 3)
+	if len(parts) < 3 {
+		return "", false
+	}
+	name = path.Join(dir, parts[2])
+	return name, path.Base(name) == parts[2] && checkWrite(name) == nil
+}
+
 // create makes an empty file beside the place of name.
-func (d *disk) create(name string) (*file, error) {
-	dir := path.Dir(name)
-	temp := path.Join(dir, leftover+d.id+"-"+strconv.FormatInt(d.count.Add(1), 36))
+func (d *disk) create(name string, keep bool) (*file, error) {
+	dir, temp := path.Dir(name), d.draftName(name, keep)
 	f, err := d.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	made := ""
 	for range 3 { // it may be that somebody removes the directory because it is empty
@@ -105,7 +127,7 @@ func (d *disk) revise(name string) (revision, error) {
 		return nil, err
 	}
 	defer func() { _ = old.Close() }() // it was only read
-	f, err := d.create(name)
+	f, err := d.create(name, false)
 	if err != nil {
 		return nil, err
 	}

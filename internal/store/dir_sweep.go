@@ -14,7 +14,7 @@ import (
 // maxSweep bounds the entries of directories that are looked at for leftovers; what is behind them stays.
 const maxSweep = 1 << 22
 
-// sweep removes what uploads of processes that were killed have left.
+// sweep removes what uploads of processes that were killed have left, but what is to be kept (Create.Keep), which gets its name.
 func (d *disk) sweep(ctx context.Context) {
 	left := maxSweep
 	for dirs := []string{"."}; len(dirs) > 0; {
@@ -49,7 +49,7 @@ func (d *disk) sweepDir(ctx context.Context, dir string, left *int) (below []str
 	return below
 }
 
-// sweepFile removes a file unless its writer lives.
+// sweepFile removes a file, or gives it its name, unless its writer lives.
 func (d *disk) sweepFile(name string) {
 	f, err := d.root.OpenFile(name, os.O_RDWR|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -59,5 +59,18 @@ func (d *disk) sweepFile(name string) {
 	if err := lock(f); errors.Is(err, fs.ErrPermission) || isErrno(err, syscall.EWOULDBLOCK) {
 		return
 	}
+	if place, ok := keptFor(name); ok && d.comesAfter(f, place) && d.root.Rename(name, place) == nil {
+		return
+	}
 	_ = d.root.Remove(name) // it is tried again at the next start
+}
+
+// comesAfter says whether f has something, and is newer than what has a name.
+func (d *disk) comesAfter(f *os.File, name string) bool {
+	mine, err := f.Stat()
+	if err != nil || mine.Size() == 0 {
+		return false
+	}
+	theirs, err := d.root.Lstat(name)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && theirs.Mode().IsRegular() && mine.ModTime().After(theirs.ModTime())
 }

@@ -161,6 +161,42 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+// TestKeptLeftovers: what a killed process was to keep gets its name at the next start, unless there is something newer, or nothing was written.
+func TestKeptLeftovers(t *testing.T) {
+	living, dir := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	st := writable(t, living)
+	for _, name := range []string{"rec/news.ts", "older.ts", "newer.ts", "a-b-c.ts", "taken.ts", "empty.ts", "not.ts", strings.Repeat("n", 250) + ".ts"} {
+		u := create(t, st, name, store.Create{Size: -1, Keep: name != "not.ts"})
+		if name != "empty.ts" {
+			write(t, u, "half of "+name)
+		}
+	}
+	must(t, os.CopyFS(dir, os.DirFS(living))) // in which nobody has locked anything
+	must(t, os.WriteFile(filepath.Join(dir, ".sluice-OLD-1-.hidden"), []byte("x"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, ".sluice-OLD-1-.."), []byte("x"), 0o600))
+	must(t, os.Mkdir(filepath.Join(dir, "taken.ts"), 0o700))
+	for name, ago := range map[string]time.Duration{"older.ts": time.Hour, "newer.ts": -time.Hour} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("whole"), 0o600))
+		must(t, os.Chtimes(filepath.Join(dir, name), time.Time{}, time.Now().Add(-ago)))
+	}
+	st = writable(t, dir)
+	store.Swept(st)
+	for name, want := range map[string]string{"rec/news.ts": "half of rec/news.ts", "older.ts": "half of older.ts", "newer.ts": "whole", "a-b-c.ts": "half of a-b-c.ts"} {
+		if text := read(t, st, name); text != want {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var found []string
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	if got := strings.Join(found, " "); got != "a-b-c.ts newer.ts older.ts rec taken.ts" {
+		t.Error(got)
+	}
+}
+
 // TestNothingIsLeft: uploads leave nothing but what is complete, however they end.
 func TestNothingIsLeft(t *testing.T) {
 	dir := t.TempDir()

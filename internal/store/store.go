@@ -63,7 +63,7 @@ func (i *Item) Close() error {
 type Create struct {
 	Type   string // Content-Type of the uploader; "" = none
 	Hidden bool   // not to be seen before it is complete: manifests, or whoever wants them so
-	Keep   bool   // what is broken off stays under its name, as far as it came (on_abort=keep)
+	Keep   bool   // what is broken off, by the end of the process too, stays under its name, as far as it came (on_abort=keep)
 	Size   int64  // what the writer has announced; -1 = nothing. ErrFull may come before the first byte
 }
 
