@@ -44,7 +44,7 @@ func relayStatus(t *testing.T, url string) (st report.Relay) {
 
 // The relay alone: it relays, tells of itself and of each session, reads its configuration again and ends.
 func TestRelayAlone(t *testing.T) {
-	remote, first, second := echoServer(t), freePort(t), freePort(t)
+	remote, first, second := echoServer(t), testkit.FreePort(t), testkit.FreePort(t)
 	dir := runDirOf(t)
 	sessions, socket := filepath.Join(filepath.Dir(dir), "sessions"), filepath.Join(filepath.Dir(dir), "web.sock")
 	log := "  session_log: {file: " + sessions + "}"
@@ -122,7 +122,7 @@ func TestRelayInheritsByName(t *testing.T) {
 // `sluice run` has the relay beside gws. Its sockets stay when it dies, new ones come with a reload, and the next run
 // waits for those of one that was killed.
 func TestRunHasTheRelay(t *testing.T) {
-	remote, first, second, dir := echoServer(t), freePort(t), freePort(t), runDirOf(t)
+	remote, first, second, dir := echoServer(t), testkit.FreePort(t), testkit.FreePort(t), runDirOf(t)
 	file := fileWith(t, "sluice.yaml", relayText([]string{first}, remote))
 	p := start(t, dir, "127.0.0.1:0", "127.0.0.1:0", "-C", file)
 	admin := p.WaitLine(`relay runs.* listen=` + first + ` admin=(\S+)$`)[1]
@@ -160,7 +160,7 @@ func TestRunHasTheRelay(t *testing.T) {
 // A relay that could not be started keeps `sluice run` from starting, and from taking a configuration: its clients
 // would wait in the system's queue without end.
 func TestRunWantsCertificatesOfTheRelay(t *testing.T) {
-	text := relayText([]string{freePort(t)}, echoServer(t))
+	text := relayText([]string{testkit.FreePort(t)}, echoServer(t))
 	bad := strings.Replace(text, "pool:", "tls: {certificates: /nowhere/cert.pem}, pool:", 1)
 	said := `sluice\.yaml:\d+:\d+: relay\.listeners\.\w+\.tls\.certificates: .*/nowhere/cert\.pem: no such file`
 	file := fileWith(t, "sluice.yaml", bad)

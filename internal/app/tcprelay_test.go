@@ -98,17 +98,6 @@ func tcprelayFile(listen, remote string, more ...string) string {
 		from, fromPort, strings.Join(more, "\n"), to, toPort)
 }
 
-// freePort is an address at which nobody listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // answers waits until a relay at addr answers.
 func answers(t *testing.T, network, addr string) {
 	t.Helper()
@@ -139,7 +128,7 @@ func refuses(t *testing.T, addr string) {
 func TestIssue5Line46TcprelayLives(t *testing.T) {
 	dir, remote := t.TempDir(), echoServer(t)
 	file, pidFile := filepath.Join(dir, "t.cfg"), filepath.Join(dir, "pid")
-	first, second := freePort(t), freePort(t)
+	first, second := testkit.FreePort(t), testkit.FreePort(t)
 	write(t, file, tcprelayFile(first, remote, "pidfile = "+filepath.Join(dir, "other")))
 	p := sluice(t, nameTcprelay, "-D", "-p", pidFile, file)
 	answers(t, "tcp", first)
@@ -197,7 +186,7 @@ func TestIssue5Line46TcprelayLives(t *testing.T) {
 
 // Acceptance 38: who has had his sessions goes on beside the next one until they are over.
 func TestIssue5Line38TcprelayRetires(t *testing.T) {
-	remote, addr := echoServer(t), freePort(t)
+	remote, addr := echoServer(t), testkit.FreePort(t)
 	file := fileWith(t, "t.cfg", strings.Replace(tcprelayFile(addr, remote), "id = tcprelay {", "id = tcprelay { retire limit = 3", 1))
 	p := sluice(t, nameTcprelay, "-D", file)
 	answers(t, "tcp", addr)
@@ -230,7 +219,7 @@ func TestIssue5Line38TcprelayRetires(t *testing.T) {
 
 // A single process reads its file again and ends as two do.
 func TestTcprelaySingle(t *testing.T) {
-	remote, first, second := echoServer(t), freePort(t), freePort(t)
+	remote, first, second := echoServer(t), testkit.FreePort(t), testkit.FreePort(t)
 	file := fileWith(t, "t.cfg", tcprelayFile(first, remote))
 	p := sluice(t, nameTcprelay, "-1D", file)
 	answers(t, "tcp", first)
@@ -276,9 +265,9 @@ func TestIssue5Line48TcprelayInheritsSockets(t *testing.T) {
 		listen string // in the file; "" = no listener
 		stdin  bool
 	}{
-		"standard input":      {freePort(t), true},
+		"standard input":      {testkit.FreePort(t), true},
 		"the only one":        {"", false},
-		"of an other address": {freePort(t), false},
+		"of an other address": {testkit.FreePort(t), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listenLocal(t)
@@ -304,7 +293,7 @@ func TestIssue5Line48TcprelayInheritsSockets(t *testing.T) {
 func TestIssue5Line48TcprelayReadsAgain(t *testing.T) {
 	remote := echoServer(t)
 	for _, how := range []string{"-D", "-1D"} {
-		l, own := listenLocal(t), freePort(t) // that one stays open, as a service manager has it
+		l, own := listenLocal(t), testkit.FreePort(t) // that one stays open, as a service manager has it
 		addr := l.Addr().String()
 		file := fileWith(t, "t.cfg", tcprelayFile(addr, remote, "background = yes"))
 		p := inheriting(t, l, false, how, file)
@@ -335,7 +324,7 @@ func TestIssue5Line48TcprelayReadsAgain(t *testing.T) {
 
 // Acceptance 27: it goes into the background when its sockets are open, and says so by its exit code.
 func TestIssue5Line27TcprelayInTheBackground(t *testing.T) {
-	remote, addr := echoServer(t), freePort(t)
+	remote, addr := echoServer(t), testkit.FreePort(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	file := fileWith(t, "t.cfg", tcprelayFile(addr, remote, "pidfile = "+pidFile))
 	if code, said := once(t, nameTcprelay, "-b", file); code != 0 { // it may say that there is no syslog
@@ -368,7 +357,7 @@ func TestIssue5Line27TcprelayInTheBackground(t *testing.T) {
 
 // A master that was killed takes its worker along, and what that was told.
 func TestTcprelayMasterIsKilled(t *testing.T) {
-	addr := freePort(t)
+	addr := testkit.FreePort(t)
 	p := sluice(t, nameTcprelay, "-D", fileWith(t, "t.cfg", tcprelayFile(addr, echoServer(t))))
 	answers(t, "tcp", addr)
 	_, settings := settingsOf(t, p)
@@ -405,7 +394,7 @@ func settingsOf(t *testing.T, p *testkit.Proc) (worker int, settings string) {
 func TestTcprelayRemovesWhatIsLeft(t *testing.T) {
 	remote := echoServer(t)
 	start := func() (p *testkit.Proc, worker int, settings string) {
-		addr := freePort(t)
+		addr := testkit.FreePort(t)
 		p = sluice(t, nameTcprelay, "-D", fileWith(t, "t.cfg", tcprelayFile(addr, remote)))
 		answers(t, "tcp", addr)
 		worker, settings = settingsOf(t, p)
@@ -436,7 +425,7 @@ func TestTcprelayRemovesWhatIsLeft(t *testing.T) {
 
 // What only a start looks at is told.
 func TestTcprelayTellsWhatStays(t *testing.T) {
-	remote, addr := echoServer(t), freePort(t)
+	remote, addr := echoServer(t), testkit.FreePort(t)
 	for _, how := range []string{"-fD", "-1fD"} {
 		file := fileWith(t, "t.cfg", tcprelayFile(addr, remote))
 		p := sluice(t, nameTcprelay, how, file)

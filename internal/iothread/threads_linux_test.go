@@ -1,18 +1,14 @@
 package iothread
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -108,99 +104,6 @@ func TestSlowReader(t *testing.T) {
 				t.Errorf("%d bytes down, cause %s", end.Down, end.Cause)
 			}
 		})
-	}
-}
-
-// TestResetOfBlocked: the reset of a side is passed on also when nothing can be read from it
-// because the other side takes nothing.
-func TestResetOfBlocked(t *testing.T) {
-	testkit.NoLeaks(t)
-	stuck := make(chan struct{})
-	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) {
-		go func() {
-			<-stuck
-			c.(*net.TCPConn).SetLinger(0)
-			c.Close()
-		}()
-		c.Write(make([]byte, 100<<20))
-	})
-	d := &desk{target: &flow.Target{Addr: s.addr}}
-	threads := run(t, Config{}, d)
-	c := dialTo(t, listen(t, threads, flow.Listener{}))
-	testkit.Eventually(t, func() error {
-		if kept(threads) == 0 {
-			return errors.New("nothing is kept yet")
-		}
-		return nil
-	})
-	close(stuck)
-	if end := closed(t, d, 1)[0]; end.Cause != flow.CauseRemote || !errors.Is(end.Err, syscall.ECONNRESET) {
-		t.Errorf("cause %s, %v", end.Cause, end.Err)
-	}
-	if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the client sees %v", err)
-	}
-}
-
-// TestResetAfterEnd: a side that has ended and breaks off then is noticed though neither side
-// sends anything.
-func TestResetAfterEnd(t *testing.T) {
-	testkit.NoLeaks(t)
-	saw := make(chan error, 1)
-	ended := make(chan struct{})
-	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) {
-		io.Copy(io.Discard, c)
-		close(ended)
-		// It has been told of the end; the reset is an error of the socket all the same.
-		saw <- waitError(c)
-	})
-	d := &desk{target: &flow.Target{Addr: s.addr}}
-	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
-	c.CloseWrite()
-	<-ended
-	c.(*net.TCPConn).SetLinger(0)
-	c.Close()
-	if err := <-saw; err == nil {
-		t.Error("the remote sees no error")
-	}
-	if end := closed(t, d, 1)[0]; end.Cause != flow.CauseClient || end.Err == nil {
-		t.Errorf("cause %s, %v", end.Cause, end.Err)
-	}
-}
-
-// TestResetBeforeWrite: a remote breaks off after the thread has looked what is ready, so that a write is
-// the first to hear of it: the client gets what the remote has sent, and then a reset, not an end.
-func TestResetBeforeWrite(t *testing.T) {
-	testkit.NoLeaks(t)
-	const last = "the last words.."
-	hold := make(chan halfConn)
-	s := serve(t, "tcp", "127.0.0.1:0", func(c halfConn) { hold <- c; <-hold })
-	d := &desk{target: &flow.Target{Addr: s.addr}}
-	threads := run(t, Config{}, d)
-	c := dialTo(t, listen(t, threads, flow.Listener{Buffer: len(last)}))
-	r := <-hold
-	io.WriteString(c, "x")
-	io.ReadFull(r, make([]byte, 1))
-	threads.visit(func(t *thread) func(s *session) {
-		return func(s *session) {
-			s.ends[client].ready, s.ends[remote].ready = true, true
-			io.WriteString(c, "more")
-			io.WriteString(r, last)
-			r.(*net.TCPConn).SetLinger(0)
-			r.Close()
-			t.relay(s)
-		}
-	})
-	hold <- nil
-	got := make([]byte, len(last))
-	if _, err := io.ReadFull(c, got); err != nil || string(got) != last {
-		t.Errorf("the client reads %q, %v", got, err)
-	}
-	if _, err := c.Read(got); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("then the client sees %v", err)
-	}
-	if end := closed(t, d, 1)[0]; end.Cause != flow.CauseRemote || !errors.Is(end.Err, syscall.ECONNRESET) {
-		t.Errorf("cause %s, %v", end.Cause, end.Err)
 	}
 }
 
@@ -421,55 +324,6 @@ func TestGoneWhileWaiting(t *testing.T) {
 	}
 }
 
-// TestUrgent: urgent data, before which the kernel stops a read, does not stop what follows.
-func TestUrgent(t *testing.T) {
-	testkit.NoLeaks(t)
-	s := serve(t, "tcp", "127.0.0.1:0", echo)
-	d := &desk{target: &flow.Target{Addr: s.addr}}
-	c := dialTo(t, listen(t, run(t, Config{}, d), flow.Listener{}))
-	raw, _ := c.(*net.TCPConn).SyscallConn()
-	raw.Control(func(fd uintptr) {
-		unix.Sendto(int(fd), []byte("before"), 0, nil)
-		unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil)
-		unix.Sendto(int(fd), []byte("after"), 0, nil)
-	})
-	got := make([]byte, len("beforeafter"))
-	if _, err := io.ReadFull(c, got); err != nil || string(got) != "beforeafter" {
-		t.Errorf("%q came, %v", got, err)
-	}
-}
-
-// TestUrgentInBulk: urgent data, before which splice(2) stops for good, neither stops nor ends what follows, whether
-// the end is there already or not.
-func TestUrgentInBulk(t *testing.T) {
-	testkit.NoLeaks(t)
-	for _, ends := range []bool{false, true} {
-		s := serve(t, "tcp", "127.0.0.1:0", echo)
-		d := &desk{target: &flow.Target{Addr: s.addr}}
-		p := run(t, Config{}, d)
-		c := dialTo(t, listen(t, p, flow.Listener{}))
-		bulk := bytes.Repeat([]byte("0123456789abcdef"), 1<<18)
-		var sent sync.WaitGroup
-		sent.Go(func() {
-			c.Write(bulk)
-			raw, _ := c.(*net.TCPConn).SyscallConn()
-			raw.Write(func(fd uintptr) bool { return unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil) != unix.EAGAIN })
-			c.Write(bulk)
-			if ends {
-				c.CloseWrite()
-			}
-		})
-		got := make([]byte, 2*len(bulk))
-		if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got[:len(bulk)], bulk) || !bytes.Equal(got[len(bulk):], bulk) {
-			t.Errorf("%d of %d bytes came, %v, or others", n, len(got), err)
-		}
-		sent.Wait()
-		if p.Figures().Spliced == 0 {
-			t.Error("nothing was spliced")
-		}
-	}
-}
-
 // TestIdleCost: a session that is quiet costs two descriptors, and less than a kilobyte.
 func TestIdleCost(t *testing.T) {
 	testkit.NoLeaks(t)
@@ -494,167 +348,6 @@ func TestIdleCost(t *testing.T) {
 	if each := descriptors(t) - before; each != 4*n { // and one each of the client and the remote
 		t.Errorf("%d descriptors for %d sessions with both ends", each, n)
 	}
-}
-
-// TestHalfClosedForever: 10 000 sessions whose remote never ends leave nothing behind.
-func TestHalfClosedForever(t *testing.T) {
-	testkit.NoLeaks(t)
-	var over atomic.Pointer[chan struct{}]
-	renew := func() {
-		next := make(chan struct{})
-		if last := over.Swap(&next); last != nil {
-			close(*last)
-		}
-	}
-	renew()
-	var served atomic.Int64
-	s := serve(t, "tcp", "127.0.0.1:0", func(halfConn) {
-		until := over.Load()
-		served.Add(1)
-		<-*until
-	})
-	d := &desk{target: &flow.Target{Addr: s.addr}, within: testkit.Patience}
-	threads := run(t, Config{Threads: 2}, d)
-	addr := listen(t, threads, flow.Listener{HalfClose: 20 * time.Millisecond})
-	before := descriptors(t)
-	const rounds, each = 20, 500
-	for round := range rounds {
-		var clients []net.Conn
-		for range each {
-			c := dialTo(t, addr)
-			c.CloseWrite()
-			clients = append(clients, c)
-		}
-		for _, c := range clients {
-			reads(t, c, "")
-			c.Close()
-		}
-		testkit.Eventually(t, func() error {
-			want := (round + 1) * each
-			if _, n := d.counts(); n != want || served.Load() != int64(want) {
-				return fmt.Errorf("%d sessions have ended, %d have come to the remote", n, served.Load())
-			}
-			return nil
-		})
-		renew()
-	}
-	for _, end := range closed(t, d, rounds*each) {
-		if end.Cause != flow.CauseHalfClosed {
-			t.Fatalf("cause %s, %v", end.Cause, end.Err)
-		}
-	}
-	testkit.Eventually(t, func() error {
-		if n := descriptors(t); n > before {
-			return fmt.Errorf("%d descriptors, %d before", n, before)
-		}
-		return nil
-	})
-	if n := threads.Count(); n != 0 {
-		t.Errorf("%d sessions are left", n)
-	}
-}
-
-// TestChurn has clients come, send, break off, wait, be woken and be ended, all at once.
-func TestChurn(t *testing.T) {
-	testkit.NoLeaks(t)
-	s := serve(t, "tcp", "127.0.0.1:0", echo)
-	gone, _ := net.Listen("tcp", "127.0.0.1:0")
-	gone.Close()
-	var wakers sync.WaitGroup
-	defer wakers.Wait()
-	d := &desk{within: testkit.Patience}
-	plan := func(s2 *flow.Session) flow.Plan {
-		to := s.addr
-		if s2.ID%7 == 0 {
-			to = flow.FromNet(gone.Addr())
-		}
-		return flow.Plan{Step: flow.Dial, Target: &flow.Target{Addr: to, Prelude: []byte("p")}, Within: testkit.Patience}
-	}
-	d.open = func(s2 *flow.Session) flow.Plan {
-		switch s2.ID % 3 {
-		case 0:
-			wakers.Go(func() { s2.Wake(); s2.Wake() })
-			return flow.Plan{Step: flow.Wait, Within: testkit.Patience}
-		case 1:
-			return flow.Plan{Step: flow.Look, Within: testkit.Patience}
-		}
-		return plan(s2)
-	}
-	d.look = func(s2 *flow.Session, _ []byte, _ bool) flow.Plan { return plan(s2) }
-	d.again = func(s2 *flow.Session, _ bool) flow.Plan { return plan(s2) }
-	threads := run(t, Config{Threads: 4}, d)
-	addr := listen(t, threads, flow.Listener{Idle: time.Second, HalfClose: 100 * time.Millisecond})
-	before := descriptors(t)
-	var clients sync.WaitGroup
-	for i := range 8 {
-		clients.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(i), 3))
-			for range 60 {
-				churn(t, addr, r)
-			}
-		})
-	}
-	stop := make(chan struct{})
-	var orders sync.WaitGroup
-	orders.Go(func() {
-		for n := uint64(0); ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			threads.End(func(v flow.View) bool { return v.ID%50 == n%50 }, flow.CauseKilled, n%2 == 0)
-			threads.Views()
-			threads.Pause("test", n%2 == 0)
-			threads.Pause("test", false)
-		}
-	})
-	clients.Wait()
-	close(stop)
-	orders.Wait()
-	testkit.Eventually(t, func() error {
-		if opened, closed := d.counts(); opened != closed || threads.Count() != 0 {
-			return fmt.Errorf("%d were opened, %d closed, %d are left", opened, closed, threads.Count())
-		}
-		if n := descriptors(t); n > before {
-			return fmt.Errorf("%d descriptors, %d before", n, before)
-		}
-		return nil
-	})
-}
-
-// churn is one client.
-func churn(t *testing.T, addr flow.Addr, r *rand.Rand) {
-	c, err := net.Dial("tcp", addr.String())
-	if errors.Is(err, syscall.ECONNRESET) {
-		return // ended by order before it knew that it was let in
-	}
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(testkit.Patience))
-	size := 1 << r.IntN(20)
-	how := r.IntN(4)
-	if how == 0 {
-		c.(*net.TCPConn).SetLinger(0)
-		return
-	}
-	var both sync.WaitGroup
-	both.Go(func() {
-		c.Write(make([]byte, size))
-		if how == 1 {
-			c.(*net.TCPConn).CloseWrite()
-		}
-	})
-	if how == 3 {
-		io.CopyN(io.Discard, c, int64(size/2))
-		c.Close()
-	} else {
-		io.CopyN(io.Discard, c, int64(size))
-	}
-	both.Wait()
 }
 
 // TestRefuses what cannot be done.

@@ -17,6 +17,7 @@ import (
 
 	"sluice/internal/object"
 	"sluice/internal/store"
+	"sluice/internal/testkit"
 )
 
 // Acceptance 50: what fails in passing is tried again, from the first byte of the object.
@@ -369,7 +370,7 @@ func TestPersistWhileItGrows(t *testing.T) {
 		hangUp(w)
 		return true
 	})
-	p := newPusher(t, Config{To: []string{s.URL, "http://" + deaf(t)}})
+	p := newPusher(t, Config{To: []string{s.URL, "http://" + testkit.FreePort(t)}})
 	for size, want := range map[int64]bool{-1: true, 100: false} {
 		open := func(context.Context) (opened, error) {
 			return opened{io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), "", size}, nil
@@ -381,17 +382,6 @@ func TestPersistWhileItGrows(t *testing.T) {
 			t.Errorf("nobody is there: %v", err)
 		}
 	}
-}
-
-// deaf is an address where nobody listens.
-func deaf(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // A failure is waited out as trouble says, and ctx ends the wait.
